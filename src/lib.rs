@@ -1,1 +1,46 @@
-//! nanoftpd
+//! `nanoftpd`, a pre-fork FTP daemon for MogileFS. This file is the map: rooms in floor order.
+//!
+//! A room uses only rooms on lower floors, never its own or a higher one (floor 0 excepted, whose
+//! rooms may use each other); `tests/floor_plan.rs` checks it.
+
+// Floor 0: vocabulary.
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod path;
+#[doc(hidden)]
+pub mod text;
+#[doc(hidden)]
+pub mod vigil;
+
+// Floor 1: trackers and nodes, messages between processes, the log, the kernel in our words.
+#[doc(hidden)]
+pub mod leash;
+#[doc(hidden)]
+pub mod logger;
+#[doc(hidden)]
+pub mod mogilefs;
+#[doc(hidden)]
+pub mod sys;
+
+// Floor 2: where files are, who may come in, the state of the whole.
+#[doc(hidden)]
+pub mod auth;
+#[doc(hidden)]
+pub mod board;
+#[doc(hidden)]
+pub mod store;
+
+// Floor 3: the protocol.
+#[doc(hidden)]
+pub mod ftp;
+
+// Floor 4: the three kinds of process.
+#[doc(hidden)]
+pub mod clerk;
+#[doc(hidden)]
+pub mod master;
+#[doc(hidden)]
+pub mod worker;

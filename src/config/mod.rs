@@ -1,0 +1,265 @@
+//! What the configuration file says, typed: one struct a section, one field a key, under the names
+//! that a sysadmin writes. A room is handed its own section, never the whole. Knows no defaults of
+//! its own beyond the table in `keys`, and nothing of what the values are used for.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole effective configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub nanoftpd: Nanoftpd,
+    pub pool: Pool,
+    pub passive: Passive,
+    pub auth: Auth,
+    pub mogilefs: Mogilefs,
+    pub file: File,
+    pub sandbox: Sandbox,
+    pub logging: Logging,
+    pub status: Status,
+}
+
+/// `[nanoftpd]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nanoftpd {
+    pub daemonize: bool,
+    pub pidfile: PathBuf,
+    pub tmpdir: PathBuf,
+    /// Name or number.
+    pub userid: String,
+    /// Name or number.
+    pub groupid: String,
+    pub allow_root: bool,
+    pub listen_addr: Vec<IpAddr>,
+    /// 0: any free port.
+    pub listen_port: u16,
+    pub low_port: u16,
+    pub high_port: u16,
+    pub idle_time: Duration,
+    pub login_time: Duration,
+    pub server_name: String,
+    pub stop_grace: Duration,
+    /// An IANA name: the zone of LIST times.
+    pub timezone: String,
+    pub default_type: Type,
+}
+
+/// `default_type`: what an upload is before the client has said TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    Binary,
+    Ascii,
+}
+
+/// `[pool]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    pub min_spare: usize,
+    pub max_spare: usize,
+    pub max_clients: usize,
+    pub sessions_per_worker: u32,
+}
+
+/// `[passive]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passive {
+    /// What PASV announces, an address or a name; `None`: the control connection's own.
+    pub address: Option<String>,
+    /// Per client network the address to announce; the first that matches wins.
+    pub nat: Vec<(Network, IpAddr)>,
+    pub accept_timeout: Duration,
+    pub stall_timeout: Duration,
+    /// Whether PORT and EPRT are allowed.
+    pub active: bool,
+}
+
+/// `[auth]`, `[auth.text]`, `[auth.exec]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auth {
+    pub module: AuthModule,
+    pub crypt: Crypt,
+    pub text: AuthText,
+    pub exec: AuthExec,
+}
+
+/// `[auth] module`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthModule {
+    Text,
+    Exec,
+}
+
+/// `[auth] crypt`: what a hash without `$` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crypt {
+    Md5,
+    Sha1,
+}
+
+/// `[auth.text]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthText {
+    pub file: PathBuf,
+    pub sep: String,
+}
+
+/// `[auth.exec]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthExec {
+    pub command: Option<PathBuf>,
+    pub timeout: Duration,
+}
+
+/// `[mogilefs]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mogilefs {
+    pub tracker: Vec<Host>,
+    /// Used for trackers that are written without a port.
+    pub port: u16,
+    /// The default domain.
+    pub domain: Option<String>,
+    /// Connect time-out, trackers and storage nodes.
+    pub timeout: Duration,
+    /// How long a tracker may take over a plain request.
+    pub request_timeout: Duration,
+    /// How long a tracker may take to make or delete a class or a domain.
+    pub admin_timeout: Duration,
+    /// How long a tracker may take over create_open.
+    pub open_timeout: Duration,
+    /// How long a tracker may take over create_close.
+    pub close_timeout: Duration,
+    /// How long a storage node may take to begin its answer, or to send more of a body.
+    pub read_timeout: Duration,
+    /// How long a storage node may take to accept more of a body.
+    pub write_timeout: Duration,
+    /// How long a storage node may take to answer a PUT whose body it has (plus a second for every
+    /// 10 MiB).
+    pub store_timeout: Duration,
+    /// Networks of storage nodes that may be contacted; empty: whatever the trackers name.
+    pub storage: Vec<Network>,
+    pub defaultclass: String,
+    /// Most entries of a listing; 0: no limit.
+    pub listlimit: usize,
+    pub listlimit_error: bool,
+    pub extendedlist: Extended,
+    pub searchlist: bool,
+    pub canrename: bool,
+    pub canmkdir: bool,
+    pub canrmdir: bool,
+    pub mindevcount: u32,
+    /// Bytes of an upload that are kept in memory.
+    pub spool_mem: u64,
+    pub content_md5: ContentMd5,
+    pub legacy_names: bool,
+}
+
+/// `extendedlist`: whether sizes are looked up for listings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    Yes,
+    No,
+    Auto,
+}
+
+/// `content_md5`: for which uploads a storage node is asked to verify the MD5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentMd5 {
+    Never,
+    /// Files up to `spool_mem`.
+    Small,
+    Always,
+}
+
+/// `[file]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    /// `%u` is the user's name.
+    pub root: String,
+    pub create_mask: u32,
+    pub fsync: bool,
+}
+
+/// `[sandbox]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sandbox {
+    pub mode: SandboxMode,
+}
+
+/// `[sandbox] mode`: what happens where the kernel lacks a part of the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxMode {
+    /// It is logged.
+    On,
+    /// The daemon does not start.
+    Strict,
+}
+
+/// `[logging]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logging {
+    pub mode: LogMode,
+    pub file: PathBuf,
+    pub level: log::LevelFilter,
+    pub syslog_facility: String,
+    /// `None`: no transfer log.
+    pub xferlog: Option<PathBuf>,
+}
+
+/// `[logging] mode`, by the original's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogMode {
+    Off = 0,
+    File = 1,
+    Console = 2,
+    Both = 3,
+    Syslog = 4,
+}
+
+/// `[status]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    pub socket: PathBuf,
+}
+
+/// A host as it is written: `name`, `name:port`, `10.0.0.1:7001`, `[::1]:7001`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    pub name: String,
+    pub port: Option<u16>,
+}
+
+/// A network: an address and how many of its leading bits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub address: IpAddr,
+    pub bits: u8,
+}
+
+impl Network {
+    /// Whether `peer` is in this network; an IPv4-mapped IPv6 address counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        let shared = |width: u8, own: u128, other: u128| {
+            let shift = u32::from(width.saturating_sub(self.bits));
+            own.checked_shr(shift) == other.checked_shr(shift)
+        };
+        match (self.address.to_canonical(), peer.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(peer)) => {
+                shared(32, u128::from(own.to_bits()), u128::from(peer.to_bits()))
+            }
+            (IpAddr::V6(own), IpAddr::V6(peer)) => shared(128, own.to_bits(), peer.to_bits()),
+            _ => false,
+        }
+    }
+}
+
+impl Nanoftpd {
+    /// The addresses to listen on.
+    pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen_addr
+            .iter()
+            .map(|address| SocketAddr::new(*address, self.listen_port))
+    }
+}

@@ -1,0 +1,223 @@
+//! Where files are. A [`Store`] is what a session reads and writes after its login: few methods, no
+//! protocol. The current directory, listing formats and reply texts are the session's; trackers,
+//! nodes and file systems are the store's.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+
+use crate::path::Path;
+
+pub mod mogile;
+
+/// A tree of files, as one account sees it.
+pub trait Store {
+    /// What is in the directory `dir`, as it is found: an implementation never collects it all.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADir`, `Unavailable`; an error may also come later, as an item.
+    fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error>;
+
+    /// The one entry at `path`, asked afresh.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    fn stat(&mut self, path: &Path) -> Result<Entry, Error>;
+
+    /// Opens the file at `path` for reading from byte `offset` on.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotAFile`, `BeyondEnd`, `Unavailable`.
+    fn open(&mut self, path: &Path, offset: u64) -> Result<Body, Error>;
+
+    /// Stores all of `source` under `path`, whole or not at all. `Ok(0)` of the source is its end;
+    /// an error of the source means that nothing may be stored, and comes back as
+    /// [`Error::Source`].
+    ///
+    /// # Errors
+    /// `BadName`, `NotADir`, `Denied`, `Full`, `Unavailable`, `Broken`, `Source`, `Unsupported`.
+    fn put(&mut self, path: &Path, source: &mut dyn Read, plan: &Plan) -> Result<Receipt, Error>;
+
+    /// Says before a transfer is begun whether [`Store::put`] could succeed at all, so that a
+    /// client is refused before it sends its data.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error>;
+
+    /// Removes the file at `path`.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotAFile`, `Denied`, `Unavailable`.
+    fn remove(&mut self, path: &Path) -> Result<(), Error>;
+
+    /// Renames `from` to `to`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Exists`, `BadName`, `Denied`, `Unavailable`, `Unsupported`.
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error>;
+
+    /// Makes the directory `path`.
+    ///
+    /// # Errors
+    /// `Exists`, `BadName`, `Denied`, `Unavailable`, `Unsupported`.
+    fn make_dir(&mut self, path: &Path) -> Result<(), Error>;
+
+    /// Removes the empty directory `path`.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotEmpty`, `Denied`, `Unavailable`, `Unsupported`.
+    fn remove_dir(&mut self, path: &Path) -> Result<(), Error>;
+}
+
+/// The entries of a directory, one by one.
+pub type Entries<'a> = Box<dyn Iterator<Item = Result<Entry, Error>> + 'a>;
+
+/// File or directory: a store shows nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Can be fetched.
+    File,
+    /// Can be entered and listed.
+    Dir,
+}
+
+/// One line of a listing. What a store does not know, or has not asked for, is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name within its directory, as bytes.
+    pub name: Vec<u8>,
+    /// File or directory.
+    pub kind: Kind,
+    /// In bytes.
+    pub size: Option<u64>,
+    /// Seconds since the epoch, UTC.
+    pub modified: Option<i64>,
+    /// Permission bits, as in `ls -l`.
+    pub mode: u32,
+    /// Shown in the third column of LIST.
+    pub owner: String,
+    /// Shown in the fourth column of LIST.
+    pub group: String,
+    /// Differs for different contents (RFC 3659 §7.5.2 `unique`): a MogileFS fid, an inode.
+    pub unique: Option<u64>,
+}
+
+/// The bytes of a file, from the offset that was asked for to its end.
+pub enum Body {
+    /// A file of the kernel, which can be sent with sendfile(2): the file, the offset at which to
+    /// begin, and the number of bytes to send.
+    File(File, u64, u64),
+    /// Bytes that come from elsewhere: the reader and the number of bytes that it will give. The
+    /// reader's `Ok(0)` before that number is an error of the store.
+    Stream(Box<dyn Read>, u64),
+}
+
+impl Body {
+    /// How many bytes there are to send.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::File(_, _, len) | Self::Stream(_, len) => *len,
+        }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How an upload is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Where the source's first byte goes.
+    pub at: At,
+    /// What the client announced with ALLO, in bytes.
+    pub size: Option<u64>,
+}
+
+/// Where an upload's first byte goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum At {
+    /// A new file; what stood under the name is replaced when the new one is whole.
+    #[default]
+    Start,
+    /// REST n, STOR: behind the first n bytes of the old file.
+    Offset(u64),
+    /// APPE: behind the old file.
+    End,
+}
+
+/// What a store says of an upload that it has committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// How many bytes the source gave.
+    pub bytes: u64,
+    /// The fid, where the store is MogileFS.
+    pub fid: Option<u64>,
+    /// How many replicas are known to exist, where the store counts them.
+    pub replicas: Option<u32>,
+}
+
+/// Why a store could not do it. The session turns each into one reply; the causes go to the log,
+/// never to the client.
+#[derive(Debug)]
+pub enum Error {
+    /// No file or directory of that name.
+    NotFound,
+    /// The name is taken.
+    Exists,
+    /// The directory has entries.
+    NotEmpty,
+    /// It is a directory.
+    NotAFile,
+    /// It is a file, or does not exist where a directory must.
+    NotADir,
+    /// Such a name cannot be stored; why.
+    BadName(&'static str),
+    /// The account or the configuration does not allow it.
+    Denied,
+    /// This store cannot do that.
+    Unsupported,
+    /// The offset lies behind the end of the file.
+    BeyondEnd,
+    /// There is no room for it now.
+    Full(String),
+    /// More than the store takes, ever.
+    TooLarge(String),
+    /// Nobody could be asked, or nobody answered: it may work later.
+    Unavailable(String),
+    /// It was begun and could not be finished; nothing of it is stored.
+    Broken(String),
+    /// The source of an upload failed; nothing of it is stored.
+    Source(io::Error),
+    /// A bystander ended the wait ([`crate::vigil`]); nothing is stored, nothing was changed.
+    Interrupted,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("not found"),
+            Self::Exists => f.write_str("exists"),
+            Self::NotEmpty => f.write_str("not empty"),
+            Self::NotAFile => f.write_str("not a file"),
+            Self::NotADir => f.write_str("not a directory"),
+            Self::BadName(why) => write!(f, "bad name: {why}"),
+            Self::Denied => f.write_str("denied"),
+            Self::Unsupported => f.write_str("not supported"),
+            Self::BeyondEnd => f.write_str("offset beyond the end"),
+            Self::Full(cause) => write!(f, "full: {cause}"),
+            Self::TooLarge(cause) => write!(f, "too large: {cause}"),
+            Self::Unavailable(cause) => write!(f, "unavailable: {cause}"),
+            Self::Broken(cause) => write!(f, "broken: {cause}"),
+            Self::Source(cause) => write!(f, "source: {cause}"),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

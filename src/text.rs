@@ -1,0 +1,63 @@
+//! Text that came from outside, made safe to show: in a log line, in a process title. Names are
+//! bytes; nothing here decides whether a name is allowed.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// `bytes` in double quotes, with quotes, backslashes, control characters and all that is not
+/// valid UTF-8 escaped, so that a log line stays one line and its fields cannot be forged.
+#[must_use]
+pub fn quoted(bytes: &[u8]) -> Quoted<'_> {
+    Quoted(bytes)
+}
+
+/// See [`quoted`].
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(&'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '"' | '\\' => write!(f, "\\{c}")?,
+                    '\n' => f.write_str("\\n")?,
+                    '\r' => f.write_str("\\r")?,
+                    '\t' => f.write_str("\\t")?,
+                    // Bidirectional overrides and line separators would let a name reorder or
+                    // break the line that a person reads.
+                    c if c.is_control()
+                        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+                    {
+                        write!(f, "\\u{{{:x}}}", u32::from(c))?;
+                    }
+                    c => write!(f, "{c}")?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_can_break_or_forge_a_line() {
+        for (input, expected) in [
+            (&b"photos/a b.jpg"[..], r#""photos/a b.jpg""#),
+            (b"x\" user=\"root", r#""x\" user=\"root""#),
+            (b"a\r\nb\tc\\", r#""a\r\nb\tc\\""#),
+            (b"\x1b[31m\x00", r#""\u{1b}[31m\u{0}""#),
+            ("gr\u{fc}n \u{202e}x".as_bytes(), "\"gr\u{fc}n \\u{202e}x\""),
+            (b"caf\xe9", r#""caf\xe9""#),
+        ] {
+            assert_eq!(quoted(input).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Waiting, in one place. A worker is one thread with one session; while it waits for a socket (the
+//! client's, a tracker's, a storage node's) it must still notice an `ABOR` on the control
+//! connection and a word from the master. Every blocking call of a worker is therefore a
+//! non-blocking call plus [`wait`], and whoever must be noticed meanwhile is a bystander.
+//!
+//! Knows nothing of FTP, trackers or processes.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// What a bystander wants after it was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on waiting, keep an eye on me.
+    Stay,
+    /// Go on waiting, do not look at me again until I am watched anew.
+    Rest,
+    /// End every wait with [`Interrupted`], this one and those that follow, while I am watched.
+    Leave,
+}
+
+/// The direction in which [`wait`] waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// Until something can be read (or accepted, or the other end is gone).
+    Reading,
+    /// Until something can be written (or a connect has ended).
+    Writing,
+}
+
+/// The reason why a wait ended early: a bystander said [`Verdict::Leave`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Whether `error` is, or wraps, the end of a wait by a bystander. It is not
+/// `ErrorKind::Interrupted`, which std's own loops would silently try again.
+#[must_use]
+pub fn was_interrupted(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Interrupted>)
+}
+
+struct Bystander {
+    fd: OwnedFd,
+    notice: RefCell<Box<dyn FnMut() -> Verdict>>,
+    mood: Cell<Verdict>,
+}
+
+thread_local! {
+    static BYSTANDERS: RefCell<Vec<Rc<Bystander>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps a bystander watched; dropping it ends that.
+pub struct Watch(Rc<Bystander>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        BYSTANDERS.with_borrow_mut(|all| all.retain(|one| !Rc::ptr_eq(one, &self.0)));
+    }
+}
+
+/// Watches `fd` during every [`wait`] of this thread: `notice` is called when it can be read.
+/// While `notice` runs it is not watched, so it may itself wait.
+///
+/// # Errors
+/// The descriptor could not be duplicated.
+pub fn watch(fd: BorrowedFd<'_>, notice: impl FnMut() -> Verdict + 'static) -> io::Result<Watch> {
+    let one = Rc::new(Bystander {
+        fd: fd.try_clone_to_owned()?,
+        notice: RefCell::new(Box::new(notice)),
+        mood: Cell::new(Verdict::Stay),
+    });
+    BYSTANDERS.with_borrow_mut(|all| all.push(Rc::clone(&one)));
+    Ok(Watch(one))
+}
+
+/// Waits until `fd` is ready, at most `limit` (`None`: for ever).
+///
+/// # Errors
+/// `TimedOut` after `limit`; an error for which [`was_interrupted`] holds when a bystander says so;
+/// otherwise what poll(2) says.
+pub fn wait(fd: BorrowedFd<'_>, direction: For, limit: Option<Duration>) -> io::Result<()> {
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    wait_until(&[(fd, direction)], deadline).map(|_| ())
+}
+
+/// Waits until one of `fds` is ready and returns its index, at the latest at `deadline`.
+///
+/// # Errors
+/// As [`wait`].
+pub fn wait_until(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<usize> {
+    loop {
+        let watched = watched()?;
+        let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(fds.len() + watched.len());
+        polled.extend(
+            fds.iter()
+                .map(|(fd, direction)| PollFd::new(*fd, flags(*direction))),
+        );
+        polled.extend(
+            watched
+                .iter()
+                .map(|one| PollFd::new(one.fd.as_fd(), PollFlags::POLLIN)),
+        );
+        match poll(&mut polled, time_left(deadline)) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => {}
+        }
+        let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+        for (one, fd) in watched.iter().zip(polled.iter().skip(fds.len())) {
+            if is_ready(fd) {
+                call(one)?;
+            }
+        }
+        if let Some(index) = polled.iter().take(fds.len()).position(is_ready) {
+            return Ok(index);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// The bystanders to poll now; those that are being called at this moment are left out.
+fn watched() -> io::Result<Vec<Rc<Bystander>>> {
+    BYSTANDERS.with_borrow(|all| {
+        let mut watched = Vec::with_capacity(all.len());
+        for one in all {
+            match (one.mood.get(), one.notice.try_borrow_mut()) {
+                (Verdict::Stay, Ok(_)) => watched.push(Rc::clone(one)),
+                (Verdict::Leave, Ok(_)) => return Err(io::Error::other(Interrupted)),
+                _ => {}
+            }
+        }
+        Ok(watched)
+    })
+}
+
+fn call(one: &Bystander) -> io::Result<()> {
+    let Ok(mut notice) = one.notice.try_borrow_mut() else {
+        return Ok(());
+    };
+    let verdict = notice();
+    one.mood.set(verdict);
+    if verdict == Verdict::Leave {
+        Err(io::Error::other(Interrupted))
+    } else {
+        Ok(())
+    }
+}
+
+fn flags(direction: For) -> PollFlags {
+    match direction {
+        For::Reading => PollFlags::POLLIN,
+        For::Writing => PollFlags::POLLOUT,
+    }
+}
+
+/// Rounded up to a millisecond, so that a wait never spins through its last one.
+fn time_left(deadline: Option<Instant>) -> PollTimeout {
+    let Some(deadline) = deadline else {
+        return PollTimeout::NONE;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let millis = left.as_micros().div_ceil(1000);
+    PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_ready_descriptor_ends_the_wait() {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.write_all(b"x").unwrap();
+        wait(far.as_fd(), For::Reading, Some(Duration::from_secs(5))).unwrap();
+    }
+
+    #[test]
+    fn the_limit_ends_the_wait() {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let error = wait(far.as_fd(), For::Reading, Some(Duration::from_millis(5))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_bystander_is_called_and_may_end_this_wait_and_the_next() {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let (mut bell, mut ear) = UnixStream::pair().unwrap();
+        bell.write_all(b"12").unwrap();
+        let own = ear.try_clone().unwrap();
+        let mut calls = 0;
+        let watch = watch(own.as_fd(), move || {
+            let mut byte = [0];
+            ear.read_exact(&mut byte).unwrap();
+            calls += 1;
+            if calls == 2 {
+                Verdict::Leave
+            } else {
+                Verdict::Stay
+            }
+        })
+        .unwrap();
+        let limit = Some(Duration::from_secs(5));
+        for _ in 0..2 {
+            let error = wait(far.as_fd(), For::Reading, limit).unwrap_err();
+            assert!(was_interrupted(&error), "{error}");
+        }
+        drop(watch);
+        let error = wait(far.as_fd(), For::Reading, Some(Duration::from_millis(5))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_bystander_at_rest_is_left_alone() {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let (mut bell, ear) = UnixStream::pair().unwrap();
+        bell.write_all(b"1").unwrap();
+        let calls = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&calls);
+        let _watch = watch(ear.as_fd(), move || {
+            seen.set(seen.get() + 1);
+            Verdict::Rest
+        })
+        .unwrap();
+        let error = wait(far.as_fd(), For::Reading, Some(Duration::from_millis(20))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(calls.get(), 1);
+    }
+}
