@@ -9,6 +9,7 @@ use std::io::{self, Read};
 
 use crate::path::Path;
 
+pub mod file;
 pub mod mogile;
 
 /// A tree of files, as one account sees it.
@@ -69,6 +70,14 @@ pub trait Store {
     /// # Errors
     /// `NotFound`, `NotEmpty`, `Denied`, `Unavailable`, `Unsupported`.
     fn remove_dir(&mut self, path: &Path) -> Result<(), Error>;
+
+    /// Sets the permission bits of what is at `path`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `Unsupported`.
+    fn set_mode(&mut self, _path: &Path, _mode: u32) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
 }
 
 /// The entries of a directory, one by one.

@@ -1,0 +1,440 @@
+//! Files of the kernel, for module `File`. Every path is resolved beneath the root by the kernel
+//! itself (openat2 with `RESOLVE_BENEATH`): neither `..` nor a symbolic link leads out, however the
+//! tree changes meanwhile. Only plain files and directories are opened or shown.
+#![forbid(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::dir::{Dir, OwningIter};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store};
+use crate::config;
+use crate::path::Path;
+
+/// How much is read from a client before it is written to the file, in bytes.
+const BLOCK: usize = 256 * 1024;
+
+/// What unfinished uploads are called until they are renamed; never listed.
+const UNFINISHED: &[u8] = b".nanoftpd-";
+
+/// A tree beneath one directory of the kernel.
+pub struct Tree {
+    root: OwnedFd,
+    create_mask: Mode,
+    fsync: bool,
+}
+
+impl Tree {
+    /// Opens the tree of `user`: `[file] root` with `%u` replaced.
+    ///
+    /// # Errors
+    /// `Denied` for a user whose name is not one plain part of a path; otherwise what opening the
+    /// root says.
+    pub fn open(settings: &config::File, user: &[u8]) -> Result<Self, Error> {
+        let mut root = Vec::with_capacity(settings.root.len() + user.len());
+        for (index, piece) in settings.root.split("%u").enumerate() {
+            if index > 0 {
+                if matches!(user, b"" | b"." | b"..") || user.contains(&b'/') {
+                    return Err(Error::Denied);
+                }
+                root.extend_from_slice(user);
+            }
+            root.extend_from_slice(piece.as_bytes());
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = open(root.as_slice(), flags, Mode::empty())
+            .map_err(|errno| Error::Unavailable(format!("the root of the tree: {errno}")))?;
+        Ok(Self {
+            root,
+            create_mask: Mode::from_bits_truncate(settings.create_mask),
+            fsync: settings.fsync,
+        })
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Error> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .mode(mode)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let name = if path.is_root() {
+            b"."
+        } else {
+            path.relative()
+        };
+        // EAGAIN: something in the tree was renamed while the kernel resolved; ask once more.
+        match openat2(self.root.as_fd(), name, how) {
+            Err(Errno::EAGAIN) => Ok(openat2(self.root.as_fd(), name, how)?),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// The directory that `path` is in, and its name there.
+    fn parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p [u8]), Error> {
+        if path.is_root() {
+            return Err(Error::NotAFile);
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        Ok((
+            self.resolve(&path.parent(), flags, Mode::empty())?,
+            path.name(),
+        ))
+    }
+
+    /// What is at `path`, links followed as far as they stay inside.
+    fn status(&self, path: &Path) -> Result<FileStat, Error> {
+        Ok(fstat(self.resolve(path, OFlag::O_PATH, Mode::empty())?)?)
+    }
+
+    /// Opens a plain file; anything else is refused before it is opened.
+    fn open_plain(&self, path: &Path, flags: OFlag) -> Result<(File, u64), Error> {
+        is_plain(&self.status(path)?)?;
+        let file = self.resolve(
+            path,
+            flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY,
+            Mode::empty(),
+        )?;
+        let status = fstat(&file)?;
+        is_plain(&status)?;
+        Ok((file.into(), size(&status)))
+    }
+
+    fn file_mode(&self) -> Mode {
+        Mode::from_bits_truncate(0o666 & !self.create_mask.bits())
+    }
+
+    /// A new version: under a name of its own until it is whole.
+    fn put_new(&self, path: &Path, source: &mut dyn Read) -> Result<Receipt, Error> {
+        let (dir, name) = self.parent(path)?;
+        let unfinished = Unfinished::create(&dir, self.file_mode())?;
+        let mut file = &unfinished.file;
+        let bytes = copy(source, &mut file)?;
+        if self.fsync {
+            file.sync_all().map_err(|error| broken(&error))?;
+        }
+        unfinished.finish(name)?;
+        if self.fsync {
+            let dir = self.resolve(&path.parent(), OFlag::O_DIRECTORY, Mode::empty())?;
+            nix::unistd::fsync(dir)?;
+        }
+        Ok(Receipt {
+            bytes,
+            fid: None,
+            replicas: None,
+        })
+    }
+
+    /// A continued version, in place: what has arrived stays, so that the next attempt can go on.
+    fn put_on(&self, path: &Path, at: At, source: &mut dyn Read) -> Result<Receipt, Error> {
+        let (mut file, size) = match self.open_plain(path, OFlag::O_WRONLY) {
+            Err(Error::NotFound) if at != At::Offset(0) => match at {
+                At::End => (self.create(path)?, 0),
+                _ => return Err(Error::BeyondEnd),
+            },
+            answer => answer?,
+        };
+        let start = match at {
+            At::Offset(offset) if offset > size => return Err(Error::BeyondEnd),
+            At::Offset(offset) => offset,
+            At::Start | At::End => size,
+        };
+        file.seek(SeekFrom::Start(start))
+            .map_err(|error| broken(&error))?;
+        let bytes = copy(source, &mut file)?;
+        file.set_len(start + bytes)
+            .map_err(|error| broken(&error))?;
+        if self.fsync {
+            file.sync_all().map_err(|error| broken(&error))?;
+        }
+        Ok(Receipt {
+            bytes,
+            fid: None,
+            replicas: None,
+        })
+    }
+
+    fn create(&self, path: &Path) -> Result<File, Error> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+        Ok(self.resolve(path, flags, self.file_mode())?.into())
+    }
+}
+
+impl Store for Tree {
+    fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error> {
+        let fd = self.resolve(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
+        let names = Dir::from_fd(fd.try_clone().map_err(|error| broken(&error))?)?.into_iter();
+        Ok(Box::new(Listing { dir: fd, names }))
+    }
+
+    fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
+        entry(path.name().to_vec(), &self.status(path)?).ok_or(Error::NotFound)
+    }
+
+    fn open(&mut self, path: &Path, offset: u64) -> Result<Body, Error> {
+        let (file, size) = self.open_plain(path, OFlag::O_RDONLY)?;
+        let left = size.checked_sub(offset).ok_or(Error::BeyondEnd)?;
+        Ok(Body::File(file, offset, left))
+    }
+
+    fn put(&mut self, path: &Path, source: &mut dyn Read, plan: &Plan) -> Result<Receipt, Error> {
+        self.may_put(path, plan)?;
+        match plan.at {
+            At::Start => self.put_new(path, source),
+            at => self.put_on(path, at, source),
+        }
+    }
+
+    fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {
+        if path.name().starts_with(UNFINISHED) {
+            return Err(Error::BadName("reserved for unfinished uploads"));
+        }
+        let (dir, _) = self.parent(path).map_err(|error| match error {
+            Error::NotFound => Error::NotADir,
+            error => error,
+        })?;
+        drop(dir);
+        match self.status(path) {
+            Ok(status) => {
+                is_plain(&status)?;
+                match plan.at {
+                    At::Offset(offset) if offset > size(&status) => Err(Error::BeyondEnd),
+                    _ => Ok(()),
+                }
+            }
+            Err(Error::NotFound) if matches!(plan.at, At::Offset(1..)) => Err(Error::BeyondEnd),
+            Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), Error> {
+        let (dir, name) = self.parent(path)?;
+        match unlinkat(&dir, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR) => Err(Error::NotAFile),
+            answer => Ok(answer?),
+        }
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        if to.name().starts_with(UNFINISHED) {
+            return Err(Error::BadName("reserved for unfinished uploads"));
+        }
+        let (from_dir, from_name) = self.parent(from)?;
+        let (to_dir, to_name) = self.parent(to)?;
+        match renameat(&from_dir, from_name, &to_dir, to_name) {
+            Err(Errno::EISDIR) => Err(Error::Exists),
+            Err(Errno::EINVAL) => Err(Error::BadName("a directory cannot move into itself")),
+            answer => Ok(answer?),
+        }
+    }
+
+    fn make_dir(&mut self, path: &Path) -> Result<(), Error> {
+        if path.is_root() {
+            return Err(Error::Exists);
+        }
+        let (dir, name) = self.parent(path)?;
+        let mode = Mode::from_bits_truncate(0o777 & !self.create_mask.bits());
+        Ok(mkdirat(&dir, name, mode)?)
+    }
+
+    fn remove_dir(&mut self, path: &Path) -> Result<(), Error> {
+        if path.is_root() {
+            return Err(Error::Denied);
+        }
+        let (dir, name) = self.parent(path)?;
+        Ok(unlinkat(&dir, name, UnlinkatFlags::RemoveDir)?)
+    }
+
+    fn set_mode(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
+        let entry = self.stat(path)?;
+        let (dir, name) = match self.parent(path) {
+            Err(Error::NotAFile) => return Err(Error::Denied),
+            answer => answer?,
+        };
+        // A link would be followed to wherever it points: only what the name itself is.
+        let own = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        if entry.unique != Some(own.st_ino) {
+            return Err(Error::Denied);
+        }
+        let mode = Mode::from_bits_truncate(mode & 0o777);
+        Ok(fchmodat(&dir, name, mode, FchmodatFlags::FollowSymlink)?)
+    }
+}
+
+/// A directory being read, in the kernel's order.
+struct Listing {
+    dir: OwnedFd,
+    names: OwningIter,
+}
+
+impl Iterator for Listing {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let name = match self.names.next()? {
+                Ok(entry) => entry.file_name().to_owned(),
+                Err(errno) => return Some(Err(errno.into())),
+            };
+            let bytes = name.to_bytes();
+            if matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED) {
+                continue;
+            }
+            match fstatat(&self.dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+                // Removed since its name was read: it is not there.
+                Err(Errno::ENOENT) => {}
+                Err(errno) => return Some(Err(errno.into())),
+                Ok(status) => {
+                    if let Some(entry) = entry(name.into_bytes(), &status) {
+                        return Some(Ok(entry));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A file that takes its true name when it is whole, and vanishes if that never happens.
+struct Unfinished<'d> {
+    dir: &'d OwnedFd,
+    name: CString,
+    file: File,
+    finished: bool,
+}
+
+impl<'d> Unfinished<'d> {
+    fn create(dir: &'d OwnedFd, mode: Mode) -> Result<Self, Error> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| Error::Broken(format!("no random name: {error}")))?;
+        let mut name = UNFINISHED.to_vec();
+        name.extend_from_slice(format!("{:016x}", u64::from_ne_bytes(random)).as_bytes());
+        let name = CString::new(name).map_err(|_| Error::BadName("contains NUL"))?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        let file = nix::fcntl::openat(dir, name.as_c_str(), flags | OFlag::O_CLOEXEC, mode)?;
+        Ok(Self {
+            dir,
+            name,
+            file: file.into(),
+            finished: false,
+        })
+    }
+
+    fn finish(mut self, name: &[u8]) -> Result<(), Error> {
+        match renameat(self.dir, self.name.as_c_str(), self.dir, name) {
+            Err(Errno::EISDIR) => return Err(Error::NotAFile),
+            answer => answer?,
+        }
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        if let Err(errno) = unlinkat(self.dir, self.name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+            log::warn!(
+                "unfinished-upload-left name={} cause={errno}",
+                self.name.to_string_lossy()
+            );
+        }
+    }
+}
+
+fn copy(source: &mut dyn Read, file: &mut impl Write) -> Result<u64, Error> {
+    let mut block = vec![0; BLOCK];
+    let mut bytes = 0;
+    loop {
+        let read = source.read(&mut block).map_err(source_failed)?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        file.write_all(block.get(..read).unwrap_or_default())
+            .map_err(|error| broken(&error))?;
+        bytes += read as u64;
+    }
+}
+
+fn source_failed(error: io::Error) -> Error {
+    if crate::vigil::was_interrupted(&error) {
+        Error::Interrupted
+    } else {
+        Error::Source(error)
+    }
+}
+
+fn broken(error: &io::Error) -> Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(errno) => errno.into(),
+        None => Error::Broken(error.to_string()),
+    }
+}
+
+fn is_plain(status: &FileStat) -> Result<(), Error> {
+    match kind_bits(status) {
+        SFlag::S_IFREG => Ok(()),
+        SFlag::S_IFDIR => Err(Error::NotAFile),
+        _ => Err(Error::Denied),
+    }
+}
+
+fn kind_bits(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn size(status: &FileStat) -> u64 {
+    u64::try_from(status.st_size).unwrap_or(0)
+}
+
+/// `None` for what is neither a plain file nor a directory.
+fn entry(name: Vec<u8>, status: &FileStat) -> Option<Entry> {
+    let (kind, size) = match kind_bits(status) {
+        SFlag::S_IFREG => (Kind::File, Some(size(status))),
+        SFlag::S_IFDIR => (Kind::Dir, None),
+        _ => return None,
+    };
+    Some(Entry {
+        name,
+        kind,
+        size,
+        modified: Some(status.st_mtime),
+        mode: status.st_mode & 0o7777,
+        owner: status.st_uid.to_string(),
+        group: status.st_gid.to_string(),
+        unique: Some(status.st_ino),
+    })
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::ENOENT => Self::NotFound,
+            Errno::EEXIST => Self::Exists,
+            Errno::ENOTEMPTY => Self::NotEmpty,
+            Errno::ENOTDIR => Self::NotADir,
+            Errno::EISDIR => Self::NotAFile,
+            // EXDEV: the path leads out of the root.
+            Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => {
+                Self::Denied
+            }
+            Errno::ENAMETOOLONG => Self::BadName("too long"),
+            Errno::EINVAL | Errno::EILSEQ => Self::BadName("not a name of this file system"),
+            Errno::ENOSPC | Errno::EDQUOT => Self::Full(errno.to_string()),
+            Errno::EFBIG => Self::TooLarge(errno.to_string()),
+            errno => Self::Broken(errno.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,273 @@
+//! Trees in private directories: what a client can name, and what it cannot reach.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+use super::*;
+
+struct Garden {
+    dir: PathBuf,
+    tree: Tree,
+}
+
+impl Garden {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("nanoftpd-tree-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("root")).unwrap();
+        fs::write(dir.join("outside"), "secret").unwrap();
+        let settings = config::File {
+            root: dir.join("root").to_str().unwrap().to_owned(),
+            create_mask: 0o022,
+            fsync: true,
+        };
+        let tree = Tree::open(&settings, b"x").unwrap();
+        Self { dir, tree }
+    }
+
+    fn inside(&self, name: &str) -> PathBuf {
+        self.dir.join("root").join(name)
+    }
+
+    fn put(&mut self, name: &str, at: At, bytes: &[u8]) -> Result<Receipt, Error> {
+        let mut source = bytes;
+        self.tree
+            .put(&path(name), &mut source, &Plan { at, size: None })
+    }
+
+    fn names(&mut self, dir: &str) -> Vec<String> {
+        let entries = self.tree.list(&path(dir)).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| String::from_utf8(entry.unwrap().name).unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Garden {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn path(name: &str) -> Path {
+    Path::root().resolve(name.as_bytes())
+}
+
+fn read(body: Body) -> Vec<u8> {
+    let Body::File(mut file, offset, len) = body else {
+        panic!("a file of the kernel")
+    };
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.take(len).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Gives some bytes, then fails as a reset connection does.
+struct Reset(usize);
+
+impl Read for Reset {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let n = self.0.min(buf.len());
+        self.0 -= n;
+        Ok(n)
+    }
+}
+
+#[test]
+fn what_is_put_is_listed_opened_renamed_and_removed() {
+    let mut garden = Garden::new("round");
+    garden.tree.make_dir(&path("/d")).unwrap();
+    assert_eq!(
+        garden.put("/d/a b%n", At::Start, b"hello").unwrap().bytes,
+        5
+    );
+    assert_eq!(garden.names("/d"), ["a b%n"]);
+    let entry = garden.tree.stat(&path("/d/a b%n")).unwrap();
+    assert_eq!(
+        (entry.kind, entry.size, entry.mode),
+        (Kind::File, Some(5), 0o644)
+    );
+    assert_eq!(
+        read(garden.tree.open(&path("/d/a b%n"), 2).unwrap()),
+        b"llo"
+    );
+    garden
+        .tree
+        .rename(&path("/d/a b%n"), &path("/d/c"))
+        .unwrap();
+    assert!(matches!(
+        garden.tree.remove_dir(&path("/d")),
+        Err(Error::NotEmpty)
+    ));
+    garden.tree.remove(&path("/d/c")).unwrap();
+    garden.tree.remove_dir(&path("/d")).unwrap();
+    assert_eq!(garden.names("/"), Vec::<String>::new());
+}
+
+#[test]
+fn no_path_and_no_link_leads_out() {
+    let mut garden = Garden::new("out");
+    symlink("../outside", garden.inside("file-link")).unwrap();
+    symlink("..", garden.inside("dir-link")).unwrap();
+    symlink("/etc", garden.inside("abs-link")).unwrap();
+    for name in ["/file-link", "/dir-link/outside", "/abs-link/passwd"] {
+        let opened = garden.tree.open(&path(name), 0);
+        assert!(matches!(opened, Err(Error::Denied)), "{name}");
+        assert!(garden.tree.stat(&path(name)).is_err(), "{name}");
+    }
+    for name in ["/dir-link/new", "/abs-link/new"] {
+        assert!(garden.put(name, At::Start, b"x").is_err(), "{name}");
+        assert!(garden.tree.make_dir(&path(name)).is_err(), "{name}");
+    }
+    assert!(garden.tree.remove(&path("/dir-link/outside")).is_err());
+    assert!(
+        garden
+            .tree
+            .rename(&path("/dir-link/outside"), &path("/in"))
+            .is_err()
+    );
+    assert!(garden.tree.set_mode(&path("/file-link"), 0o777).is_err());
+    assert_eq!(fs::read(garden.dir.join("outside")).unwrap(), b"secret");
+    assert_eq!(
+        garden.names("/"),
+        Vec::<String>::new(),
+        "links are not listed"
+    );
+}
+
+#[test]
+fn a_link_that_stays_inside_is_followed() {
+    let mut garden = Garden::new("in");
+    garden.put("/true", At::Start, b"x").unwrap();
+    symlink("true", garden.inside("link")).unwrap();
+    assert_eq!(read(garden.tree.open(&path("/link"), 0).unwrap()), b"x");
+}
+
+#[test]
+fn only_plain_files_are_opened() {
+    let mut garden = Garden::new("plain");
+    nix::unistd::mkfifo(&garden.inside("fifo"), Mode::from_bits_truncate(0o666)).unwrap();
+    garden.tree.make_dir(&path("/d")).unwrap();
+    assert!(matches!(
+        garden.tree.open(&path("/fifo"), 0),
+        Err(Error::Denied)
+    ));
+    assert!(matches!(
+        garden.put("/fifo", At::Start, b"x"),
+        Err(Error::Denied)
+    ));
+    assert!(matches!(
+        garden.put("/fifo", At::End, b"x"),
+        Err(Error::Denied)
+    ));
+    assert!(matches!(
+        garden.tree.open(&path("/d"), 0),
+        Err(Error::NotAFile)
+    ));
+    assert!(matches!(
+        garden.put("/d", At::Start, b"x"),
+        Err(Error::NotAFile)
+    ));
+    assert_eq!(garden.names("/"), ["d"]);
+}
+
+#[test]
+fn a_failed_upload_leaves_the_old_file_and_nothing_else() {
+    let mut garden = Garden::new("failed");
+    garden.put("/f", At::Start, b"old").unwrap();
+    let put = garden
+        .tree
+        .put(&path("/f"), &mut Reset(700_000), &Plan::default());
+    assert!(matches!(put, Err(Error::Source(_))));
+    assert_eq!(fs::read(garden.inside("f")).unwrap(), b"old");
+    assert_eq!(fs::read_dir(garden.dir.join("root")).unwrap().count(), 1);
+}
+
+#[test]
+fn uploads_go_on_in_place() {
+    let mut garden = Garden::new("append");
+    garden.put("/f", At::End, b"abc").unwrap();
+    garden.put("/f", At::End, b"def").unwrap();
+    assert_eq!(fs::read(garden.inside("f")).unwrap(), b"abcdef");
+    garden.put("/f", At::Offset(2), b"XY").unwrap();
+    assert_eq!(fs::read(garden.inside("f")).unwrap(), b"abXY");
+    assert!(matches!(
+        garden.put("/f", At::Offset(5), b"-"),
+        Err(Error::BeyondEnd)
+    ));
+    assert!(matches!(
+        garden.put("/none", At::Offset(1), b"-"),
+        Err(Error::BeyondEnd)
+    ));
+    assert!(matches!(
+        garden.tree.open(&path("/f"), 5),
+        Err(Error::BeyondEnd)
+    ));
+    assert_eq!(read(garden.tree.open(&path("/f"), 4).unwrap()), b"");
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let mut garden = Garden::new("errors");
+    garden.put("/f", At::Start, b"x").unwrap();
+    let long = "n".repeat(300);
+    assert!(matches!(
+        garden.put("/none/f", At::Start, b"x"),
+        Err(Error::NotADir)
+    ));
+    assert!(matches!(
+        garden.put("/f/g", At::Start, b"x"),
+        Err(Error::NotADir)
+    ));
+    assert!(matches!(
+        garden.put(&long, At::Start, b"x"),
+        Err(Error::BadName(_))
+    ));
+    assert!(matches!(
+        garden.tree.make_dir(&path("/f")),
+        Err(Error::Exists)
+    ));
+    assert!(matches!(
+        garden.tree.remove(&path("/none")),
+        Err(Error::NotFound)
+    ));
+    assert!(matches!(
+        garden.tree.remove_dir(&path("/")),
+        Err(Error::Denied)
+    ));
+    assert!(matches!(garden.tree.list(&path("/f")), Err(Error::NotADir)));
+}
+
+#[test]
+fn chmod_takes_octal_permission_bits_only() {
+    let mut garden = Garden::new("chmod");
+    garden.put("/f", At::Start, b"x").unwrap();
+    garden.tree.set_mode(&path("/f"), 0o4640).unwrap();
+    let mode = fs::metadata(garden.inside("f"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o640);
+}
+
+#[test]
+fn a_users_name_cannot_leave_the_root() {
+    let garden = Garden::new("user");
+    let root = format!("{}/%u", garden.dir.display());
+    let settings = config::File {
+        root,
+        create_mask: 0o022,
+        fsync: false,
+    };
+    for user in [&b".."[..], b".", b"", b"a/b", b"../outside"] {
+        assert!(matches!(Tree::open(&settings, user), Err(Error::Denied)));
+    }
+    assert!(Tree::open(&settings, b"root").is_ok());
+}
