@@ -36,6 +36,8 @@ pub mod store;
 // Floor 3: the protocol.
 #[doc(hidden)]
 pub mod ftp;
+#[doc(hidden)]
+pub mod import;
 
 // Floor 4: the three kinds of process.
 #[doc(hidden)]
