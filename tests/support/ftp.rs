@@ -1,0 +1,212 @@
+//! An FTP client that does what it is told, line by line, and remembers the dialogue.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+
+use socket2::SockRef;
+
+use super::{PATIENCE, say};
+
+/// How a data connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Pasv,
+    Epsv,
+    Port,
+    Eprt,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 4] = [Self::Pasv, Self::Epsv, Self::Port, Self::Eprt];
+}
+
+/// A control connection.
+pub(crate) struct Ftp {
+    control: BufReader<TcpStream>,
+    pub(crate) mode: Mode,
+    dialogue: Vec<String>,
+}
+
+/// A data connection that is there, or will come.
+pub(crate) enum Data {
+    There(TcpStream),
+    Awaited(TcpListener),
+}
+
+impl Data {
+    pub(crate) fn stream(self) -> TcpStream {
+        let stream = match self {
+            Self::There(stream) => stream,
+            Self::Awaited(listener) => {
+                SockRef::from(&listener)
+                    .set_read_timeout(Some(PATIENCE))
+                    .unwrap();
+                listener.accept().unwrap().0
+            }
+        };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+impl Ftp {
+    /// Connects and takes the greeting.
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let mut ftp = Self::silent(address);
+        ftp.reply_of(220);
+        ftp
+    }
+
+    /// Connects and reads nothing.
+    pub(crate) fn silent(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            control: BufReader::new(stream),
+            mode: Mode::Pasv,
+            dialogue: Vec::new(),
+        }
+    }
+
+    pub(crate) fn log_in(&mut self, user: &str, password: &str) {
+        self.expect(&format!("USER {user}"), 331);
+        self.expect(&format!("PASS {password}"), 230);
+    }
+
+    pub(crate) fn control(&self) -> &TcpStream {
+        self.control.get_ref()
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.dialogue.push(format!("> {}", text.escape_debug()));
+        self.control.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// One whole reply: its code, and its lines without their ends.
+    pub(crate) fn reply(&mut self) -> (u16, String) {
+        let first = self.line();
+        let code: u16 = first[..3]
+            .parse()
+            .unwrap_or_else(|_| panic!("no reply: {first:?}"));
+        let mut text = first.clone();
+        if first[3..].starts_with('-') {
+            let last = format!("{code} ");
+            loop {
+                let line = self.line();
+                text.push('\n');
+                text.push_str(&line);
+                if line.starts_with(&last) {
+                    break;
+                }
+            }
+        }
+        (code, text)
+    }
+
+    /// The next reply, which must have this code.
+    pub(crate) fn reply_of(&mut self, code: u16) -> String {
+        let (found, text) = self.reply();
+        assert_eq!(found, code, "{text}");
+        text
+    }
+
+    /// Sends a command; the reply must have this code.
+    pub(crate) fn expect(&mut self, command: &str, code: u16) -> String {
+        self.send(format!("{command}\r\n").as_bytes());
+        let (found, text) = self.reply();
+        assert_eq!(found, code, "{command}: {text}");
+        text
+    }
+
+    /// Whether the server closed the control connection.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.control.fill_buf().is_ok_and(<[u8]>::is_empty)
+    }
+
+    /// Prepares a data connection in the way of `self.mode`.
+    pub(crate) fn data(&mut self) -> Data {
+        match self.mode {
+            Mode::Pasv => {
+                let reply = self.expect("PASV", 227);
+                let numbers = reply.split(['(', ')']).nth(1).unwrap();
+                let n: Vec<u16> = numbers.split(',').map(|n| n.parse().unwrap()).collect();
+                self.connect_data(n[4] * 256 + n[5])
+            }
+            Mode::Epsv => {
+                let reply = self.expect("EPSV", 229);
+                self.connect_data(reply.split('|').nth(3).unwrap().parse().unwrap())
+            }
+            Mode::Port | Mode::Eprt => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+                let port = listener.local_addr().unwrap().port();
+                if self.mode == Mode::Port {
+                    let (high, low) = (port / 256, port % 256);
+                    self.expect(&format!("PORT 127,0,0,1,{high},{low}"), 200);
+                } else {
+                    self.expect(&format!("EPRT |1|127.0.0.1|{port}|"), 200);
+                }
+                Data::Awaited(listener)
+            }
+        }
+    }
+
+    fn connect_data(&self, port: u16) -> Data {
+        let address = SocketAddr::new(self.control().peer_addr().unwrap().ip(), port);
+        Data::There(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+    }
+
+    /// What a command sends over the data connection, with its 150 and 226.
+    pub(crate) fn fetch(&mut self, command: &str) -> Vec<u8> {
+        let data = self.data();
+        self.expect(command, 150);
+        let mut bytes = Vec::new();
+        data.stream().read_to_end(&mut bytes).unwrap();
+        self.reply_of(226);
+        bytes
+    }
+
+    /// The same as text.
+    pub(crate) fn lines(&mut self, command: &str) -> Vec<String> {
+        let text = String::from_utf8(self.fetch(command)).unwrap();
+        text.split_terminator("\r\n").map(str::to_owned).collect()
+    }
+
+    /// Gives a command `bytes` over the data connection, with its 150, and the final reply.
+    pub(crate) fn give(&mut self, command: &str, bytes: &[u8]) -> (u16, String) {
+        let data = self.data();
+        self.expect(command, 150);
+        let mut stream = data.stream();
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        let answer = self.reply();
+        drop(stream);
+        answer
+    }
+
+    /// Uploads; the final reply must be 226.
+    pub(crate) fn store(&mut self, path: &str, bytes: &[u8]) {
+        let (code, text) = self.give(&format!("STOR {path}"), bytes);
+        assert_eq!(code, 226, "STOR {path}: {text}");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.control.read_until(b'\n', &mut line).unwrap();
+        let text = String::from_utf8_lossy(&line).into_owned();
+        self.dialogue.push(format!("< {}", text.escape_debug()));
+        assert!(text.ends_with("\r\n"), "not a line of a reply: {text:?}");
+        text.trim_end().to_owned()
+    }
+}
+
+impl Drop for Ftp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!("--- dialogue\n{}\n---", self.dialogue.join("\n")));
+        }
+    }
+}

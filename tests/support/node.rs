@@ -1,0 +1,101 @@
+//! The test node as a process: one tracker (or several) and its devices.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{Lines, PATIENCE, Scratch, Tracker, say};
+
+/// A whole MogileFS of one's own. Dropping it ends it.
+pub(crate) struct Node {
+    pub(crate) trackers: Vec<SocketAddr>,
+    pub(crate) devices: Vec<SocketAddr>,
+    child: Child,
+    output: Lines,
+    _scratch: Scratch,
+}
+
+impl Node {
+    /// Starts with `arguments` beside directory and tracker; the rest of the command line.
+    pub(crate) fn start<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
+        let scratch = Scratch::new();
+        let mut child = Command::new(binary())
+            .arg("--dir")
+            .arg(scratch.path())
+            .args(["--tracker", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Lines::read(child.stdout.take().unwrap());
+        let mut node = Self {
+            trackers: Vec::new(),
+            devices: Vec::new(),
+            child,
+            output,
+            _scratch: scratch,
+        };
+        let ready = node.output.wait(0, PATIENCE, |line| line == "ready");
+        assert!(
+            ready.is_some(),
+            "the node never got ready: {:?}",
+            node.output.all()
+        );
+        for line in node.output.all() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["tracker", address] => node.trackers.push(address.parse().unwrap()),
+                ["device", _, address] => node.devices.push(address.parse().unwrap()),
+                _ => {}
+            }
+        }
+        node
+    }
+
+    /// Sets a fault (`!fault …`); what it answers is no error.
+    pub(crate) fn fault(&self, fault: &str) {
+        let answer = Tracker::connect(self.trackers[0]).raw(&format!("!fault {fault}"));
+        assert!(answer.starts_with("OK"), "!fault {fault}: {answer}");
+    }
+
+    /// Ends it at once, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            say(&format!("--- node\n{}\n---", self.output.all().join("\n")));
+        }
+    }
+}
+
+/// The node's binary, beside the daemon's; built if nobody did.
+fn binary() -> PathBuf {
+    let place = Path::new(env!("CARGO_BIN_EXE_nanoftpd")).parent().unwrap();
+    let binary = place.join("mogilefs-node");
+    let lock = File::create(place.join(".mogilefs-node.lock")).unwrap();
+    lock.lock().unwrap();
+    if !binary.exists() {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "-p", "mogilefs-node", "--target-dir"]);
+        cargo
+            .arg(place.parent().unwrap())
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        if place.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(
+            cargo.status().unwrap().success(),
+            "mogilefs-node cannot be built"
+        );
+    }
+    binary
+}
