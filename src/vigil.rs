@@ -65,6 +65,7 @@ struct Bystander {
 
 thread_local! {
     static BYSTANDERS: RefCell<Vec<Rc<Bystander>>> = const { RefCell::new(Vec::new()) };
+    static DEAF: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Keeps a bystander watched; dropping it ends that.
@@ -89,6 +90,35 @@ pub fn watch(fd: BorrowedFd<'_>, notice: impl FnMut() -> Verdict + 'static) -> i
     });
     BYSTANDERS.with_borrow_mut(|all| all.push(Rc::clone(&one)));
     Ok(Watch(one))
+}
+
+/// While it lives, no bystander of this thread is called and no wait is ended by one.
+pub struct Undisturbed(());
+
+impl Drop for Undisturbed {
+    fn drop(&mut self) {
+        DEAF.set(DEAF.get().saturating_sub(1));
+    }
+}
+
+/// Begins a stretch that must be finished once it is begun, such as the committing of an upload:
+/// until the guard is dropped bystanders have to wait. Keep it short, and every wait in it limited.
+#[must_use]
+pub fn undisturbed() -> Undisturbed {
+    DEAF.set(DEAF.get().saturating_add(1));
+    Undisturbed(())
+}
+
+/// Waits for nothing but bystanders.
+///
+/// # Errors
+/// As [`wait`], without `TimedOut`.
+pub fn pause(time: Duration) -> io::Result<()> {
+    let deadline = Instant::now().checked_add(time);
+    match wait_until(&[], deadline) {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
+        ended => ended.map(|_| ()),
+    }
 }
 
 /// Waits until `fd` is ready, at most `limit` (`None`: for ever).
@@ -140,6 +170,9 @@ pub fn wait_until(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> i
 
 /// The bystanders to poll now; those that are being called at this moment are left out.
 fn watched() -> io::Result<Vec<Rc<Bystander>>> {
+    if DEAF.get() > 0 {
+        return Ok(Vec::new());
+    }
     BYSTANDERS.with_borrow(|all| {
         let mut watched = Vec::with_capacity(all.len());
         for one in all {
@@ -230,6 +263,19 @@ mod tests {
         drop(watch);
         let error = wait(far.as_fd(), For::Reading, Some(Duration::from_millis(5))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn nobody_is_called_while_undisturbed() {
+        let (mut bell, ear) = UnixStream::pair().unwrap();
+        bell.write_all(b"1").unwrap();
+        let _watch = watch(ear.as_fd(), || Verdict::Leave).unwrap();
+        let outer = undisturbed();
+        drop(undisturbed());
+        pause(Duration::from_millis(5)).unwrap();
+        drop(outer);
+        let error = pause(Duration::from_secs(5)).unwrap_err();
+        assert!(was_interrupted(&error), "{error}");
     }
 
     #[test]

@@ -17,14 +17,36 @@ pub trait Store {
     /// What is in the directory `dir`, as it is found: an implementation never collects it all.
     ///
     /// # Errors
-    /// `NotFound`, `NotADir`, `Unavailable`; an error may also come later, as an item.
+    /// `NotFound`, `NotADir`, `Unavailable`; an error may also come later, as the last item:
+    /// [`Error::Cut`] is one that is no failure.
     fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error>;
 
-    /// The one entry at `path`, asked afresh.
+    /// The one entry at `path`, asked afresh. Where a name is both a file and a directory (an
+    /// object store may have that) this is the file. `modified` is what it costs nothing to know.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
     fn stat(&mut self, path: &Path) -> Result<Entry, Error>;
+
+    /// Says whether `path` is a directory that can be made the current one.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADir`, `Unavailable`.
+    fn enter(&mut self, path: &Path) -> Result<(), Error> {
+        match self.stat(path)?.kind {
+            Kind::Dir => Ok(()),
+            Kind::File => Err(Error::NotADir),
+        }
+    }
+
+    /// When the file at `path` was last modified, in seconds since the epoch, UTC, if the store can
+    /// find it out; it may take a while longer than [`Store::stat`].
+    ///
+    /// # Errors
+    /// As [`Store::stat`].
+    fn modified(&mut self, path: &Path) -> Result<Option<i64>, Error> {
+        Ok(self.stat(path)?.modified)
+    }
 
     /// Opens the file at `path` for reading from byte `offset` on.
     ///
@@ -203,6 +225,8 @@ pub enum Error {
     Broken(String),
     /// The source of an upload failed; nothing of it is stored.
     Source(io::Error),
+    /// The last item of a listing that has reached its limit: there is more than so many entries.
+    Cut(usize),
     /// A bystander ended the wait ([`crate::vigil`]); nothing is stored, nothing was changed.
     Interrupted,
 }
@@ -224,6 +248,7 @@ impl fmt::Display for Error {
             Self::Unavailable(cause) => write!(f, "unavailable: {cause}"),
             Self::Broken(cause) => write!(f, "broken: {cause}"),
             Self::Source(cause) => write!(f, "source: {cause}"),
+            Self::Cut(limit) => write!(f, "cut at {limit} entries"),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }
