@@ -3,9 +3,23 @@
 //! its own beyond the table in `keys`, and nothing of what the values are used for.
 #![forbid(unsafe_code)]
 
+mod blank;
+mod form;
+mod keys;
+mod near;
+mod net;
+mod parse;
+mod print;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use keys::{Key, Section};
 
 /// The whole effective configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +33,50 @@ pub struct Config {
     pub sandbox: Sandbox,
     pub logging: Logging,
     pub status: Status,
+}
+
+/// Every section and key there is.
+pub fn sections() -> &'static [Section] {
+    keys::SECTIONS
+}
+
+/// Something wrong in a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The file's name, as it was given.
+    pub file: String,
+    /// Counted from 1; 0: the file as a whole.
+    pub line: usize,
+    /// The key that it is about; empty: none.
+    pub key: String,
+    /// What is wrong, and what is allowed.
+    pub why: String,
+}
+
+impl Error {
+    #[must_use]
+    pub fn new(file: &str, line: usize, key: &str, why: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            key: key.to_owned(),
+            why,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line != 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        f.write_str(": ")?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.why)
+    }
 }
 
 /// `[nanoftpd]`

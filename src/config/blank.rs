@@ -1,0 +1,123 @@
+//! The defaults. Every field of the blank form is filled from the table of keys; a field without a
+//! row is found by a test, not by a sysadmin.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::keys::SECTIONS;
+use super::{
+    Auth, AuthExec, AuthModule, AuthText, Config, ContentMd5, Crypt, Extended, File, LogMode,
+    Logging, Mogilefs, Nanoftpd, Passive, Pool, Sandbox, SandboxMode, Status, Type,
+};
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = blank();
+        for key in SECTIONS.iter().flat_map(|section| section.keys) {
+            let filled = (key.set)(&mut config, key.default);
+            debug_assert!(filled.is_ok(), "default of {}: {filled:?}", key.name);
+        }
+        config
+    }
+}
+
+fn blank() -> Config {
+    Config {
+        nanoftpd: nanoftpd(),
+        pool: Pool {
+            min_spare: 0,
+            max_spare: 0,
+            max_clients: 0,
+            sessions_per_worker: 0,
+        },
+        passive: Passive {
+            address: None,
+            nat: Vec::new(),
+            accept_timeout: Duration::ZERO,
+            stall_timeout: Duration::ZERO,
+            active: false,
+        },
+        auth: Auth {
+            module: AuthModule::Text,
+            crypt: Crypt::Md5,
+            text: AuthText {
+                file: PathBuf::new(),
+                sep: String::new(),
+            },
+            exec: AuthExec {
+                command: None,
+                timeout: Duration::ZERO,
+            },
+        },
+        mogilefs: mogilefs(),
+        file: File {
+            root: String::new(),
+            create_mask: 0,
+            fsync: false,
+        },
+        sandbox: Sandbox {
+            mode: SandboxMode::On,
+        },
+        logging: Logging {
+            mode: LogMode::Off,
+            file: PathBuf::new(),
+            level: log::LevelFilter::Off,
+            syslog_facility: String::new(),
+            xferlog: None,
+        },
+        status: Status {
+            socket: PathBuf::new(),
+        },
+    }
+}
+
+fn nanoftpd() -> Nanoftpd {
+    Nanoftpd {
+        daemonize: false,
+        pidfile: PathBuf::new(),
+        tmpdir: PathBuf::new(),
+        userid: String::new(),
+        groupid: String::new(),
+        allow_root: false,
+        listen_addr: Vec::new(),
+        listen_port: 0,
+        low_port: 0,
+        high_port: 0,
+        idle_time: Duration::ZERO,
+        login_time: Duration::ZERO,
+        server_name: String::new(),
+        stop_grace: Duration::ZERO,
+        timezone: String::new(),
+        default_type: Type::Binary,
+    }
+}
+
+fn mogilefs() -> Mogilefs {
+    Mogilefs {
+        tracker: Vec::new(),
+        port: 0,
+        domain: None,
+        timeout: Duration::ZERO,
+        request_timeout: Duration::ZERO,
+        admin_timeout: Duration::ZERO,
+        open_timeout: Duration::ZERO,
+        close_timeout: Duration::ZERO,
+        read_timeout: Duration::ZERO,
+        write_timeout: Duration::ZERO,
+        store_timeout: Duration::ZERO,
+        storage: Vec::new(),
+        defaultclass: String::new(),
+        listlimit: 0,
+        listlimit_error: false,
+        extendedlist: Extended::No,
+        searchlist: false,
+        canrename: false,
+        canmkdir: false,
+        canrmdir: false,
+        mindevcount: 0,
+        spool_mem: 0,
+        content_md5: ContentMd5::Never,
+        legacy_names: false,
+    }
+}

@@ -1,0 +1,271 @@
+//! Every key there is: its name, default, form and purpose, and the field that it fills. Defaults,
+//! parsing, range checks, what -T prints and the shipped file come from this table and from nowhere
+//! else; a new key is a field and a row.
+#![forbid(unsafe_code)]
+
+use log::LevelFilter;
+
+use super::form::{
+    AbsolutePath, Form, List, Maybe, Number, Octal, OneOf, Pair, Size, Text, Time, YesNo,
+};
+use super::net::{Address, HostPort, Net, is_host};
+use super::{AuthModule, Config, ContentMd5, Crypt, Extended, LogMode, SandboxMode, Type};
+
+/// A section, with its keys in the order in which they are printed.
+pub struct Section {
+    pub name: &'static str,
+    /// What the section is about.
+    pub about: &'static str,
+    pub keys: &'static [Key],
+}
+
+/// A key of a section.
+pub struct Key {
+    pub name: &'static str,
+    /// As it would be written.
+    pub default: &'static str,
+    /// What the key is for, in a line.
+    pub about: &'static str,
+    /// Fills the field; an error says what is wrong with the text and what is allowed.
+    pub set: fn(&mut Config, &str) -> Result<(), String>,
+    /// The text that `set` reads as what the field holds.
+    pub show: fn(&Config) -> String,
+}
+
+fn read<T>(form: &impl Form<T>, text: &str) -> Result<T, String> {
+    form.read(text).ok_or_else(|| match text {
+        "" => format!("an empty value is not {}", form.allowed()),
+        _ => format!("`{text}` is not {}", form.allowed()),
+    })
+}
+
+/// Rows `name = "default", form, "purpose";` under `[section]`: a section is named like the field
+/// of the configuration that holds it, and a key like the field that it fills.
+macro_rules! sections {
+    ($([$($section:ident).+] $about:literal $keys:tt)+) => {
+        &[$(Section {
+            name: stringify!($($section).+),
+            about: $about,
+            keys: keys!(($($section).+) $keys),
+        }),+]
+    };
+}
+
+macro_rules! keys {
+    ($section:tt { $($name:ident = $default:literal, $form:expr, $about:literal;)+ }) => {
+        &[$(Key {
+            name: stringify!($name),
+            default: $default,
+            about: $about,
+            set: |config, text| {
+                field!(config, $section, $name) = read(&$form, text)?;
+                Ok(())
+            },
+            show: |config| $form.show(&field!(config, $section, $name)),
+        }),+]
+    };
+}
+
+macro_rules! field {
+    ($config:ident, ($($section:ident).+), $name:ident) => { $config.$($section).+.$name };
+}
+
+/// Thirty days, in milliseconds: longer than anybody waits.
+const LONG: u64 = 30 * 86_400_000;
+const ACCOUNT: Text = Text("the name or number of an account", is_account);
+const CLASS: Text = Text("a name without blanks, slashes and `&=%+`", |text| {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "/&=%+".contains(c))
+});
+const HOST: Text = Text("an address or a host name", |text| {
+    is_host(text) || Address.read(text).is_some()
+});
+const ROOT: Text = Text(
+    "a path that begins with /, in which % is followed by u",
+    |text| text.starts_with('/') && text.split('%').skip(1).all(|rest| rest.starts_with('u')),
+);
+
+#[rustfmt::skip]
+pub(super) const SECTIONS: &[Section] = sections! {
+    [nanoftpd] "The daemon: where it listens, whom it runs as, how long it waits for clients." {
+        daemonize = "yes", YesNo,
+            "go into the background once everything is bound and opened";
+        pidfile = "/run/nanoftpd/nanoftpd.pid", AbsolutePath,
+            "holds the master's process id, and is locked as long as it lives";
+        tmpdir = "/var/tmp", AbsolutePath,
+            "where uploads wait that are larger than [mogilefs] spool_mem";
+        userid = "nanoftpd", ACCOUNT,
+            "user that sessions run as, name or number";
+        groupid = "nanoftpd", ACCOUNT,
+            "group that sessions run as, name or number";
+        allow_root = "no", YesNo,
+            "let sessions run as root";
+        listen_addr = "0.0.0.0", List(Address, 1),
+            "addresses to listen on, with commas between them";
+        listen_port = "21", Number(0, 65535),
+            "port to listen on; 0: any that is free, it is in the log";
+        low_port = "15000", Number(1024, 65535),
+            "first port for passive data connections";
+        high_port = "25000", Number(1024, 65535),
+            "last port for passive data connections";
+        idle_time = "300", Time(10, LONG),
+            "a session ends after so long without a command or a transfer";
+        login_time = "30", Time(10, LONG),
+            "a session ends that has not logged in after so long";
+        server_name = "nanoFTPd server", Text("a line of text", |text| text.len() <= 200),
+            "the greeting";
+        stop_grace = "30", Time(0, LONG),
+            "how long transfers may go on when the daemon stops";
+        timezone = "UTC", Text("a time zone of this machine, such as UTC or Europe/Berlin", is_zone),
+            "zone of the times in LIST";
+        default_type = "binary", OneOf(&[("binary", Type::Binary), ("ascii", Type::Ascii)]),
+            "what an upload is before the client has said TYPE: binary or ascii";
+    }
+    [pool] "Worker processes: each serves one session at a time." {
+        min_spare = "4", Number(1, 10_000),
+            "fewest workers that wait for a client";
+        max_spare = "16", Number(1, 10_000),
+            "most workers that wait for a client";
+        max_clients = "256", Number(1, 100_000),
+            "most sessions at once; the next client gets 421";
+        sessions_per_worker = "1", Number(1, 1_000_000),
+            "a worker ends after so many sessions; with 1 no two sessions share a process";
+    }
+    [passive] "Data connections." {
+        address = "", Maybe(HOST),
+            "what PASV announces, an address or a name; empty: the control connection's own";
+        nat = "", List(Pair(Net, Address), 0),
+            "per client network what PASV announces: `10.0.0.0/8 10.1.2.3, 192.0.2.0/24 ...`";
+        accept_timeout = "30", Time(10, LONG),
+            "how long a data connection may take to come about";
+        stall_timeout = "300", Time(10, LONG),
+            "a transfer ends in which nothing has moved for so long";
+        active = "yes", YesNo,
+            "allow PORT and EPRT";
+    }
+    [auth] "Who may come in." {
+        module = "Text", OneOf(&[("Text", AuthModule::Text), ("Exec", AuthModule::Exec)]),
+            "Text: the users file; Exec: a program decides";
+        crypt = "md5", OneOf(&[("md5", Crypt::Md5), ("sha1", Crypt::Sha1)]),
+            "what a password hash without $ is: md5 or sha1";
+    }
+    [auth.text] "The users file; see nanoftpd-users(5)." {
+        file = "/etc/nanoftpd/users", AbsolutePath,
+            "name:password:uid:gid:io_module, a user a line";
+        sep = ":", Text("a separator without letters, digits and line ends", is_separator),
+            "what stands between the fields";
+    }
+    [auth.exec] "The program of module = Exec." {
+        command = "", Maybe(AbsolutePath),
+            "gets user and password on standard input, prints the account";
+        timeout = "5", Time(10, 3_600_000),
+            "how long it may take";
+    }
+    [mogilefs] "The trackers, and how their files look." {
+        tracker = "127.0.0.1", List(HostPort, 1),
+            "trackers, host or host:port, with commas between them";
+        port = "7001", Number(1, 65535),
+            "port of trackers that are written without one";
+        domain = "", Maybe(CLASS),
+            "the default domain: of MogileFs and MogileFs_FlatNS users";
+        timeout = "3", Time(10, 3_600_000),
+            "how long a connection to a tracker or storage node may take to come about";
+        request_timeout = "10", Time(10, 3_600_000),
+            "how long a tracker may take over a plain request";
+        admin_timeout = "20", Time(10, 3_600_000),
+            "how long a tracker may take to make or delete a class or a domain";
+        open_timeout = "40", Time(10, 3_600_000),
+            "how long a tracker may take over create_open";
+        close_timeout = "45", Time(10, 3_600_000),
+            "how long a tracker may take over create_close";
+        read_timeout = "20", Time(10, 3_600_000),
+            "how long a storage node may take to send, or to send more";
+        write_timeout = "20", Time(10, 3_600_000),
+            "how long a storage node may take to accept more";
+        store_timeout = "60", Time(10, 3_600_000),
+            "how long a storage node may take to confirm a file, and a second more per 10M";
+        storage = "", List(Net, 0),
+            "networks of storage nodes that may be contacted; empty: what the trackers name";
+        defaultclass = "default", CLASS,
+            "class of uploads in MogileFs_FlatNS";
+        listlimit = "1000", Number(0, 1_000_000_000),
+            "most entries of a listing; 0: no limit";
+        listlimit_error = "no", YesNo,
+            "a listing that is cut at listlimit ends in an error";
+        extendedlist = "auto", OneOf(&[
+                ("true", Extended::Yes), ("yes", Extended::Yes), ("on", Extended::Yes), ("1", Extended::Yes),
+                ("false", Extended::No), ("no", Extended::No), ("off", Extended::No), ("0", Extended::No),
+                ("auto", Extended::Auto),
+            ]),
+            "look sizes up for listings: true, false or auto";
+        searchlist = "no", YesNo,
+            "LIST <prefix> lists what begins with it";
+        canrename = "yes", YesNo,
+            "allow RNFR and RNTO";
+        canmkdir = "yes", YesNo,
+            "allow MKD, which makes classes";
+        canrmdir = "yes", YesNo,
+            "allow RMD, which deletes classes";
+        mindevcount = "2", Number(1, 255),
+            "copies that a class made by MKD asks for";
+        spool_mem = "4M", Size(0, 1 << 30),
+            "an upload up to this size waits in memory, a larger one in tmpdir";
+        content_md5 = "small", OneOf(&[
+                ("never", ContentMd5::Never), ("small", ContentMd5::Small), ("always", ContentMd5::Always),
+            ]),
+            "uploads that storage nodes verify: never, small (up to spool_mem), always (slow)";
+        legacy_names = "no", YesNo,
+            "find files also under the names that the PHP daemon made of `+`, `%XX` and `&`";
+    }
+    [file] "Users of the module File." {
+        root = "/srv/ftp", ROOT,
+            "what they see as /; %u is the user's name";
+        create_mask = "022", Octal,
+            "permissions that new files and directories do not get";
+        fsync = "no", YesNo,
+            "an upload is on the disk before it is confirmed";
+    }
+    [sandbox] "What a session cannot do." {
+        mode = "on", OneOf(&[("on", SandboxMode::On), ("strict", SandboxMode::Strict)]),
+            "where the kernel lacks a part of the sandbox: on: a line in the log; strict: no start";
+    }
+    [logging] "The log and the transfer log." {
+        mode = "1", OneOf(&[
+                ("0", LogMode::Off), ("1", LogMode::File), ("2", LogMode::Console), ("3", LogMode::Both),
+                ("4", LogMode::Syslog),
+            ]),
+            "0 none, 1 file, 2 console, 3 both, 4 syslog";
+        file = "/var/log/nanoftpd/nanoftpd.log", AbsolutePath,
+            "the log of modes 1 and 3";
+        level = "info", OneOf(&[
+                ("error", LevelFilter::Error), ("warn", LevelFilter::Warn), ("info", LevelFilter::Info),
+                ("debug", LevelFilter::Debug), ("trace", LevelFilter::Trace),
+            ]),
+            "the least that is logged: error, warn, info, debug (the dialogue) or trace";
+        syslog_facility = "ftp", Text("a syslog facility such as ftp, daemon or local0", is_facility),
+            "facility of mode 4";
+        xferlog = "/var/log/nanoftpd/xferlog", Maybe(AbsolutePath),
+            "a line for each transfer; empty: none";
+    }
+    [status] "The control socket." {
+        socket = "/run/nanoftpd/control.sock", AbsolutePath,
+            "where status and the commands are asked for; only root and the daemon's user may";
+    }
+};
+
+fn is_account(text: &str) -> bool {
+    let legal = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '$');
+    !text.is_empty() && text.chars().all(legal)
+}
+
+/// A letter or a digit between the fields would cut hashes and names; `\t` is a tab.
+fn is_separator(text: &str) -> bool {
+    text == "\\t" || !text.is_empty() && !text.contains(char::is_alphanumeric)
+}
+
+fn is_zone(text: &str) -> bool {
+    jiff::tz::TimeZone::get(text).is_ok()
+}
+
+fn is_facility(text: &str) -> bool {
+    text.parse::<syslog::Facility>().is_ok()
+}

@@ -1,0 +1,454 @@
+//! The configuration as text: defaults, every form, every class of error.
+
+use std::time::Duration;
+
+use super::*;
+
+fn parse(text: &str) -> Config {
+    match Config::parse(text, "t.conf") {
+        Ok(config) => config,
+        Err(errors) => panic!("{text:?}: {errors:?}"),
+    }
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let errors = Config::parse(text, "t.conf").err().unwrap_or_default();
+    errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_default_reads_and_shows_as_itself() {
+    let config = Config::default();
+    for section in sections() {
+        for key in section.keys {
+            let mut config = config.clone();
+            let name = format!("[{}] {}", section.name, key.name);
+            assert_eq!((key.set)(&mut config, key.default), Ok(()), "{name}");
+            assert_eq!((key.show)(&config), key.default, "{name}");
+        }
+    }
+    assert_eq!(parse(""), config);
+    assert_eq!(config.warnings(), Vec::<String>::new());
+}
+
+/// A field that no row fills would keep what the blank form holds, and compare as equal for ever.
+#[test]
+fn every_field_has_a_row() {
+    let fields = format!("{:?}", Config::default());
+    let fields = fields.matches(": ").count();
+    let rows: usize = sections().iter().map(|section| section.keys.len()).sum();
+    // The structs inside of it, and the two fields of the one tracker.
+    let frames = [
+        "nanoftpd", "pool", "passive", "auth", "text", "exec", "mogilefs", "file", "sandbox",
+        "logging", "status", "name", "port",
+    ];
+    assert_eq!(rows + frames.len(), fields);
+}
+
+#[test]
+fn what_is_printed_reads_as_the_same() {
+    let mut changed = parse(
+        "[nanoftpd]\nlisten_addr = ::, 10.0.0.1\nidle_time = 2500ms\nserver_name = a # b; c = d: \"e\" \\x\n\
+         daemonize = off\ntimezone = UTC\n[pool]\nmax_clients = 5000\n\
+         [passive]\naddress = ftp.example.net\nnat = 10.0.0.0/8 10.1.2.3, 2001:db8::/32 ::1\n\
+         [auth]\ncrypt = sha1\nmodule = exec\n[auth.exec]\ncommand = /bin/x\n[auth.text]\nsep = |\n\
+         [mogilefs]\ntracker = a, b:1, 10.0.0.1:2, [::1]:3, ::2\ndomain = d\nstorage = 10.0.0.0/8\n\
+         extendedlist = off\nspool_mem = 65536\ncontent_md5 = always\n\
+         [file]\nroot = /home/%u/ftp\ncreate_mask = 77\n[logging]\nxferlog =\nmode = 4\nlevel = debug\n",
+    );
+    assert_ne!(changed, Config::default());
+    assert_eq!(parse(&changed.to_string()), changed);
+    changed = Config::default();
+    assert_eq!(parse(&changed.to_string()), changed);
+}
+
+#[test]
+fn the_shipped_file_is_what_the_defaults_print_as() {
+    let shipped = include_str!("../../etc/nanoftpd.conf");
+    let printed = Config::default().to_string();
+    assert_eq!(shipped, printed, "nanoftpd -c /dev/null -T writes it anew");
+    assert_eq!(parse(shipped), Config::default());
+}
+
+#[test]
+fn values_survive_comment_signs_delimiters_quotes_and_line_ends() {
+    for value in [
+        "a#b",
+        "a # b",
+        "a ; b",
+        "a = b",
+        "a: b",
+        "\"a\"",
+        "'a",
+        "\\a\\n",
+        "[a]",
+        "a\tb",
+        "%d",
+        "gr\u{fc}n",
+    ] {
+        for text in [
+            format!("[nanoftpd]\nserver_name = {value}\npidfile = /x"),
+            format!("\u{feff}\r\n[nanoftpd]\r\n  server_name={value}  \r\n\r\n\tpidfile = /x\r\n"),
+            format!(
+                "[ nanoftpd ]\n # c = d\n;e\nserver_name =\t{value}\n[pool]\n[nanoftpd]\npidfile=/x"
+            ),
+        ] {
+            let config = parse(&text);
+            assert_eq!(config.nanoftpd.server_name, value, "{text:?}");
+            assert_eq!(config.nanoftpd.pidfile, PathBuf::from("/x"), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn durations_are_seconds_or_carry_a_unit() {
+    for (text, milliseconds) in [
+        ("3", Some(3_000)),
+        ("0.5", Some(500)),
+        ("500ms", Some(500)),
+        ("500 ms", Some(500)),
+        ("3s", Some(3_000)),
+        ("5m", Some(300_000)),
+        ("1.5m", Some(90_000)),
+        ("2h", Some(7_200_000)),
+        ("1d", Some(86_400_000)),
+        ("0.0105", Some(10)),
+        ("0", None),
+        ("31d", None),
+        ("-1", None),
+        ("+1", None),
+        ("1.", None),
+        (".5", None),
+        ("1.x", None),
+        ("5 minutes", None),
+        ("1e3", None),
+        ("99999999999999999999", None),
+        ("9999999999999999d", None),
+        ("", None),
+    ] {
+        let read = Config::parse(&format!("[nanoftpd]\nidle_time = {text}"), "").ok();
+        let expected = milliseconds.map(Duration::from_millis);
+        assert_eq!(
+            read.map(|config| config.nanoftpd.idle_time),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn sizes_may_carry_a_unit() {
+    for (text, bytes) in [
+        ("0", Some(0)),
+        ("1000", Some(1000)),
+        ("64K", Some(65_536)),
+        ("64 k", Some(65_536)),
+        ("4M", Some(4 << 20)),
+        ("1g", Some(1 << 30)),
+        ("2G", None),
+        ("4MB", None),
+        ("4KK", None),
+        ("K", None),
+        ("1.5M", None),
+        ("99999999999999999G", None),
+    ] {
+        let read = Config::parse(&format!("[mogilefs]\nspool_mem = {text}"), "").ok();
+        assert_eq!(
+            read.map(|config| config.mogilefs.spool_mem),
+            bytes,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn trackers_are_hosts_with_or_without_a_port() {
+    for (text, name, port) in [
+        ("tracker1", "tracker1", None),
+        ("tracker1:7002", "tracker1", Some(7002)),
+        ("10.0.0.1:1", "10.0.0.1", Some(1)),
+        ("[::1]:7001", "::1", Some(7001)),
+        ("[::1]", "::1", None),
+        ("2001:db8::1", "2001:db8::1", None),
+    ] {
+        let read = parse(&format!("[mogilefs]\ntracker = {text}"))
+            .mogilefs
+            .tracker;
+        let expected = Host {
+            name: name.to_owned(),
+            port,
+        };
+        assert_eq!(read, [expected], "{text}");
+    }
+    for text in [
+        "", ",", "a,", "a b", "a:", "a:0", "a:65536", "a:b", ":1", "[::1", "[a]:1", "[::1]7",
+    ] {
+        assert_eq!(
+            errors(&format!("[mogilefs]\ntracker = {text}")).len(),
+            1,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn networks_count_their_leading_bits() {
+    for (network, peer, inside) in [
+        ("10.0.0.0/8", "10.1.2.3", true),
+        ("10.0.0.0/8", "11.0.0.0", false),
+        ("10.9.9.9/8", "10.1.2.3", true),
+        ("0.0.0.0/0", "192.0.2.1", true),
+        ("0.0.0.0/0", "::1", false),
+        ("10.0.0.1", "10.0.0.1", true),
+        ("10.0.0.1", "10.0.0.2", false),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+        ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+        ("::ffff:10.0.0.0/104", "11.1.2.3", false),
+        ("2001:db8::/32", "2001:db8:ffff::1", true),
+        ("2001:db8::/32", "2001:db9::1", false),
+        ("::/0", "2001:db9::1", true),
+    ] {
+        let read = parse(&format!("[mogilefs]\nstorage = {network}"))
+            .mogilefs
+            .storage;
+        let found = read
+            .iter()
+            .any(|network| network.contains(peer.parse().unwrap()));
+        assert_eq!(found, inside, "{network} {peer}");
+    }
+    for text in [
+        "10.0.0.0/33",
+        "::/129",
+        "10.0.0.0/",
+        "10.0.0.0/-1",
+        "a/8",
+        "10.0.0/8",
+        "::ffff:0:0/95",
+    ] {
+        assert_eq!(
+            errors(&format!("[mogilefs]\nstorage = {text}")).len(),
+            1,
+            "{text}"
+        );
+    }
+}
+
+/// What is written, and what is said about it.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "x",
+        "t.conf:1: is neither `[section]` nor `key = value` nor a comment",
+    ),
+    (
+        "\n\nport = 1",
+        "t.conf:3: port: stands before the first `[section]`",
+    ),
+    (
+        "[poll]\nx = 1",
+        "t.conf:1: there is no section [poll]; is [pool] meant?",
+    ),
+    (
+        "[masquerade]",
+        "t.conf:1: there is no section [masquerade], only nanoftpd, pool, passive, auth, auth.text, \
+             auth.exec, mogilefs, file, sandbox, logging, status",
+    ),
+    (
+        "[pool",
+        "t.conf:1: a section is written `[name]`, with nothing behind it",
+    ),
+    (
+        "[pool] # x",
+        "t.conf:1: a section is written `[name]`, with nothing behind it",
+    ),
+    (
+        "[pool]\nmin_spar = 1",
+        "t.conf:2: [pool] has no key min_spar; is min_spare meant?",
+    ),
+    (
+        "[pool]\nlow_port = 1",
+        "t.conf:2: [pool] has no key low_port; it is one of [nanoftpd]",
+    ),
+    (
+        "[file]\nquota = 1",
+        "t.conf:2: [file] has no key quota, only root, create_mask, fsync",
+    ),
+    (
+        "[file]\nroot : /x",
+        "t.conf:2: is neither `[section]` nor `key = value` nor a comment",
+    ),
+    (
+        "[file]\nfsync = 1\nfsync = 1",
+        "t.conf:3: fsync: is set on line 2 already",
+    ),
+    (
+        "[file]\nfsync = 1\n[pool]\n[file]\nfsync = 0",
+        "t.conf:5: fsync: is set on line 2 already",
+    ),
+    (
+        "[file]\nroot = /x\\",
+        "t.conf:2: a line may not end in a backslash",
+    ),
+    (
+        "[file]\nroot = /x\u{0}y",
+        "t.conf:2: holds the control character \\u{0}",
+    ),
+    (
+        "[file]\nfsync = maybe",
+        "t.conf:2: fsync: `maybe` is not yes or no",
+    ),
+    (
+        "[file]\nroot = %u",
+        "t.conf:2: root: `%u` is not a path that begins with /, in which % is followed by u",
+    ),
+    (
+        "[file]\nroot = /x%n",
+        "t.conf:2: root: `/x%n` is not a path that begins with /, in which % is followed by u",
+    ),
+    (
+        "[file]\ncreate_mask = 8",
+        "t.conf:2: create_mask: `8` is not an octal number from 000 to 777",
+    ),
+    (
+        "[file]\nfsync =",
+        "t.conf:2: fsync: an empty value is not yes or no",
+    ),
+    (
+        "[nanoftpd]\nlisten_port = 65536",
+        "t.conf:2: listen_port: `65536` is not a number from 0 to 65535",
+    ),
+    (
+        "[nanoftpd]\nlisten_addr = localhost",
+        "t.conf:2: listen_addr: `localhost` is not an IP address such as 0.0.0.0 or ::, or several \
+             with commas between them",
+    ),
+    (
+        "[nanoftpd]\nidle_time = soon",
+        "t.conf:2: idle_time: `soon` is not a time from 10ms to 2592000 s, such as 3, 0.5, 500ms or 5m",
+    ),
+    (
+        "[mogilefs]\nspool_mem = 2G",
+        "t.conf:2: spool_mem: `2G` is not a size from 0 to 1G, such as 65536, 64K, 4M or 1G",
+    ),
+    (
+        "[mogilefs]\nextendedlist = some",
+        "t.conf:2: extendedlist: `some` is not true, false or auto",
+    ),
+    (
+        "[mogilefs]\ndomain = a/b",
+        "t.conf:2: domain: `a/b` is not a name without blanks, slashes and `&=%+`, or nothing",
+    ),
+    (
+        "[nanoftpd]\ntimezone = Europe/Nowhere",
+        "t.conf:2: timezone: `Europe/Nowhere` is not a time zone of this machine, such as UTC or \
+             Europe/Berlin",
+    ),
+    (
+        "[passive]\nnat = 10.0.0.0/8",
+        "t.conf:2: nat: `10.0.0.0/8` is not a network such as 10.0.0.0/8 or 2001:db8::/32, a blank, \
+             and an IP address such as 0.0.0.0 or ::, or several with commas between them, or nothing",
+    ),
+    (
+        "[logging]\nmode = 5",
+        "t.conf:2: mode: `5` is not 0, 1, 2, 3 or 4",
+    ),
+    (
+        "[logging]\nsyslog_facility = x",
+        "t.conf:2: syslog_facility: `x` is not a syslog facility such as ftp, daemon or local0",
+    ),
+    (
+        "[nanoftpd]\nhigh_port = 2000",
+        "t.conf:2: high_port: low_port = 15000 is above high_port = 2000",
+    ),
+    (
+        "[pool]\nmax_spare = 2",
+        "t.conf:2: max_spare: min_spare = 4 is above max_spare = 2",
+    ),
+    (
+        "[pool]\n\nmax_clients = 8",
+        "t.conf:3: max_clients: max_spare = 16 is above max_clients = 8",
+    ),
+    (
+        "[nanoftpd]\nuserid = 0",
+        "t.conf:2: userid: sessions run as root only with allow_root = yes",
+    ),
+    (
+        "[auth]\nmodule = Exec",
+        "t.conf:2: module: module = Exec needs a program: [auth.exec] command",
+    ),
+];
+
+#[test]
+fn every_error_says_where_what_and_what_is_allowed() {
+    for (text, expected) in WRONG {
+        assert_eq!(errors(text), [*expected], "{text:?}");
+    }
+}
+
+#[test]
+fn all_errors_come_at_once_in_the_order_of_lines() {
+    let text = "x\n[nope]\ny\na = 1\n[pool]\nmin_spare = 0\nstray\nmax_spare = 1\nmax_spare = 2\n\
+                [nanoftpd]\nlow_port = 9\nhigh_port = 8\nlisten_port = x\n";
+    let lines: Vec<usize> = Config::parse(text, "t.conf")
+        .unwrap_err()
+        .iter()
+        .map(|error| error.line)
+        .collect();
+    assert_eq!(lines, [1, 2, 3, 6, 7, 9, 11, 12, 13]);
+}
+
+#[test]
+fn a_stray_line_does_not_swallow_the_next() {
+    let errors = errors("[pool]\nstray\nmin_spare = x\n");
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(
+        errors[1].starts_with("t.conf:3: min_spare: `x`"),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_file_is_named_in_its_errors() {
+    let path = std::env::temp_dir().join(format!("nanoftpd-config-{}", std::process::id()));
+    let name = path.display().to_string();
+    std::fs::write(&path, b"[file]\nroot = /\xe9\nfsync = x\n").unwrap();
+    let errors = Config::load(&path).unwrap_err();
+    let found: Vec<_> = errors.iter().map(|e| (e.file.as_str(), e.line)).collect();
+    assert_eq!(found, [(name.as_str(), 2), (name.as_str(), 3)]);
+    std::fs::write(&path, b"[file]\nroot = /\xe9\n").unwrap();
+    assert_eq!(
+        Config::load(&path).unwrap_err()[0].to_string(),
+        format!("{name}:2: is not UTF-8")
+    );
+    std::fs::write(&path, b"[file]\nroot = /x\n").unwrap();
+    assert_eq!(Config::load(&path).unwrap().file.root, "/x");
+    std::fs::remove_file(&path).unwrap();
+    let error = Config::load(&path).unwrap_err()[0].to_string();
+    assert!(
+        error.starts_with(&format!("{name}: cannot be read: No such file")),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_odd_is_warned_of() {
+    for (text, expected) in [
+        (
+            "[nanoftpd]\nlow_port = 15000\nhigh_port = 15003",
+            "are 4 ports",
+        ),
+        (
+            "[nanoftpd]\nlisten_port = 15000",
+            "listen_port 15000 lies between",
+        ),
+        ("[logging]\nmode = 2", "logs nowhere"),
+        ("[nanoftpd]\nlogin_time = 301", "longer than idle_time"),
+        (
+            "[nanoftpd]\nuserid = root\nallow_root = yes",
+            "sessions run as root",
+        ),
+    ] {
+        let warnings = parse(text).warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(expected), "{warnings:?}");
+    }
+}
