@@ -1,1 +1,352 @@
-//! cli
+//! What was typed: from the words of the command line to a command. Reads no file and prints
+//! nothing.
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use crate::text::quoted;
+
+/// The configuration that is read when none is named.
+pub const CONFIG: &str = "/etc/nanoftpd/nanoftpd.conf";
+
+/// What -V prints.
+pub const VERSION: &str = concat!("nanoftpd ", env!("CARGO_PKG_VERSION"));
+
+/// What -h prints.
+pub const HELP: &str = "\
+usage: nanoftpd [-c FILE] [-f]    run; -f: in the foreground, and log to standard error too
+       nanoftpd [-c FILE] -t      check the configuration
+       nanoftpd [-c FILE] -T      print the whole effective configuration
+       nanoftpd -V | -h           print the version, or this
+       nanoftpd passwd [-f USERS] [--module M] [--uid N] [--gid N] [--md5] USER
+                                  add a user, or change the password
+FILE is /etc/nanoftpd/nanoftpd.conf unless it is named. See nanoftpd(8).
+";
+
+/// What is to be done. Paths are as they were typed: relative to where the command was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Run {
+        config: PathBuf,
+        foreground: bool,
+    },
+    /// -t
+    Check {
+        config: PathBuf,
+    },
+    /// -T
+    Print {
+        config: PathBuf,
+    },
+    Version,
+    Help,
+    Passwd {
+        /// `None`: the usual one, where there is one.
+        config: Option<PathBuf>,
+        change: Passwd,
+    },
+}
+
+/// What `nanoftpd passwd` was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passwd {
+    pub user: String,
+    /// -f; `None`: what the configuration names.
+    pub users: Option<PathBuf>,
+    pub module: Option<String>,
+    pub uid: Option<String>,
+    pub gid: Option<String>,
+    pub md5: bool,
+}
+
+/// The command that `words`, without the program's name, stand for; or what is wrong, in a line.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut words = Words::new(words);
+    let mut config = None;
+    let (mut foreground, mut check, mut print) = (false, false, false);
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Option(name) => match name.as_str() {
+                "-c" => config = Some(PathBuf::from(words.value(&name)?)),
+                "-f" => foreground = true,
+                "-t" => check = true,
+                "-T" => print = true,
+                "-V" | "--version" => return Ok(Command::Version),
+                "-h" | "--help" => return Ok(Command::Help),
+                _ => return Err(format!("there is no option {name}")),
+            },
+            Word::Plain(command) if command == "passwd" => {
+                if foreground || check || print {
+                    return Err("passwd goes with no option but -c before it".to_owned());
+                }
+                let change = passwd(&mut words)?;
+                return Ok(
+                    change.map_or(Command::Help, |change| Command::Passwd { config, change })
+                );
+            }
+            Word::Plain(word) => {
+                return Err(format!("there is no command {}", quoted(word.as_bytes())));
+            }
+        }
+    }
+    let config = config.unwrap_or_else(|| PathBuf::from(CONFIG));
+    match (check, print) {
+        (true, true) => Err("-t and -T exclude each other".to_owned()),
+        (true, false) => Ok(Command::Check { config }),
+        (false, true) => Ok(Command::Print { config }),
+        (false, false) => Ok(Command::Run { config, foreground }),
+    }
+}
+
+/// `None`: help is asked for.
+fn passwd(words: &mut Words) -> Result<Option<Passwd>, String> {
+    let mut change = Passwd::default();
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Option(name) => match name.as_str() {
+                "-f" => change.users = Some(PathBuf::from(words.value(&name)?)),
+                "--module" => change.module = Some(words.text(&name)?),
+                "--uid" => change.uid = Some(words.text(&name)?),
+                "--gid" => change.gid = Some(words.text(&name)?),
+                "--md5" => change.md5 = true,
+                "-h" | "--help" => return Ok(None),
+                _ => return Err(format!("passwd has no option {name}")),
+            },
+            Word::Plain(user) if change.user.is_empty() => {
+                let user = user.into_string();
+                change.user = user.map_err(|_| "the user's name is not UTF-8".to_owned())?;
+            }
+            Word::Plain(word) => {
+                return Err(format!(
+                    "passwd takes one user, {} is another",
+                    quoted(word.as_bytes())
+                ));
+            }
+        }
+    }
+    if change.user.is_empty() {
+        return Err("passwd needs the name of a user".to_owned());
+    }
+    Ok(Some(change))
+}
+
+enum Word {
+    /// `-x` or `--word`.
+    Option(String),
+    Plain(OsString),
+}
+
+/// The words one by one: `-ab` is `-a -b`, `-cFILE` is `-c FILE`, `--uid=1` is `--uid 1`; behind
+/// `--` there are no options.
+struct Words {
+    words: std::vec::IntoIter<OsString>,
+    /// What is left of `-abc` behind the option that was taken last.
+    cluster: Vec<u8>,
+    /// What stood behind the `=` of the option that was taken last.
+    attached: Option<OsString>,
+    plain: bool,
+}
+
+impl Words {
+    fn new(words: impl IntoIterator<Item = OsString>) -> Self {
+        Self {
+            words: words.into_iter().collect::<Vec<_>>().into_iter(),
+            cluster: Vec::new(),
+            attached: None,
+            plain: false,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Word>, String> {
+        if let Some(value) = self.attached.take() {
+            return Err(format!(
+                "an option takes no value, but ={} was given",
+                quoted(value.as_bytes())
+            ));
+        }
+        if let Some((letter, rest)) = self.cluster.split_first() {
+            let name = format!("-{}", char::from(*letter));
+            self.cluster = rest.to_vec();
+            return Ok(Some(Word::Option(name)));
+        }
+        let Some(word) = self.words.next() else {
+            return Ok(None);
+        };
+        let bytes = word.as_bytes();
+        if self.plain || !bytes.starts_with(b"-") || bytes == b"-" {
+            return Ok(Some(Word::Plain(word)));
+        }
+        if bytes == b"--" {
+            self.plain = true;
+            return self.next();
+        }
+        if !bytes.starts_with(b"--") {
+            self.cluster = bytes.get(1..).unwrap_or_default().to_vec();
+            return self.next();
+        }
+        let mut halves = bytes.splitn(2, |byte| *byte == b'=');
+        let name = halves.next().unwrap_or_default();
+        self.attached = halves
+            .next()
+            .map(|value| OsStr::from_bytes(value).to_owned());
+        let name = String::from_utf8_lossy(name).into_owned();
+        Ok(Some(Word::Option(name)))
+    }
+
+    /// The value of the option that was taken last.
+    fn value(&mut self, name: &str) -> Result<OsString, String> {
+        let attached = self.attached.take();
+        let cluster = std::mem::take(&mut self.cluster);
+        let value = match attached {
+            Some(value) => Some(value),
+            None if !cluster.is_empty() => Some(OsString::from_vec(cluster)),
+            None => self.words.next(),
+        };
+        value
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| format!("{name} needs a value"))
+    }
+
+    fn text(&mut self, name: &str) -> Result<String, String> {
+        let value = self.value(name)?;
+        value
+            .into_string()
+            .map_err(|_| format!("the value of {name} is not UTF-8"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn each_command_is_recognised() {
+        let usual = PathBuf::from(CONFIG);
+        let own = PathBuf::from("x.conf");
+        let run = |config: &PathBuf, foreground| Command::Run {
+            config: config.clone(),
+            foreground,
+        };
+        for (line, expected) in [
+            ("", run(&usual, false)),
+            ("-f", run(&usual, true)),
+            ("-c x.conf", run(&own, false)),
+            ("-cx.conf -f", run(&own, true)),
+            ("-fc x.conf", run(&own, true)),
+            ("-fcx.conf", run(&own, true)),
+            ("-c x.conf --", run(&own, false)),
+            (
+                "-t",
+                Command::Check {
+                    config: usual.clone(),
+                },
+            ),
+            (
+                "-c x.conf -t",
+                Command::Check {
+                    config: own.clone(),
+                },
+            ),
+            (
+                "-tc x.conf",
+                Command::Check {
+                    config: own.clone(),
+                },
+            ),
+            (
+                "-T -c x.conf",
+                Command::Print {
+                    config: own.clone(),
+                },
+            ),
+            ("-V", Command::Version),
+            ("--version", Command::Version),
+            ("-h", Command::Help),
+            ("passwd -h", Command::Help),
+        ] {
+            assert_eq!(typed(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn passwd_takes_its_own_options() {
+        let whole = Passwd {
+            user: "ann".to_owned(),
+            users: Some(PathBuf::from("u")),
+            module: Some("File".to_owned()),
+            uid: Some("1".to_owned()),
+            gid: Some("2".to_owned()),
+            md5: true,
+        };
+        let user = |name: &str| Passwd {
+            user: name.to_owned(),
+            ..Passwd::default()
+        };
+        for (line, config, change) in [
+            ("passwd ann", None, user("ann")),
+            ("passwd -- -ann", None, user("-ann")),
+            ("-c x passwd ann", Some("x"), user("ann")),
+            (
+                "passwd -f u --module File --uid 1 --gid 2 --md5 ann",
+                None,
+                whole.clone(),
+            ),
+            (
+                "passwd ann --md5 --gid=2 --uid=1 --module=File -fu",
+                None,
+                whole,
+            ),
+        ] {
+            let config = config.map(PathBuf::from);
+            assert_eq!(
+                typed(line),
+                Ok(Command::Passwd { config, change }),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_usage_says_why() {
+        for (line, why) in [
+            ("-x", "there is no option -x"),
+            ("-fx", "there is no option -x"),
+            ("--conf", "there is no option --conf"),
+            ("-c", "-c needs a value"),
+            ("-t -T", "-t and -T exclude each other"),
+            ("start", "there is no command \"start\""),
+            ("-", "there is no command \"-\""),
+            ("-- -f", "there is no command \"-f\""),
+            ("passwd", "passwd needs the name of a user"),
+            ("passwd a b", "passwd takes one user, \"b\" is another"),
+            ("passwd -c x a", "passwd has no option -c"),
+            ("passwd --module", "--module needs a value"),
+            (
+                "passwd --md5=1 a",
+                "an option takes no value, but =\"1\" was given",
+            ),
+            (
+                "passwd a --md5=1",
+                "an option takes no value, but =\"1\" was given",
+            ),
+            ("-t passwd a", "passwd goes with no option but -c before it"),
+        ] {
+            assert_eq!(typed(line), Err(why.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_need_not_be_text() {
+        let path = OsString::from_vec(b"\xff".to_vec());
+        let expected = Command::Check {
+            config: PathBuf::from(path.clone()),
+        };
+        assert_eq!(parse(["-t".into(), "-c".into(), path]), Ok(expected));
+    }
+}
