@@ -1,0 +1,92 @@
+# nanoftpd: everything that is built, tried or installed goes through here.
+
+CARGO ?= cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+
+DESTDIR =
+PREFIX = /usr/local
+SYSCONFDIR = /etc
+LOCALSTATEDIR = /var
+RUNDIR = /run
+
+SBIN = $(DESTDIR)$(PREFIX)/sbin
+MAN = $(DESTDIR)$(PREFIX)/share/man
+CONF = $(DESTDIR)$(SYSCONFDIR)/nanoftpd
+LOG = $(DESTDIR)$(LOCALSTATEDIR)/log/nanoftpd
+MANUALS = man/nanoftpd.8 man/nanoftpd.conf.5 man/nanoftpd-users.5
+
+# Files name the usual places; this puts those of the variables into a copy.
+PLACES = sed -e 's|/usr/local/|$(PREFIX)/|g' -e 's|/etc/nanoftpd/|$(SYSCONFDIR)/nanoftpd/|g' \
+	-e 's|/var/log/nanoftpd|$(LOCALSTATEDIR)/log/nanoftpd|g' -e 's|/run/nanoftpd|$(RUNDIR)/nanoftpd|g'
+
+.PHONY: all run test lint check check-all bench install uninstall clean
+
+all:
+	$(CARGO) build --release --workspace --locked
+
+# PORT=2121, STATE=directory that is kept, TRACKER=host:port instead of a node of its own.
+run: all
+	@PORT='$(PORT)' STATE='$(STATE)' TRACKER='$(TRACKER)' tests/run-demo '$(TARGET)/release'
+
+# MOGILEFS_TRACKER=host:port runs the same tests against a real tracker.
+test:
+	tests/run-clients
+	CARGO='$(CARGO)' tests/run-suite
+
+lint:
+	tests/run-clients
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	mandoc -Tlint -Wwarning $(MANUALS)
+
+check: lint test
+
+# What takes longer: the optimised build, and the large files with it.
+check-all: all
+	tests/run-clients
+	BIG_MIB=1024 $(CARGO) test --release --locked --test transfers
+
+bench: all
+	bench/run '$(TARGET)/release'
+
+# Only copies. A running binary is replaced by a rename; configuration and users are left alone.
+install:
+	@test -x '$(TARGET)/release/nanoftpd' || { echo 'nothing to install yet: run make first' >&2; exit 1; }
+	install -d -m 755 '$(SBIN)' '$(MAN)/man5' '$(MAN)/man8' '$(CONF)'
+	install -d -m 755 '$(DESTDIR)/etc/init.d' '$(DESTDIR)/etc/default' '$(DESTDIR)/etc/logrotate.d'
+	install -d -m 750 '$(LOG)'
+	install -m 755 '$(TARGET)/release/nanoftpd' '$(SBIN)/.nanoftpd.new'
+	mv -f '$(SBIN)/.nanoftpd.new' '$(SBIN)/nanoftpd'
+	$(PLACES) man/nanoftpd.8 > '$(MAN)/man8/nanoftpd.8'
+	$(PLACES) man/nanoftpd.conf.5 > '$(MAN)/man5/nanoftpd.conf.5'
+	$(PLACES) man/nanoftpd-users.5 > '$(MAN)/man5/nanoftpd-users.5'
+	chmod 644 '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'
+	$(PLACES) init/nanoftpd > '$(DESTDIR)/etc/init.d/.nanoftpd.new'
+	chmod 755 '$(DESTDIR)/etc/init.d/.nanoftpd.new'
+	mv -f '$(DESTDIR)/etc/init.d/.nanoftpd.new' '$(DESTDIR)/etc/init.d/nanoftpd'
+	test -e '$(DESTDIR)/etc/default/nanoftpd' || { $(PLACES) init/default > '$(DESTDIR)/etc/default/nanoftpd' && \
+		chmod 644 '$(DESTDIR)/etc/default/nanoftpd'; }
+	test -e '$(DESTDIR)/etc/logrotate.d/nanoftpd' || { $(PLACES) logrotate/nanoftpd > '$(DESTDIR)/etc/logrotate.d/nanoftpd' && \
+		chmod 644 '$(DESTDIR)/etc/logrotate.d/nanoftpd'; }
+	test -e '$(CONF)/nanoftpd.conf' || { $(PLACES) etc/nanoftpd.conf > '$(CONF)/nanoftpd.conf' && chmod 644 '$(CONF)/nanoftpd.conf'; }
+	test -e '$(CONF)/users' || install -m 640 etc/users '$(CONF)/users'
+ifeq ($(DESTDIR),)
+	getent group nanoftpd >/dev/null || groupadd -r nanoftpd
+	getent passwd nanoftpd >/dev/null || useradd -r -g nanoftpd -M -d /nonexistent -s /usr/sbin/nologin nanoftpd
+	if command -v update-rc.d >/dev/null; then update-rc.d nanoftpd defaults; \
+	elif command -v chkconfig >/dev/null; then chkconfig --add nanoftpd; fi
+endif
+
+# Configuration, users, logs and the system user stay.
+uninstall:
+	rm -f '$(SBIN)/nanoftpd' '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'
+ifeq ($(DESTDIR),)
+	if command -v chkconfig >/dev/null && ! command -v update-rc.d >/dev/null; then chkconfig --del nanoftpd; fi
+endif
+	rm -f '$(DESTDIR)/etc/init.d/nanoftpd' '$(DESTDIR)/etc/logrotate.d/nanoftpd'
+ifeq ($(DESTDIR),)
+	if command -v update-rc.d >/dev/null; then update-rc.d nanoftpd remove; fi
+endif
+
+clean:
+	$(CARGO) clean
