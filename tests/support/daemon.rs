@@ -32,14 +32,21 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts with the defaults of the tests and `changes`, as (`section.key`, value).
     pub(crate) fn start(changes: &[(&str, &str)]) -> Self {
+        Self::launch(
+            &[
+                "test:MogileFs",
+                "ftp:MogileFs_FlatNS",
+                "root:MogileFs_DomainNS",
+            ],
+            changes,
+        )
+    }
+
+    /// Starts with these users (`name:module`), all with password `test`.
+    fn launch(names: &[&str], changes: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let conf = scratch.file("nanoftpd.conf", conf(&scratch, changes).as_bytes());
-        let users = users(&[
-            "test:MogileFs",
-            "ftp:MogileFs_FlatNS",
-            "root:MogileFs_DomainNS",
-        ]);
-        scratch.file("users", users.as_bytes());
+        scratch.file("users", users(names).as_bytes());
         let mut child = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
             .arg("-f")
             .arg("-c")
@@ -70,12 +77,13 @@ impl Daemon {
     /// Starts on `cluster`, with its domain as the default one.
     pub(crate) fn on(cluster: &Cluster, changes: &[(&str, &str)]) -> Self {
         let tracker = cluster.address.to_string();
-        let mut all = vec![
-            ("mogilefs.tracker", &*tracker),
-            ("mogilefs.domain", &*cluster.domain),
-        ];
-        all.extend_from_slice(changes);
-        Self::start(&all)
+        Self::start(&on_cluster(cluster, &tracker, changes))
+    }
+
+    /// The same with these users (`name:module`), all with password `test`.
+    pub(crate) fn with_users(cluster: &Cluster, names: &[&str], changes: &[(&str, &str)]) -> Self {
+        let tracker = cluster.address.to_string();
+        Self::launch(names, &on_cluster(cluster, &tracker, changes))
     }
 
     /// A connection that is logged in as user `test`.
@@ -226,6 +234,19 @@ pub(crate) fn status(pid: i32, field: &str) -> Option<String> {
         .lines()
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.map(|value| value.trim().to_owned())
+}
+
+fn on_cluster<'a>(
+    cluster: &'a Cluster,
+    tracker: &'a str,
+    changes: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let mut all = vec![
+        ("mogilefs.tracker", tracker),
+        ("mogilefs.domain", &*cluster.domain),
+    ];
+    all.extend_from_slice(changes);
+    all
 }
 
 /// Users (`name:module`), all with password `test`.

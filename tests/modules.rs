@@ -1,0 +1,353 @@
+//! Every verb of the original on every store module, and what came of it as the tracker, the
+//! devices or the file system have it.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use support::{Cluster, Daemon, Ftp, Mode, noise};
+
+/// A module, with a directory of it in which files can be put.
+struct Place<'c> {
+    module: &'static str,
+    user: String,
+    /// Where files go, without a slash at the end; empty: the root.
+    dir: String,
+    /// What stands before a name in its key.
+    prefix: &'static str,
+    store: Truth<'c>,
+}
+
+enum Truth<'c> {
+    Cluster(&'c Cluster),
+    Files(PathBuf),
+}
+
+impl Place<'_> {
+    fn log_in(&self, daemon: &Daemon) -> Ftp {
+        let mut ftp = Ftp::connect(daemon.address);
+        ftp.log_in(&self.user, "test");
+        ftp
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    /// What is stored under `name`, asked of the store itself.
+    fn holds(&self, name: &str) -> Option<Vec<u8>> {
+        match &self.store {
+            Truth::Cluster(cluster) => cluster.content(&format!("{}{name}", self.prefix)),
+            Truth::Files(dir) => fs::read(dir.join(name)).ok(),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        match &self.store {
+            Truth::Cluster(cluster) => {
+                let keys = cluster.keys();
+                keys.iter()
+                    .filter_map(|key| key.strip_prefix(self.prefix))
+                    .map(str::to_owned)
+                    .collect()
+            }
+            Truth::Files(dir) => {
+                let names = fs::read_dir(dir).unwrap();
+                let mut names: Vec<String> = names
+                    .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                    .collect();
+                names.sort();
+                names
+            }
+        }
+    }
+
+    fn is_mogile(&self) -> bool {
+        matches!(self.store, Truth::Cluster(_))
+    }
+}
+
+/// Runs `scenario` on each of the five modules, each with a cluster and a daemon of its own.
+fn on_each_module(scenario: impl Fn(&Place<'_>, &Daemon)) {
+    for module in [
+        "MogileFs",
+        "MogileFs_UserDomain",
+        "MogileFs_DomainNS",
+        "MogileFs_FlatNS",
+        "File",
+    ] {
+        let cluster = Cluster::start();
+        let own = format!("{}:MogileFs_UserDomain", cluster.domain);
+        let daemon = Daemon::with_users(
+            &cluster,
+            &[
+                "test:MogileFs",
+                "ftp:MogileFs_FlatNS",
+                "root:MogileFs_DomainNS",
+                "file:File",
+                &own,
+            ],
+            &[("mogilefs.defaultclass", "photos")],
+        );
+        let (user, dir, prefix) = match module {
+            "MogileFs" => ("test", "/photos".to_owned(), "photos/"),
+            "MogileFs_UserDomain" => (&*cluster.domain, "/photos".to_owned(), "photos/"),
+            "MogileFs_DomainNS" => ("root", format!("/{}/photos", cluster.domain), "photos/"),
+            "MogileFs_FlatNS" => ("ftp", String::new(), ""),
+            _ => ("file", String::new(), ""),
+        };
+        let store = match module {
+            "File" => Truth::Files(daemon.dir().join("files")),
+            _ => Truth::Cluster(&cluster),
+        };
+        let place = Place {
+            module,
+            user: user.to_owned(),
+            dir,
+            prefix,
+            store,
+        };
+        support::say(&format!("module {module}"));
+        scenario(&place, &daemon);
+    }
+}
+
+#[test]
+fn a_file_goes_round_in_every_mode() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        for (number, mode) in Mode::ALL.into_iter().enumerate() {
+            ftp.mode = mode;
+            for (size, name) in [(0, "empty"), (1, "one"), (70_001, "some bytes %n.bin")] {
+                let bytes = noise(size, number as u64);
+                let path = place.path(name);
+                ftp.store(&path, &bytes);
+                assert_eq!(
+                    place.holds(name).as_ref(),
+                    Some(&bytes),
+                    "{} {name}",
+                    place.module
+                );
+                assert_eq!(
+                    ftp.fetch(&format!("RETR {path}")),
+                    bytes,
+                    "{} {name}",
+                    place.module
+                );
+                assert_eq!(
+                    ftp.expect(&format!("SIZE {path}"), 213),
+                    format!("213 {size}")
+                );
+            }
+        }
+        ftp.expect("QUIT", 221);
+    });
+}
+
+#[test]
+fn relative_names_mean_what_they_mean_in_a_shell() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        let dir = if place.dir.is_empty() {
+            "/"
+        } else {
+            &place.dir
+        };
+        ftp.expect(&format!("CWD {dir}"), 250);
+        assert!(ftp.expect("PWD", 257).contains(&format!("\"{dir}\"")));
+        ftp.store("a.txt", b"relative");
+        assert_eq!(place.holds("a.txt").as_deref(), Some(&b"relative"[..]));
+        assert_eq!(ftp.fetch("RETR ./a.txt"), b"relative");
+        ftp.expect("CDUP", 250);
+        ftp.expect(&format!("CWD {dir}"), 250);
+        ftp.expect("CWD .", 250);
+        ftp.expect("RNFR a.txt", 350);
+        ftp.expect("RNTO b.txt", 250);
+        assert_eq!(place.names(), ["b.txt"], "{}", place.module);
+        ftp.expect("CWD /nothing/here", 550);
+        assert!(
+            ftp.expect("PWD", 257).contains(&format!("\"{dir}\"")),
+            "a failed CWD stays"
+        );
+    });
+}
+
+#[test]
+fn listings_hold_what_is_there() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        for (name, size) in [("100%.jpg", 5), ("a b c", 12), ("z", 0)] {
+            ftp.store(&place.path(name), &noise(size, 1));
+        }
+        let dir = if place.dir.is_empty() {
+            "/"
+        } else {
+            &place.dir
+        };
+        let mut names = ftp.lines(&format!("NLST {dir}"));
+        names
+            .iter_mut()
+            .for_each(|name| *name = name.rsplit('/').next().unwrap().to_owned());
+        names.sort();
+        assert_eq!(names, ["100%.jpg", "a b c", "z"], "{}", place.module);
+
+        ftp.expect(&format!("CWD {dir}"), 250);
+        let mut names = ftp.lines("NLST");
+        names.sort();
+        assert_eq!(names, ["100%.jpg", "a b c", "z"], "{}", place.module);
+
+        for command in [
+            "LIST",
+            "LIST -la",
+            "LIST -a",
+            "LIST -l",
+            &format!("LIST -al {dir}"),
+        ] {
+            let lines = ftp.lines(command);
+            let of = |name: &str| lines.iter().find(|line| line.ends_with(name)).unwrap();
+            assert_eq!(lines.len(), 3, "{} {command} {lines:?}", place.module);
+            let fields: Vec<&str> = of("a b c").split_whitespace().collect();
+            assert!(
+                fields[0].starts_with("-rw") && fields[4] == "12",
+                "{fields:?}"
+            );
+            assert_eq!(fields.len(), 8 + 3, "{fields:?}");
+        }
+        let facts = ftp.lines("MLSD");
+        let line = facts
+            .iter()
+            .find(|line| line.ends_with(" a b c"))
+            .unwrap()
+            .to_lowercase();
+        assert!(
+            line.contains("type=file;") && line.contains("size=12;"),
+            "{line}"
+        );
+        assert!(ftp.expect("MLST z", 250).to_lowercase().contains("size=0;"));
+    });
+}
+
+#[test]
+fn a_rename_moves_the_bytes_and_a_failed_one_leaves_them() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        ftp.store(&place.path("a"), b"A");
+        ftp.store(&place.path("c"), b"C");
+        ftp.expect(&format!("RNFR {}", place.path("a")), 350);
+        ftp.expect(&format!("RNTO {}", place.path("b")), 250);
+        assert_eq!(place.names(), ["b", "c"], "{}", place.module);
+        assert_eq!(place.holds("b").as_deref(), Some(&b"A"[..]));
+        // D12: a failed RNFR does not keep the earlier source, and RNTO uses it up.
+        ftp.expect(&format!("RNTO {}", place.path("d")), 503);
+        ftp.expect(&format!("RNFR {}", place.path("b")), 350);
+        ftp.expect(&format!("RNFR {}", place.path("none")), 550);
+        ftp.expect(&format!("RNTO {}", place.path("d")), 503);
+        assert_eq!(place.names(), ["b", "c"], "{}", place.module);
+    });
+}
+
+#[test]
+fn what_was_deleted_or_replaced_is_gone_for_this_session_too() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        let path = place.path("f");
+        ftp.store(&path, b"first");
+        assert_eq!(ftp.fetch(&format!("RETR {path}")), b"first");
+        // D6: nothing of the old version is remembered.
+        ftp.store(&path, b"second one");
+        ftp.expect(&format!("SIZE {path}"), 213);
+        assert_eq!(ftp.fetch(&format!("RETR {path}")), b"second one");
+        ftp.expect(&format!("DELE {path}"), 250);
+        ftp.expect(&format!("SIZE {path}"), 550);
+        ftp.expect(&format!("DELE {path}"), 550);
+        ftp.expect(&format!("MDTM {path}"), 550);
+        let _data = ftp.data();
+        ftp.expect(&format!("RETR {path}"), 550);
+        assert_eq!(place.names(), Vec::<String>::new(), "{}", place.module);
+    });
+}
+
+#[test]
+fn directories_are_made_entered_and_removed() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        // One level above the files: a class, or a directory of the file system.
+        let parent = place.dir.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if place.module == "MogileFs_FlatNS" {
+            return;
+        }
+        let dir = format!("{parent}/newone");
+        assert!(
+            ftp.expect(&format!("MKD {dir}"), 257)
+                .contains(&format!("\"{dir}\""))
+        );
+        if let Truth::Cluster(cluster) = &place.store {
+            assert!(cluster.classes().contains(&"newone".to_owned()));
+        }
+        ftp.expect(&format!("MKD {dir}"), 550);
+        // D17: it can be entered and filled at once.
+        ftp.expect(&format!("CWD {dir}"), 250);
+        ftp.store("x", b"x");
+        if let Truth::Cluster(cluster) = &place.store {
+            assert_eq!(
+                cluster.class("newone/x").as_deref(),
+                Some("newone"),
+                "{}",
+                place.module
+            );
+        }
+        ftp.expect("CWD /", 250);
+        ftp.expect(&format!("RMD {dir}"), 550);
+        ftp.expect(&format!("DELE {dir}/x"), 250);
+        ftp.expect(&format!("RMD {dir}"), 250);
+        ftp.expect(&format!("CWD {dir}"), 550);
+        if let Truth::Cluster(cluster) = &place.store {
+            assert!(!cluster.classes().contains(&"newone".to_owned()));
+        }
+    });
+}
+
+#[test]
+fn the_small_verbs_answer() {
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        assert!(ftp.expect("SYST", 215).starts_with("215 UNIX Type: L8"));
+        ftp.expect("NOOP", 200);
+        ftp.expect("TYPE A", 200);
+        ftp.expect("TYPE I", 200);
+        assert!(ftp.expect("HELP", 214).contains("RETR"));
+        ftp.expect("FEAT", 211);
+        ftp.expect("STAT", 211);
+        ftp.store(&place.path("f"), b"0123456789");
+        ftp.expect("REST 4", 350);
+        assert_eq!(ftp.fetch(&format!("RETR {}", place.path("f"))), b"456789");
+        assert_eq!(
+            ftp.fetch(&format!("RETR {}", place.path("f"))),
+            b"0123456789"
+        );
+        let time = ftp.expect(&format!("MDTM {}", place.path("f")), 213);
+        assert!(
+            time.len() >= 18 && time[4..18].bytes().all(|byte| byte.is_ascii_digit()),
+            "{time}"
+        );
+        // D3, D4: commands may come in pieces, or several at once.
+        ftp.send(b"NO");
+        ftp.send(b"OP\r\nNOOP\r\nPWD\r");
+        ftp.send(b"\n");
+        for code in [200, 200, 257] {
+            ftp.reply_of(code);
+        }
+        if place.is_mogile() {
+            ftp.expect(&format!("SITE CHMOD 644 {}", place.path("f")), 502);
+        } else {
+            ftp.expect("SITE CHMOD 640 /f", 200);
+        }
+    });
+}
