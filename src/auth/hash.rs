@@ -1,0 +1,345 @@
+//! Password hashes, and what it costs to compare with them. Needs no file, no lock and no clock:
+//! a worker in its sandbox can verify.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::hint::black_box;
+
+use md5::{Digest, Md5};
+use sha_crypt::password_hash::PasswordVerifier;
+use sha_crypt::{Params, ShaCrypt};
+use sha1::Sha1;
+use subtle::ConstantTimeEq;
+
+use crate::config::Crypt;
+
+/// No password that is longer is ever right: the work of crypt grows with its length.
+const LONGEST: usize = 512;
+
+/// What a users file says a password is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Hash {
+    Md5([u8; 16]),
+    Sha1([u8; 20]),
+    /// A crypt string `$5$…` or `$6$…`, known to be well-formed.
+    Crypt(String, Cost),
+}
+
+/// How much work a verification is: the rounds of each kind of crypt. The bare hashes cost nothing
+/// that anybody could measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub sha256: u32,
+    pub sha512: u32,
+}
+
+impl Cost {
+    /// Of a `$6$` hash that says nothing about rounds.
+    pub const USUAL: Self = Self {
+        sha256: 0,
+        sha512: Params::RECOMMENDED_ROUNDS,
+    };
+
+    /// As much as either.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            sha256: self.sha256.max(other.sha256),
+            sha512: self.sha512.max(other.sha512),
+        }
+    }
+
+    /// What is left to be spent when `spent` has been.
+    fn without(self, spent: Self) -> Self {
+        Self {
+            sha256: self.sha256.saturating_sub(spent.sha256),
+            sha512: self.sha512.saturating_sub(spent.sha512),
+        }
+    }
+
+    /// Works for nothing.
+    fn spend(self, password: &[u8]) {
+        const SALT: &[u8] = b"0123456789abcdef";
+        // Fewer rounds than this cannot be asked for.
+        let rounds = |rounds: u32| match rounds {
+            0 => None,
+            _ => Params::new(rounds.max(Params::ROUNDS_MIN)).ok(),
+        };
+        if let Some(rounds) = rounds(self.sha256) {
+            black_box(sha_crypt::sha256_crypt(password, SALT, rounds));
+        }
+        if let Some(rounds) = rounds(self.sha512) {
+            black_box(sha_crypt::sha512_crypt(password, SALT, rounds));
+        }
+    }
+}
+
+impl Hash {
+    /// The hash that `text` writes; `crypt` says what one without `$` is. An error says what is
+    /// wrong with it.
+    pub fn parse(text: &str, crypt: Crypt) -> Result<Self, String> {
+        if text.starts_with('$') {
+            return Self::crypt(text);
+        }
+        match crypt {
+            Crypt::Md5 => digits(text).map(Self::Md5).ok_or_else(|| {
+                "the password is neither 32 hex digits of MD5 nor a crypt string $5$ or $6$"
+                    .to_owned()
+            }),
+            Crypt::Sha1 => digits(text).map(Self::Sha1).ok_or_else(|| {
+                "the password is neither 40 hex digits of SHA1 nor a crypt string $5$ or $6$"
+                    .to_owned()
+            }),
+        }
+    }
+
+    fn crypt(text: &str) -> Result<Self, String> {
+        let mut fields = text.split('$').skip(1);
+        let mut next = || fields.next().unwrap_or_default();
+        let (is_sha512, length) = match next() {
+            "5" => (false, 43),
+            "6" => (true, 86),
+            other => {
+                return Err(format!(
+                    "crypt strings ${other}$ are not known, only $5$ and $6$"
+                ));
+            }
+        };
+        let mut salt = next();
+        let mut rounds = Params::RECOMMENDED_ROUNDS;
+        if let Some(number) = salt.strip_prefix("rounds=") {
+            rounds = number
+                .parse()
+                .ok()
+                .filter(|rounds| (Params::ROUNDS_MIN..=MOST_ROUNDS).contains(rounds))
+                .ok_or_else(|| {
+                    format!(
+                        "rounds are a number from {} to {MOST_ROUNDS}",
+                        Params::ROUNDS_MIN
+                    )
+                })?;
+            salt = next();
+        }
+        let hash = next();
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/');
+        let whole = !salt.is_empty() && hash.len() == length && fields.next().is_none();
+        if !whole || !salt.chars().chain(hash.chars()).all(legal) {
+            return Err("the crypt string is not whole".to_owned());
+        }
+        let cost = match is_sha512 {
+            false => Cost {
+                sha256: rounds,
+                sha512: 0,
+            },
+            true => Cost {
+                sha256: 0,
+                sha512: rounds,
+            },
+        };
+        Ok(Self::Crypt(text.to_owned(), cost))
+    }
+
+    /// What one comparison costs.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        match self {
+            Self::Md5(_) | Self::Sha1(_) => Cost::default(),
+            Self::Crypt(_, cost) => *cost,
+        }
+    }
+
+    /// In constant time, as far as the hash itself goes.
+    fn matches(&self, password: &[u8]) -> bool {
+        match self {
+            Self::Md5(hash) => Md5::digest(password).as_slice().ct_eq(hash).into(),
+            Self::Sha1(hash) => Sha1::digest(password).as_slice().ct_eq(hash).into(),
+            Self::Crypt(text, _) => ShaCrypt::SHA512
+                .verify_password(password, text.as_str())
+                .is_ok(),
+        }
+    }
+
+    /// The text that `decode` reads.
+    pub(super) fn encode(&self) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        match self {
+            Self::Md5(hash) => hex(hash),
+            Self::Sha1(hash) => hex(hash),
+            Self::Crypt(text, _) => text.clone(),
+        }
+    }
+
+    pub(super) fn decode(text: &str) -> Option<Self> {
+        let kinds = [Crypt::Md5, Crypt::Sha1];
+        kinds
+            .iter()
+            .find_map(|crypt| Self::parse(text, *crypt).ok())
+    }
+}
+
+/// Rounds above this would keep a worker busy for seconds.
+const MOST_ROUNDS: u32 = 5_000_000;
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("********")
+    }
+}
+
+/// Whether `password` has that hash. However it ends, and whether there is a hash or none, the work
+/// is `cost`, which is at least that of the hash.
+pub(super) fn verify(hash: Option<&Hash>, cost: Cost, password: &[u8]) -> bool {
+    let allowed = !password.is_empty() && password.len() <= LONGEST;
+    let password = if allowed { password } else { b"-" };
+    let none = Hash::Md5([0; 16]);
+    let hash = hash.unwrap_or(&none);
+    let right = hash.matches(password);
+    cost.without(hash.cost()).spend(password);
+    allowed & right
+}
+
+fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MD5_TEST: &str = "098f6bcd4621d373cade4e832627b4f6";
+    const SHA1_TEST: &str = "a94a8fe5ccb19ba61c4c0873d391e987982fbbd3";
+    const SHA256_TEST: &str = "$5$rounds=1000$abcdefgh$yhwYR/W6yMWQN0nvy.k5DELe0UlIdCU06qfckdsFAY2";
+    const SHA512_TEST: &str = "$6$rounds=12345$abcdefgh$5kL3/7u23jSIV8grK2wZOowGhZyVYUetB7GoY8jbodddcG\
+        PYwUCOO1dXJ3DzOrYDp3VD4ULr6udSSiNFzDdWx.";
+    const SHA512_UMLAUT: &str = "$6$x$5DJICYtVkQZaZ4swBI2IN6IdddMURKjzl6v6KBhykxQxjhZFsy7gZO9Vb.Xcpt\
+        VBa8MmTBS2jx1QwCBNiTK3n0";
+
+    fn hash(text: &str, crypt: Crypt) -> Hash {
+        Hash::parse(text, crypt).unwrap()
+    }
+
+    #[test]
+    fn only_the_right_password_matches() {
+        for (text, crypt, password) in [
+            (MD5_TEST, Crypt::Md5, "test"),
+            ("098F6BCD4621D373CADE4E832627B4F6", Crypt::Md5, "test"),
+            // Both begin with `0e` and digits: equal as numbers, which is how PHP compared them.
+            ("0e462097431906509019562988736854", Crypt::Md5, "240610708"),
+            (SHA1_TEST, Crypt::Sha1, "test"),
+            (SHA256_TEST, Crypt::Md5, "test"),
+            (SHA512_TEST, Crypt::Sha1, "test"),
+            (SHA512_UMLAUT, Crypt::Md5, "gr\u{fc}n"),
+        ] {
+            let hash = hash(text, crypt);
+            let verify = |password: &str| verify(Some(&hash), hash.cost(), password.as_bytes());
+            assert!(verify(password), "{text}");
+            for wrong in ["QNKCDZO", "Test", "test ", "-", "", &"test".repeat(1000)] {
+                assert!(!verify(wrong), "{text} {wrong}");
+            }
+        }
+    }
+
+    /// The MD5 of nothing is a well-formed hash all the same.
+    #[test]
+    fn an_empty_password_is_nobodys() {
+        let hash = hash("d41d8cd98f00b204e9800998ecf8427e", Crypt::Md5);
+        assert!(!verify(Some(&hash), hash.cost(), b""));
+    }
+
+    #[test]
+    fn a_password_without_end_is_nobodys() {
+        let long = "a".repeat(LONGEST + 1);
+        let bytes: [u8; 16] = Md5::digest(&long).into();
+        assert!(!verify(
+            Some(&Hash::Md5(bytes)),
+            Cost::default(),
+            long.as_bytes()
+        ));
+        let long = &long[1..];
+        let bytes: [u8; 16] = Md5::digest(long).into();
+        assert!(verify(
+            Some(&Hash::Md5(bytes)),
+            Cost::default(),
+            long.as_bytes()
+        ));
+    }
+
+    #[test]
+    fn what_is_no_hash_is_said_so() {
+        let neither = "the password is neither 32 hex digits of MD5 nor a crypt string $5$ or $6$";
+        let broken = "the crypt string is not whole";
+        let sha512 = SHA512_TEST.trim_end_matches('.');
+        for (text, why) in [
+            ("", neither),
+            ("test", neither),
+            (SHA1_TEST, neither),
+            ("098f6bcd4621d373cade4e832627b4fg", neither),
+            ("098f6bcd4621d373cade4e832627b4\u{e4}", neither),
+            (
+                "$1$abcdefgh$x",
+                "crypt strings $1$ are not known, only $5$ and $6$",
+            ),
+            (
+                "$2y$10$x",
+                "crypt strings $2y$ are not known, only $5$ and $6$",
+            ),
+            ("$5$", broken),
+            ("$5$abcdefgh$", broken),
+            ("$5$$yhwYR/W6yMWQN0nvy.k5DELe0UlIdCU06qfckdsFAY2", broken),
+            ("$5$a b$yhwYR/W6yMWQN0nvy.k5DELe0UlIdCU06qfckdsFAY2", broken),
+            ("$5$ab$yhwYR/W6yMWQN0nvy.k5DELe0UlIdCU06qfckdsFAY2$", broken),
+            (sha512, broken),
+            (
+                "$5$rounds=999$ab$x",
+                "rounds are a number from 1000 to 5000000",
+            ),
+            (
+                "$5$rounds=x$ab$x",
+                "rounds are a number from 1000 to 5000000",
+            ),
+        ] {
+            assert_eq!(Hash::parse(text, Crypt::Md5), Err(why.to_owned()), "{text}");
+        }
+        let why = "the password is neither 40 hex digits of SHA1 nor a crypt string $5$ or $6$";
+        assert_eq!(Hash::parse(MD5_TEST, Crypt::Sha1), Err(why.to_owned()));
+    }
+
+    /// Own hash and what is spent besides come to the same sum for every user and for nobody.
+    #[test]
+    fn everybody_costs_the_same() {
+        let all = [
+            hash(MD5_TEST, Crypt::Md5),
+            hash(SHA256_TEST, Crypt::Md5),
+            hash(SHA512_TEST, Crypt::Md5),
+            hash(SHA512_UMLAUT, Crypt::Md5),
+        ];
+        let costs: Vec<Cost> = all.iter().map(Hash::cost).collect();
+        let most = costs
+            .iter()
+            .fold(Cost::default(), |most, cost| most.max(*cost));
+        assert_eq!(
+            most,
+            Cost {
+                sha256: 1000,
+                sha512: 12345
+            }
+        );
+        for cost in costs {
+            let rest = most.without(cost);
+            let sum = (cost.sha256 + rest.sha256, cost.sha512 + rest.sha512);
+            assert_eq!(sum, (most.sha256, most.sha512));
+        }
+    }
+
+    #[test]
+    fn a_hash_is_not_shown() {
+        assert_eq!(format!("{:?}", hash(MD5_TEST, Crypt::Md5)), "********");
+    }
+}
