@@ -1,1 +1,15 @@
-//! sys
+//! The kernel in our words: processes, rights, signals, descriptors, sockets. The only room that
+//! may hold unsafe code; each such block says why it is sound, and is one of three: fork and what
+//! belongs to it, the process title, descriptors that another process handed over.
+//!
+//! Knows nothing of FTP, of configuration sections, or of what a process is for.
+
+pub mod detach;
+pub mod fds;
+pub mod pidfile;
+pub mod process;
+pub mod rights;
+pub mod sandbox;
+pub mod signals;
+pub mod sockets;
+pub mod title;

@@ -1,0 +1,146 @@
+//! The pid file: a lock first, a number second. Who holds the lock is the daemon; the number is for
+//! people and scripts.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions, remove_file};
+use std::io::{self, Read, Seek, Write};
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// A locked pid file. The lock belongs to all processes that inherit the descriptor, so it is never
+/// let go by a drop: it ends with the last of them. Dropping removes the file, but only in the
+/// process whose number is in it.
+#[derive(Debug)]
+pub struct Pidfile {
+    path: PathBuf,
+    file: ManuallyDrop<Flock<File>>,
+}
+
+/// Why there is no pid file.
+#[derive(Debug)]
+pub enum Error {
+    /// Another process holds the lock; its number, where it has written one.
+    Held(Option<i32>),
+    /// It could not be opened or written.
+    Io(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(Some(pid)) => write!(f, "already running, pid {pid}"),
+            Self::Held(None) => f.write_str("already running"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Pidfile {
+    /// Opens and locks the file at `path`, and makes its directory where only that is missing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn lock(path: &Path) -> Result<Self, Error> {
+        if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
+            DirBuilder::new().mode(0o755).create(dir)?;
+        }
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o644)
+                .open(path)?;
+            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((file, Errno::EWOULDBLOCK)) => return Err(Error::Held(number_in(&file))),
+                Err((_, errno)) => return Err(Error::Io(errno.into())),
+            };
+            // A daemon that was just ending may have removed the file between our open and our
+            // lock; the name must still mean what we have locked.
+            let is_same = |there: std::fs::Metadata| {
+                file.metadata()
+                    .is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
+            };
+            if path.symlink_metadata().is_ok_and(is_same) {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    file: ManuallyDrop::new(file),
+                });
+            }
+        }
+    }
+
+    /// Writes the number of this process.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&mut self) -> io::Result<()> {
+        let mut file: &File = &self.file;
+        file.rewind()?;
+        file.set_len(0)?;
+        file.write_all(format!("{}\n", process::id()).as_bytes())
+    }
+}
+
+impl Drop for Pidfile {
+    fn drop(&mut self) {
+        let own = i32::try_from(process::id()).ok();
+        if own.is_some() && number_in(&self.file) == own {
+            let _ = remove_file(&self.path);
+        }
+    }
+}
+
+fn number_in(mut file: &File) -> Option<i32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_it_and_the_other_learns_who() {
+        let dir = std::env::temp_dir().join(format!("nanoftpd-pidfile-{}", process::id()));
+        let path = dir.join("nanoftpd.pid");
+        let mut own = Pidfile::lock(&path).unwrap();
+        assert!(matches!(Pidfile::lock(&path), Err(Error::Held(None))));
+        own.write().unwrap();
+        let pid = i32::try_from(process::id()).unwrap();
+        let Err(error) = Pidfile::lock(&path) else {
+            panic!("locked twice");
+        };
+        assert_eq!(error.to_string(), format!("already running, pid {pid}"));
+        drop(own);
+        assert!(!path.exists());
+        std::fs::remove_dir(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_names_another_process_stays() {
+        let path = std::env::temp_dir().join(format!("nanoftpd-other-{}.pid", process::id()));
+        let own = Pidfile::lock(&path).unwrap();
+        std::fs::write(&path, "1\n").unwrap();
+        drop(own);
+        assert!(path.exists());
+        remove_file(&path).unwrap();
+    }
+}

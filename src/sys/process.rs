@@ -1,0 +1,179 @@
+//! Children: the one fork of the house, their deaths, their ends. A child never returns, so that
+//! nothing that the master owns is ever dropped in it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout};
+
+use super::signals;
+
+/// The standard streams of a child.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams<'a> {
+    /// Standard input.
+    pub input: BorrowedFd<'a>,
+    /// Standard output and standard error.
+    pub output: BorrowedFd<'a>,
+}
+
+/// Forks, and runs `child` in the new process with `streams`, no descriptors but those and `keep`,
+/// and no signal handlers. `child` ends with [`leave`], never by returning.
+///
+/// A child ignores what a terminal or an operator sends to all processes of the name (INT, HUP,
+/// USR1, USR2): the master hears them and decides for all.
+///
+/// # Errors
+/// What fork(2) says, `EAGAIN` above all.
+pub fn spawn(
+    streams: Streams<'_>,
+    keep: &[BorrowedFd<'_>],
+    child: impl FnOnce() -> Infallible,
+) -> io::Result<Pid> {
+    let mut before = SigSet::empty();
+    signal::sigprocmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut before),
+    )?;
+    // SAFETY: the process has one thread (no room starts another before or after a fork), so the
+    // child finds no lock held and no structure half changed.
+    #[expect(unsafe_code, reason = "the one fork of the house")]
+    let forked = unsafe { nix::unistd::fork() };
+    if let Ok(ForkResult::Child) = forked {
+        if become_child(streams, keep).is_err() {
+            leave(1);
+        }
+        child();
+    }
+    signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    match forked? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => leave(1),
+    }
+}
+
+fn become_child(streams: Streams<'_>, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    reset_dispositions()?;
+    dup2_stdin(streams.input)?;
+    dup2_stdout(streams.output)?;
+    dup2_stderr(streams.output)?;
+    let mut kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.sort_unstable();
+    close_others(&kept);
+    signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+fn reset_dispositions() -> io::Result<()> {
+    for &(number, is_ignored) in signals::IN_CHILDREN {
+        let handler = if is_ignored {
+            SigHandler::SigIgn
+        } else {
+            SigHandler::SigDfl
+        };
+        // SAFETY: neither of the two is a handler function, so nothing of ours runs in signal
+        // context; the handlers that they replace are the master's.
+        #[expect(unsafe_code, reason = "belongs to the fork")]
+        unsafe {
+            signal::signal(Signal::try_from(number)?, handler)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes everything above the standard streams that is not in `kept`, which is sorted.
+fn close_others(kept: &[RawFd]) {
+    let mut from = 3;
+    for &fd in kept.iter().filter(|&&fd| fd >= 3) {
+        if fd > from {
+            close_range(from, fd.saturating_sub(1));
+        }
+        from = fd.saturating_add(1);
+    }
+    close_range(from, RawFd::MAX);
+}
+
+fn close_range(first: RawFd, last: RawFd) {
+    // SAFETY: the descriptors belong to values of the master. In this process those values are
+    // never used and never dropped, because a child does not return from `spawn`.
+    #[expect(unsafe_code, reason = "belongs to the fork")]
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if closed == 0 {
+        return;
+    }
+    // Kernels before 5.9.
+    let open = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let open: Vec<RawFd> = open
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for fd in open.into_iter().filter(|fd| (first..=last).contains(fd)) {
+        let _ = nix::unistd::close(fd);
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It left with this code.
+    Exit(i32),
+    /// A signal killed it.
+    Killed(Signal),
+}
+
+impl fmt::Display for Ending {
+    /// As in a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "status={code}"),
+            Self::Killed(signal) => write!(f, "signal={}", signal.as_str()),
+        }
+    }
+}
+
+/// A child that has ended and is buried now, if there is one.
+///
+/// # Errors
+/// What waitid(2) says, except that having no child is no error.
+pub fn reap() -> io::Result<Option<(Pid, Ending)>> {
+    match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+        Ok(WaitStatus::Exited(pid, code)) => Ok(Some((pid, Ending::Exit(code)))),
+        Ok(WaitStatus::Signaled(pid, signal, _)) => Ok(Some((pid, Ending::Killed(signal)))),
+        Ok(_) | Err(Errno::ECHILD) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Kills the child `pid` for good. That it has just ended is no error.
+pub fn kill(pid: Pid) {
+    let _ = signal::kill(pid, Signal::SIGKILL);
+}
+
+/// Ends this process at once with `code`: no destructor and no exit handler of another process's
+/// making runs.
+pub fn leave(code: u8) -> ! {
+    signal_hook::low_level::exit(code.into())
+}
+
+/// Asks the kernel to kill this process when its parent ends; to be called when its rights are
+/// final, since a change of user forgets it.
+///
+/// # Errors
+/// What prctl(2) says; `NotFound` when the parent is gone already.
+pub fn die_with_parent(parent: Pid) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if nix::unistd::getppid() == parent {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}

@@ -1,0 +1,254 @@
+//! What a child may still do, as users, groups and capabilities go. Nothing can be taken back: that
+//! is tried, and a process that could get its rights back does not go on.
+
+use std::fmt;
+use std::io;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{
+    Gid, Group, Uid, User, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid,
+};
+
+/// An argument of a prctl that must be there and be zero.
+const NONE: libc::c_ulong = 0;
+
+/// Most descriptors of a child.
+const NOFILE: u64 = 256;
+
+/// The user and the group that children run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    user: Uid,
+    group: Gid,
+}
+
+/// Why a user or a group cannot be used.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no such user.
+    NoUser,
+    /// There is no such group.
+    NoGroup,
+    /// It is root.
+    Root,
+    /// The look-up failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoUser => f.write_str("no such user"),
+            Self::NoGroup => f.write_str("no such group"),
+            Self::Root => f.write_str("is root, and allow_root is no"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Identity {
+    /// The user of this name or number.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn user(user: &str, allow_root: bool) -> Result<Uid, Error> {
+        let uid = match user.parse() {
+            Ok(number) => Uid::from_raw(number),
+            Err(_) => {
+                let found = User::from_name(user).map_err(|errno| Error::Io(errno.into()))?;
+                found.ok_or(Error::NoUser)?.uid
+            }
+        };
+        if uid.is_root() && !allow_root {
+            return Err(Error::Root);
+        }
+        Ok(uid)
+    }
+
+    /// The group of this name or number.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn group(group: &str, allow_root: bool) -> Result<Gid, Error> {
+        let gid = match group.parse() {
+            Ok(number) => Gid::from_raw(number),
+            Err(_) => {
+                let found = Group::from_name(group).map_err(|errno| Error::Io(errno.into()))?;
+                found.ok_or(Error::NoGroup)?.gid
+            }
+        };
+        if gid.as_raw() == 0 && !allow_root {
+            return Err(Error::Root);
+        }
+        Ok(gid)
+    }
+
+    /// Joins the two.
+    #[must_use]
+    pub fn new(user: Uid, group: Gid) -> Self {
+        Self { user, group }
+    }
+}
+
+/// Whether this process is root, and so can become somebody else.
+#[must_use]
+pub fn are_root() -> bool {
+    Uid::effective().is_root()
+}
+
+/// Raises the limit of open descriptors of this process to `wanted`, as far as that is allowed, and
+/// returns what it is then.
+///
+/// # Errors
+/// What the kernel says.
+pub fn raise_descriptors(wanted: u64) -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(soft);
+    }
+    if hard < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted).is_ok() {
+        return Ok(wanted);
+    }
+    let most = wanted.min(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, most, hard)?;
+    Ok(most)
+}
+
+/// Gives up everything that is not needed, for good: the user and the group become those of
+/// `identity` (`None` where we are not root), no supplementary groups, no capability in any set, no
+/// new privileges by an execve, no core, not dumpable, few descriptors; unless it `may_fork`, no
+/// further process.
+///
+/// # Errors
+/// One of it failed, or could be undone; this process must not go on.
+pub fn give_up(identity: Option<Identity>, may_fork: bool) -> io::Result<()> {
+    if let Some(identity) = identity {
+        drop_bounding_set()?;
+        setgroups(&[])?;
+        setresgid(identity.group, identity.group, identity.group)?;
+        setresuid(identity.user, identity.user, identity.user)?;
+    }
+    clear_capabilities()?;
+    prctl::set_no_new_privs()?;
+    limit(Resource::RLIMIT_CORE, 0)?;
+    limit(Resource::RLIMIT_NOFILE, NOFILE)?;
+    if !may_fork {
+        limit(Resource::RLIMIT_NPROC, 0)?;
+    }
+    prctl::set_dumpable(false)?;
+    identity.map_or(Ok(()), prove)
+}
+
+/// Tries to go back.
+fn prove(identity: Identity) -> io::Result<()> {
+    let kept = |what: &str| Err(io::Error::other(format!("{what} could be had back")));
+    let users = getresuid()?;
+    if [users.real, users.effective, users.saved] != [identity.user; 3] {
+        return kept("the user");
+    }
+    let groups = getresgid()?;
+    if [groups.real, groups.effective, groups.saved] != [identity.group; 3] {
+        return kept("the group");
+    }
+    if !getgroups()?.is_empty() || setgroups(&[Gid::from_raw(0)]).is_ok() {
+        return kept("a supplementary group");
+    }
+    let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
+    if !identity.user.is_root() && setresuid(root, root, root).is_ok() {
+        return kept("root");
+    }
+    if identity.group != wheel && setresgid(wheel, wheel, wheel).is_ok() {
+        return kept("root's group");
+    }
+    Ok(())
+}
+
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(resource)?;
+    let most = most.min(hard);
+    Ok(setrlimit(resource, most, most)?)
+}
+
+/// While we still may: afterwards no file with capabilities could give them to us.
+fn drop_bounding_set() -> io::Result<()> {
+    for capability in 0..64 as libc::c_ulong {
+        // SAFETY: this prctl takes numbers and touches no memory of ours.
+        #[expect(unsafe_code, reason = "nix has no call for it")]
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, NONE, NONE, NONE) };
+        match Errno::result(dropped) {
+            Ok(_) => {}
+            // One more than the kernel knows.
+            Err(Errno::EINVAL) if capability > 0 => return Ok(()),
+            // In a container that has taken the right away, and with it every reason to.
+            Err(Errno::EPERM) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Layout of the kernel's `__user_cap_header_struct`.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+/// Empties the ambient, effective, permitted and inheritable sets.
+fn clear_capabilities() -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = CapabilityHeader {
+        version: VERSION_3,
+        pid: 0,
+    };
+    // Twice effective, permitted, inheritable: the low and the high 32 capabilities.
+    let nothing = [0u32; 6];
+    // SAFETY: version 3 of capset(2) reads a header and two structures of three u32 each, which
+    // live until it returns; the prctl takes numbers only.
+    #[expect(unsafe_code, reason = "nix has no call for it")]
+    let (ambient, others) = unsafe {
+        (
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::c_ulong::from(libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs()),
+                NONE,
+                NONE,
+                NONE,
+            ),
+            libc::syscall(
+                libc::SYS_capset,
+                std::ptr::from_ref(&header),
+                nothing.as_ptr(),
+            ),
+        )
+    };
+    Errno::result(ambient)?;
+    Errno::result(others)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups_are_found_by_name_and_by_number() {
+        let user = |name| Identity::user(name, false);
+        assert_eq!(user("12345").unwrap().as_raw(), 12345);
+        assert!(matches!(user("no such user"), Err(Error::NoUser)));
+        for root in ["0", "root"] {
+            assert!(matches!(user(root), Err(Error::Root)), "{root}");
+            assert!(matches!(Identity::group(root, false), Err(Error::Root)));
+            assert!(Identity::user(root, true).is_ok());
+        }
+        assert!(matches!(
+            Identity::group("no such group", true),
+            Err(Error::NoGroup)
+        ));
+    }
+}

@@ -1,0 +1,89 @@
+//! Sockets on which clients come in.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::sys::socket::{Shutdown, shutdown};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// How many clients may wait to be accepted; the kernel's own limit (`somaxconn`) may be lower.
+const BACKLOG: i32 = 4096;
+
+/// Listens on `address`. An IPv6 address takes IPv6 only, so that `0.0.0.0` and `::` can both be
+/// listened on. Accepting never blocks.
+///
+/// # Errors
+/// What the kernel says: `AddrInUse`, `PermissionDenied`, `AddrNotAvailable`.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Ends the listening for every process that has this socket, not just for this one.
+pub fn stop_listening(listener: &TcpListener) {
+    // On Linux this takes a listening socket out of that state, whoever else holds it.
+    let _ = shutdown(
+        std::os::fd::AsRawFd::as_raw_fd(&listener.as_fd()),
+        Shutdown::Read,
+    );
+}
+
+/// Prepares an accepted control connection: replies are not held back, a peer that vanished is
+/// noticed in time, and no call on it blocks.
+///
+/// # Errors
+/// What the kernel says; the connection may be gone already.
+pub fn prepare(control: &TcpStream) -> io::Result<()> {
+    control.set_nonblocking(true)?;
+    control.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(20))
+        .with_retries(4);
+    SockRef::from(control).set_tcp_keepalive(&keepalive)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn one_port_is_listened_on_once_a_family() {
+        let first = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let error = listen((Ipv4Addr::LOCALHOST, port).into()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        listen((Ipv6Addr::UNSPECIFIED, port).into()).unwrap();
+        assert_eq!(
+            first.accept().unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+    }
+
+    #[test]
+    fn listening_ends_for_all_who_have_the_socket() {
+        let first = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let copy = first.try_clone().unwrap();
+        let address = copy.local_addr().unwrap();
+        TcpStream::connect(address).unwrap();
+        stop_listening(&first);
+        let error = TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(
+            copy.accept().unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
+    }
+}
