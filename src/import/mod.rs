@@ -279,6 +279,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     const ORIGINAL: &str = r#"Leading text is not PHP.
 <?php
@@ -337,6 +338,19 @@ trailing"#;
         ] {
             assert!(ini.lines().any(|have| have == line), "{line}\n{ini}");
         }
+    }
+
+    #[test]
+    fn the_result_is_a_configuration_without_errors() {
+        let config = config::Config::parse(&carried(), "imported").unwrap();
+        assert_eq!(config.nanoftpd.server_name, "It's \"ours\" $5");
+        assert_eq!(config.auth.text.sep, "|");
+        assert!(config.mogilefs.legacy_names);
+        assert_eq!(config.logging.mode, config::LogMode::File);
+        let lean = read("<?php $CFG = new stdClass();", "c.php")
+            .unwrap()
+            .configuration();
+        config::Config::parse(&lean, "imported").unwrap();
     }
 
     #[test]
