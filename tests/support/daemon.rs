@@ -18,6 +18,13 @@ use super::{Cluster, Ftp, Lines, PATIENCE, Scratch, eventually, say};
 pub(crate) const TEST_HASH: &str =
     "$5$rounds=1000$nanoftpd$N4Bifk8Jiydl4RCXSEN9nItUbM4Ce00p/vDdDYdEOG/";
 
+/// The users of most tests, all with password `test`.
+const USERS: &[&str] = &[
+    "test:MogileFs",
+    "ftp:MogileFs_FlatNS",
+    "root:MogileFs_DomainNS",
+];
+
 /// A daemon in the foreground. Dropping it stops it, and fails the test if it logged an error that
 /// was not expected, or left a process behind.
 pub(crate) struct Daemon {
@@ -32,22 +39,23 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts with the defaults of the tests and `changes`, as (`section.key`, value).
     pub(crate) fn start(changes: &[(&str, &str)]) -> Self {
-        Self::launch(
-            &[
-                "test:MogileFs",
-                "ftp:MogileFs_FlatNS",
-                "root:MogileFs_DomainNS",
-            ],
-            changes,
-        )
+        Self::launch(&[], USERS, changes)
+    }
+
+    /// The same through a program that ends by executing the rest of its arguments.
+    pub(crate) fn within(program: &[&str], changes: &[(&str, &str)]) -> Self {
+        Self::launch(program, USERS, changes)
     }
 
     /// Starts with these users (`name:module`), all with password `test`.
-    fn launch(names: &[&str], changes: &[(&str, &str)]) -> Self {
+    fn launch(program: &[&str], names: &[&str], changes: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let conf = scratch.file("nanoftpd.conf", conf(&scratch, changes).as_bytes());
         scratch.file("users", users(names).as_bytes());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        let binary = env!("CARGO_BIN_EXE_nanoftpd");
+        let mut words = program.iter().chain([&binary]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .arg("-f")
             .arg("-c")
             .arg(&conf)
@@ -83,7 +91,7 @@ impl Daemon {
     /// The same with these users (`name:module`), all with password `test`.
     pub(crate) fn with_users(cluster: &Cluster, names: &[&str], changes: &[(&str, &str)]) -> Self {
         let tracker = cluster.address.to_string();
-        Self::launch(names, &on_cluster(cluster, &tracker, changes))
+        Self::launch(&[], names, &on_cluster(cluster, &tracker, changes))
     }
 
     /// A connection that is logged in as user `test`.
