@@ -1,0 +1,64 @@
+//! The transfer log, line by line as wu-ftpd wrote it, since that is what log analysers read.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+
+/// Which way a file went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the client.
+    Down,
+    /// From the client.
+    Up,
+}
+
+/// A transfer that ended just now.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer<'a> {
+    pub direction: Direction,
+    pub user: &'a [u8],
+    pub peer: IpAddr,
+    /// The file, in the served tree.
+    pub path: &'a [u8],
+    pub bytes: u64,
+    pub took: Duration,
+    pub ascii: bool,
+    /// Whether the client was told that all went well.
+    pub complete: bool,
+}
+
+/// The line, with its end: time, seconds, host, bytes, name, type, special action, direction, kind
+/// of user (real), user, service, authentication (none by ident), its user, completion.
+pub(super) fn line(now: DateTime, transfer: &Transfer<'_>) -> Vec<u8> {
+    let mut line = format!(
+        "{} {} {} {} ",
+        now.strftime("%a %b %e %H:%M:%S %Y"),
+        // Analysers divide by it.
+        transfer.took.as_millis().div_ceil(1000).max(1),
+        transfer.peer.to_canonical(),
+        transfer.bytes
+    )
+    .into_bytes();
+    line.extend(transfer.path.iter().map(word));
+    let kind = if transfer.ascii { 'a' } else { 'b' };
+    let direction = match transfer.direction {
+        Direction::Down => 'o',
+        Direction::Up => 'i',
+    };
+    line.extend_from_slice(format!(" {kind} _ {direction} r ").as_bytes());
+    line.extend(transfer.user.iter().map(word));
+    let end = if transfer.complete { 'c' } else { 'i' };
+    line.extend_from_slice(format!(" ftp 0 * {end}\n").as_bytes());
+    line
+}
+
+/// Fields end at blanks and lines at line ends, so neither may be in a name.
+fn word(byte: &u8) -> u8 {
+    match byte {
+        byte if byte.is_ascii_whitespace() || byte.is_ascii_control() => b'_',
+        byte => *byte,
+    }
+}
