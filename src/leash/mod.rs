@@ -1,1 +1,171 @@
-//! leash
+//! The leash: what the master and its children say to each other. One SOCK_SEQPACKET pair a child,
+//! one typed message a packet, and each end can only say and hear its own.
+//!
+//! Knows nothing of what the messages bring about, nor how a process comes to have an end.
+#![forbid(unsafe_code)]
+
+use std::io::{self, IoSlice};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+};
+
+mod message;
+mod wire;
+
+pub use message::{FromClerk, FromWorker, Heard, Message, Sink, ToClerk, ToWorker};
+pub use wire::Malformed;
+
+/// No packet is longer.
+const LONGEST: usize = 16 * 1024;
+
+/// Receives one packet and the descriptor that came with it; the length 0 is the end. It is handed
+/// in because taking a descriptor over is the business of another room.
+pub type Receive = fn(BorrowedFd<'_>, &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)>;
+
+/// One end of a leash: says `Out`, hears `In`.
+#[derive(Debug)]
+pub struct End<Out, In> {
+    socket: OwnedFd,
+    receive: Receive,
+    speech: PhantomData<fn(Out) -> In>,
+}
+
+/// The master's end to a worker.
+pub type MasterOfWorker = End<ToWorker, FromWorker>;
+/// A worker's end.
+pub type Worker = End<FromWorker, ToWorker>;
+/// The master's end to its clerk.
+pub type MasterOfClerk = End<ToClerk, FromClerk>;
+/// The clerk's end.
+pub type Clerk = End<FromClerk, ToClerk>;
+
+/// A new leash: the master's end, and the child's.
+///
+/// # Errors
+/// There are no descriptors left.
+pub fn pair<Down, Up>(receive: Receive) -> io::Result<(End<Down, Up>, End<Up, Down>)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let (master, child) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+    Ok((End::new(master, receive), End::new(child, receive)))
+}
+
+impl<Out, In> End<Out, In> {
+    fn new(socket: OwnedFd, receive: Receive) -> Self {
+        Self {
+            socket,
+            receive,
+            speech: PhantomData,
+        }
+    }
+}
+
+impl<Out: Message, In: Message> End<Out, In> {
+    /// Says `message`, and hands over the descriptor that it may bring. Never blocks.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the other end does not listen, `BrokenPipe` when it is gone.
+    pub fn send(&self, message: &Out) -> io::Result<()> {
+        let packet = message.encode();
+        let parts = [IoSlice::new(&packet)];
+        let fds: Vec<RawFd> = message
+            .descriptor()
+            .iter()
+            .map(AsRawFd::as_raw_fd)
+            .collect();
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let control = if fds.is_empty() { &[][..] } else { &rights };
+        let flags = MsgFlags::MSG_NOSIGNAL;
+        match sendmsg::<()>(self.socket.as_raw_fd(), &parts, control, flags, None) {
+            Ok(_) => Ok(()),
+            Err(Errno::ECONNRESET) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Hears the next message. Never blocks.
+    ///
+    /// # Errors
+    /// [`Malformed`], as `InvalidData`: the other end does not speak our language.
+    pub fn receive(&self) -> io::Result<Heard<In>> {
+        let mut packet = [0; LONGEST];
+        let (length, fd) = match (self.receive)(self.socket.as_fd(), &mut packet) {
+            Ok(received) => received,
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Heard::Nothing),
+                    io::ErrorKind::ConnectionReset => Ok(Heard::End),
+                    _ => Err(error),
+                };
+            }
+        };
+        match packet.get(..length) {
+            None | Some([]) => Ok(Heard::End),
+            Some(packet) => Ok(Heard::Message(In::decode(packet, fd)?)),
+        }
+    }
+}
+
+impl<Out, In> AsFd for End<Out, In> {
+    /// Can be read when there is something to hear.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn receive(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+        Ok((nix::unistd::read(socket, packet)?, None))
+    }
+
+    #[test]
+    fn each_end_hears_what_the_other_says_and_its_silence_and_its_end() {
+        let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        assert!(matches!(master.receive().unwrap(), Heard::Nothing));
+        let user = b"a\n\0b".to_vec();
+        worker.send(&FromWorker::Ready).unwrap();
+        let asked = FromWorker::Account { user };
+        worker.send(&asked).unwrap();
+        let Heard::Message(heard) = master.receive().unwrap() else {
+            panic!("nothing was heard");
+        };
+        assert_eq!(heard, FromWorker::Ready);
+        assert!(matches!(master.receive().unwrap(), Heard::Message(heard) if heard == asked));
+        master.send(&ToWorker::Retire).unwrap();
+        drop(master);
+        let Heard::Message(ToWorker::Retire) = worker.receive().unwrap() else {
+            panic!("the last word was lost");
+        };
+        assert!(matches!(worker.receive().unwrap(), Heard::End));
+        let error = worker.send(&FromWorker::Left).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn an_end_that_does_not_listen_does_not_hold_the_other_up() {
+        let (master, _worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        let text = "x".repeat(1000);
+        let error = (0..10_000)
+            .find_map(|_| master.send(&ToWorker::Kick { text: text.clone() }).err())
+            .unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn strange_bytes_are_an_error() {
+        let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        let (one, _other) = UnixStream::pair().unwrap();
+        drop(one);
+        nix::unistd::write(&worker, &[255, 1, 2]).unwrap();
+        let error = master.receive().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,418 @@
+//! The messages, by who says them to whom.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::wire::{Malformed, Reader, Writer};
+
+/// What can go over a leash.
+pub trait Message: Sized {
+    /// As a packet.
+    fn encode(&self) -> Vec<u8>;
+
+    /// What goes with the packet.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// From a packet and the descriptor that came with it.
+    ///
+    /// # Errors
+    /// It is no message, or not with this descriptor.
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Self, Malformed>;
+}
+
+/// What one end heard.
+#[derive(Debug)]
+pub enum Heard<M> {
+    Message(M),
+    /// There is nothing more for now.
+    Nothing,
+    /// The other process is gone.
+    End,
+}
+
+/// What a worker tells the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromWorker {
+    /// Its rights are final; it waits for clients.
+    Ready,
+    /// It has accepted this client.
+    Taken { peer: SocketAddr },
+    /// Who is this? To be answered with [`ToWorker::Record`].
+    Account { user: Vec<u8> },
+    /// The client has logged in and uses this store module.
+    Entered { user: Vec<u8>, module: String },
+    /// The client's command; an empty verb: it waits for one.
+    Doing { verb: String, argument: Vec<u8> },
+    /// The client is gone.
+    Left,
+}
+
+/// What the master tells a worker.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// The answer to [`FromWorker::Account`]: a record or the lack of one, as `auth` writes it.
+    Record { found: Vec<u8> },
+    /// Serve no further client after this one.
+    Retire,
+    /// The service ends: say this to a client that waits, or when its command is done, and end.
+    Leave { text: String },
+    /// Say this to the client now, whatever it does, and end.
+    Kick { text: String },
+    /// Log there from now on.
+    Log { sink: Sink, fd: OwnedFd },
+    /// The trackers are there now.
+    Trackers { addresses: Vec<SocketAddr> },
+    /// What PASV is to announce from now on.
+    Announce { address: Option<IpAddr> },
+}
+
+/// What the master tells its clerk.
+#[derive(Debug)]
+pub enum ToClerk {
+    /// Log there from now on.
+    Log { sink: Sink, fd: OwnedFd },
+}
+
+/// What the clerk tells the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromClerk {
+    /// Its rights are final.
+    Ready,
+    /// Where a host is; no addresses: it cannot be found now, and why.
+    Host {
+        name: String,
+        addresses: Vec<IpAddr>,
+        why: String,
+    },
+}
+
+/// Which log a descriptor is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    Log,
+    Transfers,
+}
+
+impl Sink {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Log => 1,
+            Self::Transfers => 2,
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match reader.byte()? {
+            1 => Ok(Self::Log),
+            2 => Ok(Self::Transfers),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl Message for FromWorker {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Ready => Writer::new(1),
+            Self::Taken { peer } => Writer::new(2).socket(*peer),
+            Self::Account { user } => Writer::new(3).bytes(user),
+            Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
+            Self::Doing { verb, argument } => Writer::new(5).bytes(verb.as_bytes()).bytes(argument),
+            Self::Left => Writer::new(6),
+        }
+        .end()
+    }
+
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+        let mut reader = Reader(packet);
+        let message = match reader.byte()? {
+            1 => Self::Ready,
+            2 => Self::Taken {
+                peer: reader.socket()?,
+            },
+            3 => Self::Account {
+                user: reader.bytes()?,
+            },
+            4 => Self::Entered {
+                user: reader.bytes()?,
+                module: reader.text()?,
+            },
+            5 => Self::Doing {
+                verb: reader.text()?,
+                argument: reader.bytes()?,
+            },
+            6 => Self::Left,
+            _ => return Err(Malformed),
+        };
+        whole(message, &reader, fd.as_ref())
+    }
+}
+
+impl Message for ToWorker {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Record { found } => Writer::new(33).bytes(found),
+            Self::Retire => Writer::new(34),
+            Self::Leave { text } => Writer::new(35).bytes(text.as_bytes()),
+            Self::Kick { text } => Writer::new(36).bytes(text.as_bytes()),
+            Self::Log { sink, .. } => Writer::new(37).byte(sink.byte()),
+            Self::Trackers { addresses } => Writer::new(38).list(addresses, Writer::socket),
+            Self::Announce { address } => Writer::new(39).list(address.as_slice(), Writer::address),
+        }
+        .end()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Log { fd, .. } => Some(fd.as_fd()),
+            _ => None,
+        }
+    }
+
+    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+        let mut reader = Reader(packet);
+        let message = match reader.byte()? {
+            33 => Self::Record {
+                found: reader.bytes()?,
+            },
+            34 => Self::Retire,
+            35 => Self::Leave {
+                text: reader.text()?,
+            },
+            36 => Self::Kick {
+                text: reader.text()?,
+            },
+            37 => Self::Log {
+                sink: Sink::read(&mut reader)?,
+                fd: fd.take().ok_or(Malformed)?,
+            },
+            38 => Self::Trackers {
+                addresses: reader.list(Reader::socket)?,
+            },
+            39 => Self::Announce {
+                address: reader.list(Reader::address)?.pop(),
+            },
+            _ => return Err(Malformed),
+        };
+        whole(message, &reader, fd.as_ref())
+    }
+}
+
+impl Message for ToClerk {
+    fn encode(&self) -> Vec<u8> {
+        let Self::Log { sink, .. } = self;
+        Writer::new(65).byte(sink.byte()).end()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        let Self::Log { fd, .. } = self;
+        Some(fd.as_fd())
+    }
+
+    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+        let mut reader = Reader(packet);
+        let message = match reader.byte()? {
+            65 => Self::Log {
+                sink: Sink::read(&mut reader)?,
+                fd: fd.take().ok_or(Malformed)?,
+            },
+            _ => return Err(Malformed),
+        };
+        whole(message, &reader, fd.as_ref())
+    }
+}
+
+impl Message for FromClerk {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Ready => Writer::new(97),
+            Self::Host {
+                name,
+                addresses,
+                why,
+            } => Writer::new(98)
+                .bytes(name.as_bytes())
+                .list(addresses, Writer::address)
+                .bytes(why.as_bytes()),
+        }
+        .end()
+    }
+
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+        let mut reader = Reader(packet);
+        let message = match reader.byte()? {
+            97 => Self::Ready,
+            98 => Self::Host {
+                name: reader.text()?,
+                addresses: reader.list(Reader::address)?,
+                why: reader.text()?,
+            },
+            _ => return Err(Malformed),
+        };
+        whole(message, &reader, fd.as_ref())
+    }
+}
+
+/// `message`, if nothing is left over.
+fn whole<M>(message: M, reader: &Reader<'_>, fd: Option<&OwnedFd>) -> Result<M, Malformed> {
+    if reader.0.is_empty() && fd.is_none() {
+        Ok(message)
+    } else {
+        Err(Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::fs::File;
+
+    use super::super::wire::{LONGEST_FIELD, LONGEST_LIST};
+    use super::*;
+
+    fn any_fd() -> OwnedFd {
+        File::open("/dev/null").unwrap().into()
+    }
+
+    /// Back and forth; and no packet that is a byte shorter or longer is a message.
+    fn travels<M: Message + Debug>(message: &M, has_fd: bool) {
+        let fd = || has_fd.then(any_fd);
+        let packet = message.encode();
+        let again = M::decode(&packet, fd()).unwrap();
+        let shown = |message: &M| {
+            let text = format!("{message:?}");
+            text.split(", fd:").next().unwrap().to_owned()
+        };
+        assert_eq!(shown(&again), shown(message));
+        for length in 0..packet.len() {
+            let cut = &packet[..length];
+            assert_eq!(M::decode(cut, fd()).err(), Some(Malformed), "{message:?}");
+        }
+        let longer = [&packet[..], &[0]].concat();
+        assert_eq!(M::decode(&longer, fd()).err(), Some(Malformed));
+        let other = (!has_fd).then(any_fd);
+        assert_eq!(M::decode(&packet, other).err(), Some(Malformed));
+    }
+
+    #[test]
+    fn every_message_of_a_worker_travels() {
+        let peer = |text: &str| text.parse().unwrap();
+        for message in [
+            FromWorker::Ready,
+            FromWorker::Taken {
+                peer: peer("192.0.2.1:65535"),
+            },
+            FromWorker::Taken {
+                peer: peer("[2001:db8::1]:21"),
+            },
+            FromWorker::Account { user: vec![0, 255] },
+            FromWorker::Entered {
+                user: b"test".to_vec(),
+                module: "MogileFs".to_owned(),
+            },
+            FromWorker::Doing {
+                verb: "STOR".to_owned(),
+                argument: b"a\xff b".to_vec(),
+            },
+            FromWorker::Left,
+        ] {
+            travels(&message, false);
+        }
+    }
+
+    #[test]
+    fn every_message_to_a_worker_travels() {
+        let text = || "gr\u{fc}n".to_owned();
+        for message in [
+            ToWorker::Record { found: Vec::new() },
+            ToWorker::Record {
+                found: b"0\n5000".to_vec(),
+            },
+            ToWorker::Retire,
+            ToWorker::Leave { text: text() },
+            ToWorker::Kick { text: text() },
+            ToWorker::Trackers {
+                addresses: vec![
+                    "127.0.0.1:7001".parse().unwrap(),
+                    "[::1]:1".parse().unwrap(),
+                ],
+            },
+            ToWorker::Trackers {
+                addresses: Vec::new(),
+            },
+            ToWorker::Announce { address: None },
+            ToWorker::Announce {
+                address: Some("203.0.113.9".parse().unwrap()),
+            },
+        ] {
+            travels(&message, false);
+        }
+        for sink in [Sink::Log, Sink::Transfers] {
+            travels(&ToWorker::Log { sink, fd: any_fd() }, true);
+            travels(&ToClerk::Log { sink, fd: any_fd() }, true);
+        }
+    }
+
+    #[test]
+    fn every_message_of_a_clerk_travels() {
+        for message in [
+            FromClerk::Ready,
+            FromClerk::Host {
+                name: "tracker.example".to_owned(),
+                addresses: vec!["::1".parse().unwrap(), "192.0.2.1".parse().unwrap()],
+                why: String::new(),
+            },
+            FromClerk::Host {
+                name: "x".to_owned(),
+                addresses: Vec::new(),
+                why: "no such host".to_owned(),
+            },
+        ] {
+            travels(&message, false);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_when_sent_and_refused_when_received() {
+        let user = vec![b'u'; LONGEST_FIELD + 1];
+        let mut packet = FromWorker::Account { user }.encode();
+        let FromWorker::Account { user } = FromWorker::decode(&packet, None).unwrap() else {
+            panic!("another message");
+        };
+        assert_eq!(user.len(), LONGEST_FIELD);
+        packet[1..3].copy_from_slice(&u16::try_from(LONGEST_FIELD + 1).unwrap().to_be_bytes());
+        packet.push(b'u');
+        assert_eq!(FromWorker::decode(&packet, None), Err(Malformed));
+
+        let addresses = vec!["192.0.2.1:1".parse().unwrap(); LONGEST_LIST + 1];
+        let packet = ToWorker::Trackers { addresses }.encode();
+        let ToWorker::Trackers { addresses } = ToWorker::decode(&packet, None).unwrap() else {
+            panic!("another message");
+        };
+        assert_eq!(addresses.len(), LONGEST_LIST);
+    }
+
+    #[test]
+    fn strange_values_are_malformed() {
+        for packet in [
+            &b""[..],
+            b"\x07",
+            b"\x02\x05\0\0\0\0\0\x15",
+            b"\x05\0\x02\xff\xfe\0\0",
+        ] {
+            assert_eq!(
+                FromWorker::decode(packet, None),
+                Err(Malformed),
+                "{packet:?}"
+            );
+        }
+        // Each end understands only what is meant for it.
+        let packet = ToWorker::Retire.encode();
+        assert_eq!(FromWorker::decode(&packet, None), Err(Malformed));
+        assert!(ToClerk::decode(&packet, None).is_err());
+        let packet = [37, 3];
+        assert!(ToWorker::decode(&packet, Some(any_fd())).is_err());
+    }
+}

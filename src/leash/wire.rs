@@ -1,0 +1,142 @@
+//! Messages as bytes: a tag, then the fields in order; numbers big-endian, texts and lists behind
+//! their length. Whatever is too long, too short or left over is malformed.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// No field is longer: more than any line of a client.
+pub(super) const LONGEST_FIELD: usize = 8 * 1024;
+
+/// No list has more items.
+pub(super) const LONGEST_LIST: usize = 128;
+
+/// The packet is not a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed message")
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl From<Malformed> for io::Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(io::ErrorKind::InvalidData, malformed)
+    }
+}
+
+/// A packet being made.
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(super) fn new(tag: u8) -> Self {
+        Self(vec![tag])
+    }
+
+    pub(super) fn end(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub(super) fn byte(mut self, byte: u8) -> Self {
+        self.0.push(byte);
+        self
+    }
+
+    /// Cut where it is too long.
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+        let bytes = bytes.get(..LONGEST_FIELD).unwrap_or(bytes);
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        self.0.extend(length.to_be_bytes());
+        self.0.extend(bytes);
+        self
+    }
+
+    pub(super) fn address(mut self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => {
+                self.0.push(4);
+                self.0.extend(address.octets());
+            }
+            IpAddr::V6(address) => {
+                self.0.push(6);
+                self.0.extend(address.octets());
+            }
+        }
+        self
+    }
+
+    pub(super) fn socket(mut self, socket: SocketAddr) -> Self {
+        self = self.address(socket.ip());
+        self.0.extend(socket.port().to_be_bytes());
+        self
+    }
+
+    /// Cut where there are too many.
+    pub(super) fn list<T: Copy>(mut self, items: &[T], item: fn(Self, T) -> Self) -> Self {
+        let items = items.get(..LONGEST_LIST).unwrap_or(items);
+        self = self.byte(u8::try_from(items.len()).unwrap_or(u8::MAX));
+        for one in items {
+            self = item(self, *one);
+        }
+        self
+    }
+}
+
+/// A packet being read.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.take(N)?.try_into().map_err(|_| Malformed)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, Malformed> {
+        let length = u16::from_be_bytes(self.array()?).into();
+        if length > LONGEST_FIELD {
+            return Err(Malformed);
+        }
+        self.take(length).map(<[u8]>::to_vec)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, Malformed> {
+        String::from_utf8(self.bytes()?).map_err(|_| Malformed)
+    }
+
+    pub(super) fn address(&mut self) -> Result<IpAddr, Malformed> {
+        match self.byte()? {
+            4 => Ok(Ipv4Addr::from(self.array::<4>()?).into()),
+            6 => Ok(Ipv6Addr::from(self.array::<16>()?).into()),
+            _ => Err(Malformed),
+        }
+    }
+
+    pub(super) fn socket(&mut self) -> Result<SocketAddr, Malformed> {
+        let address = self.address()?;
+        Ok((address, u16::from_be_bytes(self.array()?)).into())
+    }
+
+    pub(super) fn list<T>(
+        &mut self,
+        item: fn(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, Malformed> {
+        let count = usize::from(self.byte()?);
+        if count > LONGEST_LIST {
+            return Err(Malformed);
+        }
+        (0..count).map(|_| item(self)).collect()
+    }
+}
