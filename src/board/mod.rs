@@ -1,1 +1,12 @@
-//! board
+//! The state of the whole, as the master knows it: who works, for whom, since when, and where the
+//! trackers are. Pure: it makes no system call and asks no clock; what happens is told to it, and
+//! what should be done is read off it.
+#![forbid(unsafe_code)]
+
+mod addresses;
+mod births;
+mod seats;
+
+pub use addresses::Addresses;
+pub use births::Births;
+pub use seats::{Board, Counts, Seat, State};
