@@ -1,0 +1,303 @@
+//! Storage nodes: moving the bytes of one file to or from one node over HTTP. A transfer has no
+//! limit as a whole, only its standstills have. Knows no trackers and no keys.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use base64ct::{Base64, Encoding};
+use ureq::http::{HeaderMap, StatusCode, header};
+use ureq::{Agent, BodyReader, SendBody};
+
+use super::Error;
+use super::health::Health;
+use crate::config::{self, Network};
+use transport::{Dialler, Literal, Unconnected};
+
+mod location;
+mod transport;
+
+pub(crate) use location::Location;
+
+/// How much is taken from or handed to the kernel at once, in bytes.
+const BLOCK: usize = 128 * 1024;
+
+/// How long an idle connection to a node is kept; nodes close them after 30 s.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// How many bytes a node is given a second for, after it has a body and before it must have
+/// answered.
+const STORED_A_SECOND: u64 = 10 * 1024 * 1024;
+
+/// The longest that any node is waited for, however large the body was.
+const LONGEST_STORE: Duration = Duration::from_secs(20 * 60);
+
+/// The storage nodes. Copies share their connections, and what is known of the nodes.
+#[derive(Clone)]
+pub(crate) struct Nodes {
+    /// Keeps connections.
+    getter: Agent,
+    /// Does not: a node that has closed an idle connection would be noticed too late.
+    putter: Agent,
+    store_timeout: Duration,
+    allowed: Rc<[Network]>,
+    health: Rc<RefCell<HashMap<SocketAddr, Health>>>,
+}
+
+impl Nodes {
+    pub(super) fn new(settings: &config::Mogilefs) -> Self {
+        Self {
+            getter: agent(settings, 4),
+            putter: agent(settings, 0),
+            store_timeout: settings.store_timeout,
+            allowed: settings.storage.clone().into(),
+            health: Rc::default(),
+        }
+    }
+
+    /// Whether the node at `address` failed lately and is to be tried after others.
+    pub(crate) fn is_shunned(&self, address: SocketAddr) -> bool {
+        let now = Instant::now();
+        let health = self.health.borrow();
+        health
+            .get(&address)
+            .is_some_and(|health| health.is_shunned(now))
+    }
+
+    /// Fetches a file of `length` bytes from byte `offset` on, which lies before its end.
+    ///
+    /// # Errors
+    /// Also when the node's file has another length.
+    pub(crate) fn get(&self, from: &Location, offset: u64, length: u64) -> Result<Bytes, Error> {
+        self.admit(from.address)?;
+        let mut request = self.getter.get(&from.url);
+        if offset > 0 {
+            request = request.header(header::RANGE, format!("bytes={offset}-"));
+        }
+        let response = self.judged(from.address, request.call())?;
+        let (head, body) = response.into_parts();
+        match (head.status, offset) {
+            (StatusCode::OK, 0) if content_length(&head.headers) == Some(length) => {}
+            (StatusCode::PARTIAL_CONTENT, 1..)
+                if content_range(&head.headers) == Some((offset, length)) => {}
+            (StatusCode::OK | StatusCode::PARTIAL_CONTENT, _) => {
+                return Err(Error::Protocol(format!(
+                    "asked {} for bytes {offset}- of {length}, got {} with {:?} bytes, range {:?}",
+                    from.url,
+                    head.status.as_u16(),
+                    content_length(&head.headers),
+                    content_range(&head.headers),
+                )));
+            }
+            (status, _) => return Err(Error::Http(status.as_u16())),
+        }
+        Ok(Bytes {
+            body: body.into_reader(),
+            left: length - offset,
+        })
+    }
+
+    /// When the copy at `from` was written, in seconds since the epoch.
+    pub(crate) fn modified(&self, from: &Location) -> Result<Option<i64>, Error> {
+        self.admit(from.address)?;
+        let response = self.judged(from.address, self.getter.head(&from.url).call())?;
+        if response.status() != StatusCode::OK {
+            return Err(Error::Http(response.status().as_u16()));
+        }
+        let written = response.headers().get(header::LAST_MODIFIED);
+        Ok(written
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| jiff::fmt::rfc2822::parse(text).ok())
+            .map(|time| time.timestamp().as_second()))
+    }
+
+    /// Stores the `size` bytes that `body` gives. `md5` is for nodes that verify it.
+    ///
+    /// # Errors
+    /// See [`Unstored`].
+    pub(crate) fn put(
+        &self,
+        to: &Location,
+        body: &mut dyn Read,
+        size: u64,
+        md5: Option<[u8; 16]>,
+    ) -> Result<(), Unstored> {
+        self.admit(to.address).map_err(Unstored::Untouched)?;
+        let mut body = Exactly {
+            inner: body,
+            left: size,
+            failure: None,
+        };
+        let patience = Duration::from_secs(size / STORED_A_SECOND);
+        let patience = self.store_timeout.saturating_add(patience);
+        let mut request = self
+            .putter
+            .put(&to.url)
+            .header(header::CONTENT_LENGTH, size)
+            .header(header::CONNECTION, "close");
+        if let Some(md5) = md5 {
+            request = request.header("content-md5", Base64::encode_string(&md5));
+        }
+        let response = request
+            .config()
+            .timeout_per_read(None)
+            .timeout_recv_response(Some(patience.min(LONGEST_STORE)))
+            .build()
+            .send(SendBody::from_reader(&mut body));
+        if let Some(failure) = body.failure {
+            return Err(Unstored::Body(failure));
+        }
+        match self.judged(to.address, response) {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(Unstored::Begun(Error::Http(response.status().as_u16()))),
+            Err(error @ Error::NoNode(_)) => Err(Unstored::Untouched(error)),
+            Err(error) => Err(Unstored::Begun(error)),
+        }
+    }
+
+    /// Only nodes in the configured networks are contacted, whatever a tracker says.
+    fn admit(&self, address: SocketAddr) -> Result<(), Error> {
+        let ip: IpAddr = address.ip();
+        if self.allowed.is_empty() || self.allowed.iter().any(|network| network.contains(ip)) {
+            Ok(())
+        } else {
+            Err(Error::NoNode(format!("{address} is in no storage network")))
+        }
+    }
+
+    /// Turns ureq's error into ours, and remembers how the node did.
+    fn judged<T>(&self, node: SocketAddr, result: Result<T, ureq::Error>) -> Result<T, Error> {
+        let error = match result {
+            Ok(value) => {
+                self.health.borrow_mut().remove(&node);
+                return Ok(value);
+            }
+            Err(ureq::Error::StatusCode(status)) => return Err(Error::Http(status)),
+            Err(ureq::Error::Timeout(_)) => io::ErrorKind::TimedOut.into(),
+            Err(error) => error.into_io(),
+        };
+        let unconnected = error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unconnected>);
+        let now = Instant::now();
+        let mut health = self.health.borrow_mut();
+        if unconnected {
+            health.entry(node).or_default().failed(now);
+            return Err(Error::NoNode(format!("{node}: {error}")));
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            health.entry(node).or_default().was_late(now);
+        }
+        Err(error.into())
+    }
+}
+
+/// Why a body was not stored, or not for certain.
+#[derive(Debug)]
+pub(crate) enum Unstored {
+    /// The node was sent nothing: another place of the same fid will do.
+    Untouched(Error),
+    /// The node may have a part of it, or all: this fid must be given back.
+    Begun(Error),
+    /// The body could not be read to its end.
+    Body(io::Error),
+}
+
+/// The bytes of a file, from one node. The end comes after as many as were promised, or it is an
+/// error.
+pub(crate) struct Bytes {
+    body: BodyReader<'static>,
+    left: u64,
+}
+
+impl Read for Bytes {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Ok(0);
+        }
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        let read = self.body.read(buf.get_mut(..most).unwrap_or_default())?;
+        if read == 0 && most > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read as u64;
+        if self.left == 0 {
+            // The end is there already, and only who has read it can use the connection again.
+            let _ = self.body.read(&mut [0]);
+        }
+        Ok(read)
+    }
+}
+
+/// A body that keeps the promise of its Content-Length: what ends early is an error, since ureq
+/// would ask an ended reader for ever.
+struct Exactly<'a> {
+    inner: &'a mut dyn Read,
+    left: u64,
+    failure: Option<io::Error>,
+}
+
+impl Read for Exactly<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        if most == 0 {
+            return Ok(0);
+        }
+        let error = match self.inner.read(buf.get_mut(..most).unwrap_or_default()) {
+            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+            Ok(read) => {
+                self.left -= read as u64;
+                return Ok(read);
+            }
+            Err(error) => error,
+        };
+        self.failure = Some(error);
+        Err(io::ErrorKind::Other.into())
+    }
+}
+
+fn agent(settings: &config::Mogilefs, idle: usize) -> Agent {
+    let config = Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .accept_encoding("identity")
+        .user_agent(concat!("nanoftpd/", env!("CARGO_PKG_VERSION")))
+        .input_buffer_size(BLOCK)
+        .output_buffer_size(BLOCK)
+        .max_idle_connections(idle)
+        .max_idle_connections_per_host(idle.min(1))
+        .max_idle_age(IDLE)
+        .timeout_per_read(Some(settings.read_timeout))
+        .timeout_per_write(Some(settings.write_timeout))
+        .build();
+    let dialler = Dialler {
+        limit: settings.timeout,
+    };
+    Agent::with_parts(config, dialler, Literal)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// First byte and length of the whole, of a part that reaches to the end: `bytes 5-9/10`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (part, whole) = range.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = part.split_once('-')?;
+    let whole: u64 = whole.parse().ok()?;
+    let last: u64 = last.parse().ok()?;
+    (last.checked_add(1) == Some(whole)).then_some((first.parse().ok()?, whole))
+}

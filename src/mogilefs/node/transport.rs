@@ -1,0 +1,204 @@
+//! What ureq is given instead of its own sockets and its own resolver: sockets that do not block
+//! but wait where bystanders are noticed, and a resolver that takes addresses only. Knows HTTP just
+//! enough to see that a node answers before it has been sent everything.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration as Limit;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+use crate::mogilefs::dial::dial;
+use crate::vigil::{self, For};
+
+/// Takes an authority that is an address and a port; names are nobody's here.
+#[derive(Debug)]
+pub(super) struct Literal;
+
+impl Resolver for Literal {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let address = uri
+            .authority()
+            .and_then(|authority| authority.as_str().parse().ok())
+            .ok_or(ureq::Error::HostNotFound)?;
+        let mut found = self.empty();
+        found.push(address);
+        Ok(found)
+    }
+}
+
+/// Marks the error of a connection that was never made: nothing was sent.
+#[derive(Debug)]
+pub(super) struct Unconnected(io::Error);
+
+impl fmt::Display for Unconnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unconnected {}
+
+/// Makes connections to nodes.
+#[derive(Debug)]
+pub(super) struct Dialler {
+    pub(super) limit: Duration,
+}
+
+impl Connector<()> for Dialler {
+    type Out = Line;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<Line>, ureq::Error> {
+        let Some(address) = details.addrs.first() else {
+            return Err(ureq::Error::HostNotFound);
+        };
+        match dial(*address, self.limit) {
+            Ok(stream) => Ok(Some(Line {
+                stream,
+                peer: *address,
+                buffers: LazyBuffers::new(
+                    details.config.input_buffer_size(),
+                    details.config.output_buffer_size(),
+                ),
+            })),
+            Err(error) if vigil::was_interrupted(&error) => Err(ureq::Error::Io(error)),
+            Err(error) => Err(ureq::Error::Io(io::Error::new(
+                error.kind(),
+                Unconnected(error),
+            ))),
+        }
+    }
+}
+
+/// One connection to a node.
+pub(super) struct Line {
+    stream: TcpStream,
+    peer: SocketAddr,
+    buffers: LazyBuffers,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Line({})", self.peer)
+    }
+}
+
+impl Transport for Line {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let limit = limit(timeout.for_write());
+        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        while !rest.is_empty() {
+            match (&self.stream).write(rest) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let fd = self.stream.as_fd();
+                    let waits = [(fd, For::Writing), (fd, For::Reading)];
+                    let deadline = limit.map(|limit| std::time::Instant::now() + limit);
+                    if vigil::wait_until(&waits, deadline)? == 1 {
+                        return Err(early_answer(&self.stream));
+                    }
+                }
+                Err(error) if is_reset(&error) => return Err(early_answer(&self.stream)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let limit = limit(timeout.for_read());
+        loop {
+            match (&self.stream).read(self.buffers.input_append_buf()) {
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    return Ok(amount > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    vigil::wait(self.stream.as_fd(), For::Reading, limit)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        let read = (&self.stream).read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+fn limit(timeout: NextTimeout) -> Option<Duration> {
+    match timeout.after {
+        Limit::Exact(limit) => Some(limit),
+        Limit::NotHappening => None,
+    }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A node that answers, or leaves, while it is being sent a body does not want it. What it says is
+/// read before the reset that follows makes it unreadable.
+fn early_answer(mut stream: &TcpStream) -> ureq::Error {
+    let mut line = [0; 64];
+    match stream.read(&mut line) {
+        Ok(read) => match line.get(..read).and_then(status) {
+            Some(status) => ureq::Error::StatusCode(status),
+            None => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+        },
+        Err(error) => error.into(),
+    }
+}
+
+/// The status of `HTTP/1.x NNN …`.
+fn status(line: &[u8]) -> Option<u16> {
+    let rest = line.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    std::str::from_utf8(rest).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_from_the_first_line() {
+        for (line, expected) in [
+            (&b"HTTP/1.0 404 Not Found\r\n"[..], Some(404)),
+            (b"HTTP/1.1 201", Some(201)),
+            (b"HTTP/1.1 20", None),
+            (b"HTTP/1.0 ab1 \r\n", None),
+            (b"junk", None),
+            (b"", None),
+        ] {
+            assert_eq!(status(line), expected);
+        }
+    }
+}
