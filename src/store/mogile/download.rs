@@ -1,0 +1,212 @@
+//! The bytes of one file, from whichever of its copies can be read. When a node fails midway
+//! another one goes on at the same byte: the bytes of a fid never change, and a path whose fid is
+//! another is not used.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use super::layout::Spot;
+use crate::mogilefs::{self, Bytes, Client, Location, Object};
+use crate::store::Error;
+use crate::vigil;
+
+/// How often each copy may fail before another byte has come.
+const TRIES: usize = 3;
+
+/// After how many bytes the failures before them are forgotten.
+const PROGRESS: u64 = 1024 * 1024;
+
+/// How long a file may give no byte, whatever is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A node closes a connection that is not read for 30 s. That is no fault of it.
+const PAUSE: Duration = Duration::from_secs(25);
+
+/// A file being read.
+pub(super) struct Download {
+    client: Client,
+    spot: Spot,
+    object: Object,
+    copies: Vec<Location>,
+    /// Whether the tracker has asked the nodes for these copies already.
+    verified: bool,
+    /// The copy that is read, or the one to be tried next.
+    copy: usize,
+    bytes: Option<Bytes>,
+    /// The next byte that is wanted.
+    position: u64,
+    /// Where the failures are counted from.
+    since: u64,
+    failures: usize,
+    last_byte: Instant,
+    /// Whether the client has let the current connection wait for longer than nodes do.
+    paused: bool,
+}
+
+impl Download {
+    /// Begins at byte `offset`, which lies before the end of the file; the first bytes are then on
+    /// their way. `paths` are what the tracker named.
+    pub(super) fn begin(
+        client: Client,
+        spot: Spot,
+        object: Object,
+        paths: &[String],
+        offset: u64,
+    ) -> Result<Self, Error> {
+        let mut download = Self {
+            copies: copies(&client, &object, paths),
+            client,
+            spot,
+            object,
+            verified: false,
+            copy: 0,
+            bytes: None,
+            position: offset,
+            since: offset,
+            failures: 0,
+            last_byte: Instant::now(),
+            paused: false,
+        };
+        match download.reopen() {
+            Ok(bytes) => {
+                download.bytes = Some(bytes);
+                Ok(download)
+            }
+            Err(mogilefs::Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => Err(Error::Unavailable(format!(
+                "fid {}: {error}",
+                download.object.fid
+            ))),
+        }
+    }
+
+    /// Turns to the copies one after the other, from the current one on, until one gives bytes.
+    fn reopen(&mut self) -> Result<Bytes, mogilefs::Error> {
+        let mut trouble = mogilefs::Error::NoNode("no copy is known".to_owned());
+        loop {
+            // When each copy has failed once, the tracker may know better.
+            let tries = if self.verified { TRIES } else { 1 };
+            let most = tries * self.copies.len();
+            while self.failures < most && self.last_byte.elapsed() < PATIENCE {
+                let Some(location) = self.copies.get(self.copy % self.copies.len()) else {
+                    break;
+                };
+                let nodes = self.client.nodes();
+                match nodes.get(location, self.position, self.object.length) {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(mogilefs::Error::Interrupted) => return Err(mogilefs::Error::Interrupted),
+                    Err(error) => {
+                        log::warn!(
+                            "replica-bad fid={} url={} offset={} error=\"{error}\"",
+                            self.object.fid,
+                            location.url,
+                            self.position
+                        );
+                        trouble = error;
+                        self.next_copy();
+                    }
+                }
+            }
+            if self.verified {
+                return Err(trouble);
+            }
+            self.ask_again()?;
+        }
+    }
+
+    fn next_copy(&mut self) {
+        self.failures += 1;
+        self.copy += 1;
+    }
+
+    /// Has the tracker ask the nodes which copies are there, and whether it is still the same file.
+    fn ask_again(&mut self) -> Result<(), mogilefs::Error> {
+        let mut trackers = self.client.trackers()?;
+        let now = trackers.file_info(&self.spot.domain, &self.spot.key)?;
+        if now.fid != self.object.fid {
+            return Err(mogilefs::Error::Protocol(format!(
+                "replaced by fid {} meanwhile",
+                now.fid
+            )));
+        }
+        let paths = trackers.get_paths(&self.spot.domain, &self.spot.key, true)?;
+        drop(trackers);
+        self.copies = copies(&self.client, &self.object, &paths);
+        self.verified = true;
+        self.copy = 0;
+        self.failures = 0;
+        Ok(())
+    }
+
+    /// Reads from the current copy, or from the next one that has more.
+    fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, mogilefs::Error> {
+        loop {
+            let mut bytes = match self.bytes.take() {
+                Some(bytes) => bytes,
+                None => self.reopen()?,
+            };
+            let error = match bytes.read(buf) {
+                Ok(read) => {
+                    self.bytes = Some(bytes);
+                    return Ok(read);
+                }
+                Err(error) if vigil::was_interrupted(&error) => {
+                    return Err(mogilefs::Error::Interrupted);
+                }
+                Err(error) => error,
+            };
+            if std::mem::take(&mut self.paused) {
+                log::debug!("replica-resumed fid={} error=\"{error}\"", self.object.fid);
+                continue;
+            }
+            log::warn!(
+                "replica-broke fid={} copy={} offset={} error=\"{error}\"",
+                self.object.fid,
+                self.copy,
+                self.position
+            );
+            self.next_copy();
+        }
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() || self.position >= self.object.length {
+            return Ok(0);
+        }
+        // A client that took its time is not a file that gave nothing.
+        self.paused = self.last_byte.elapsed() > PAUSE;
+        self.last_byte = Instant::now();
+        let read = match self.read_some(buf) {
+            Ok(read) => read,
+            Err(mogilefs::Error::Interrupted) => return Err(io::Error::other(vigil::Interrupted)),
+            Err(error) => {
+                let why = format!("fid {} at {}: {error}", self.object.fid, self.position);
+                return Err(io::Error::other(why));
+            }
+        };
+        self.position += read as u64;
+        if self.position - self.since >= PROGRESS {
+            self.since = self.position;
+            self.failures = 0;
+        }
+        self.last_byte = Instant::now();
+        Ok(read)
+    }
+}
+
+/// The copies among `paths` that are of this file, those on nodes that failed lately last. A path
+/// that names no fid cannot be trusted to go on where another stopped, so at most one is kept.
+fn copies(client: &Client, object: &Object, paths: &[String]) -> Vec<Location> {
+    let all = || paths.iter().filter_map(|path| Location::parse(path));
+    let mut copies: Vec<Location> = all()
+        .filter(|location| location.fid == Some(object.fid))
+        .collect();
+    if copies.is_empty() {
+        copies.extend(all().find(|location| location.fid.is_none()));
+    }
+    copies.sort_by_key(|location| client.nodes().is_shunned(location.address));
+    copies
+}

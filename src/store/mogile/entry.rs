@@ -1,0 +1,40 @@
+//! How classes, domains and files look in a listing: as the PHP daemon showed them.
+#![forbid(unsafe_code)]
+
+use crate::mogilefs::Object;
+use crate::store::{Entry, Kind};
+
+const OWNER: &str = "mogilefs";
+
+/// The group column of a class, and of a directory inside one.
+pub(super) const CLASS: &str = "class";
+
+/// The group column of a domain.
+pub(super) const DOMAIN: &str = "domain";
+
+pub(super) fn dir(name: &[u8], group: &str) -> Entry {
+    Entry {
+        name: name.to_vec(),
+        kind: Kind::Dir,
+        size: None,
+        modified: None,
+        mode: 0o777,
+        owner: OWNER.to_owned(),
+        group: group.to_owned(),
+        unique: None,
+    }
+}
+
+/// `object` is what the tracker knows of it, where it was asked.
+pub(super) fn file(name: &[u8], object: Option<&Object>) -> Entry {
+    Entry {
+        name: name.to_vec(),
+        kind: Kind::File,
+        size: object.map(|object| object.length),
+        modified: None,
+        mode: 0o777,
+        owner: OWNER.to_owned(),
+        group: "file".to_owned(),
+        unique: object.map(|object| object.fid),
+    }
+}
