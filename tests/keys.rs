@@ -1,4 +1,5 @@
 //! Every key that the original's config.php had, and what it changes at the FTP connection.
+#![cfg(test)]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Every verb of the original on every store module, and what came of it as the tracker, the
 //! devices or the file system have it.
+#![cfg(test)]
 
 mod support;
 

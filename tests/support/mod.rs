@@ -1,5 +1,6 @@
 //! What the tests that drive the real binary share: a daemon and a MogileFS of their own, a small
 //! FTP client for dialogues, and a tracker client that shares no code with the product.
+#![cfg(test)]
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(unused_imports, reason = "each test file uses its own part")]
 
@@ -18,7 +19,7 @@ mod node;
 mod tracker;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::Daemon;
+pub(crate) use daemon::{Daemon, children, field, status};
 pub(crate) use ftp::{Ftp, Mode};
 pub(crate) use node::Node;
 pub(crate) use tracker::{Tracker, http_get, http_put};
@@ -177,4 +178,28 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
 /// Says something that is seen although the test passes.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether `program` is installed. If not, the test is skipped, and counted; under CI it fails.
+pub(crate) fn is_here(program: &str) -> bool {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&places).any(|place| place.join(program).exists()) {
+        return true;
+    }
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{program} is not installed"
+    );
+    skip(&format!("{program} is not installed"));
+    false
+}
+
+/// Says that the test is skipped, on the terminal and to whoever counts.
+pub(crate) fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    say(&format!("skipped: {test}: {why}"));
+    if let Some(list) = std::env::var_os("NANOFTPD_SKIPPED") {
+        let list = fs::OpenOptions::new().append(true).create(true).open(list);
+        let _ = writeln!(list.unwrap(), "skipped: {test}: {why}");
+    }
 }

@@ -8,10 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use super::{Lines, PATIENCE, Scratch, Tracker, say};
 
-/// A whole MogileFS of one's own. Dropping it ends it.
+/// A whole MogileFS of one's own. It ends with this value, and with this process.
 pub(crate) struct Node {
     pub(crate) trackers: Vec<SocketAddr>,
     pub(crate) devices: Vec<SocketAddr>,
+    /// Takes `!` lines, whatever faults are set.
+    control: Vec<SocketAddr>,
     child: Child,
     output: Lines,
     _scratch: Scratch,
@@ -24,9 +26,15 @@ impl Node {
         let mut child = Command::new(binary())
             .arg("--dir")
             .arg(scratch.path())
-            .args(["--tracker", "127.0.0.1:0"])
+            .args([
+                "--tracker",
+                "127.0.0.1:0",
+                "--control",
+                "127.0.0.1:0",
+                "--stdin",
+            ])
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -34,6 +42,7 @@ impl Node {
         let mut node = Self {
             trackers: Vec::new(),
             devices: Vec::new(),
+            control: Vec::new(),
             child,
             output,
             _scratch: scratch,
@@ -48,6 +57,7 @@ impl Node {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["tracker", address] => node.trackers.push(address.parse().unwrap()),
+                ["control", address] => node.control.push(address.parse().unwrap()),
                 ["device", _, address] => node.devices.push(address.parse().unwrap()),
                 _ => {}
             }
@@ -55,9 +65,9 @@ impl Node {
         node
     }
 
-    /// Sets a fault (`!fault …`); what it answers is no error.
+    /// Sets a fault, or takes all away with `clear`.
     pub(crate) fn fault(&self, fault: &str) {
-        let answer = Tracker::connect(self.trackers[0]).raw(&format!("!fault {fault}"));
+        let answer = Tracker::connect(self.control[0]).raw(&format!("!fault {fault}"));
         assert!(answer.starts_with("OK"), "!fault {fault}: {answer}");
     }
 
