@@ -1,0 +1,313 @@
+//! Programs that people really use do what people really do with them. What came of it is read from
+//! the store, through the tracker, not from the client's exit code.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use support::{Cluster, Daemon, Scratch, is_here, noise};
+
+/// What a client is asked to do, as user `test`; paths on the server are absolute.
+#[derive(Clone, Copy, Debug)]
+enum Task<'a> {
+    Put(&'a Path, &'a str),
+    Get(&'a str, &'a Path),
+    List(&'a str),
+    Size(&'a str),
+    Rename(&'a str, &'a str),
+    Delete(&'a str),
+    MakeDir(&'a str),
+    RemoveDir(&'a str),
+}
+
+/// Where the server is, and how data connections are to be made.
+struct Site<'a> {
+    port: String,
+    active: bool,
+    /// The client's home, and where it is started.
+    home: &'a Path,
+}
+
+/// One program: turns a task into a call of it, and gives what it printed.
+type Client = fn(&Site<'_>, Task<'_>) -> String;
+
+fn check(program: &str, client: Client) {
+    if !is_here(program) {
+        return;
+    }
+    for active in [false, true] {
+        let cluster = Cluster::start();
+        let daemon = Daemon::on(&cluster, &[]);
+        let home = Scratch::new();
+        let site = Site {
+            port: daemon.address.port().to_string(),
+            active,
+            home: home.path(),
+        };
+        work(&cluster, &site, client);
+        let commands: &[&str] = if active {
+            &["PORT", "EPRT"]
+        } else {
+            &["PASV", "EPSV"]
+        };
+        let is_used = |line: &String| commands.iter().any(|verb| line.contains(verb));
+        assert!(
+            daemon.log.all().iter().any(is_used),
+            "{program} never said {commands:?}"
+        );
+    }
+}
+
+fn work(cluster: &Cluster, site: &Site<'_>, client: Client) {
+    let content = noise(100_000, 7);
+    let local = site.home.join("pic 1.jpg");
+    fs::write(&local, &content).unwrap();
+    let said = client(site, Task::Put(&local, "/photos/pic 1.jpg"));
+    assert_eq!(cluster.keys(), ["photos/pic 1.jpg"], "{said}");
+    assert!(
+        cluster.content("photos/pic 1.jpg") == Some(content.clone()),
+        "{said}"
+    );
+    assert_eq!(
+        cluster.class("photos/pic 1.jpg").as_deref(),
+        Some("photos"),
+        "{said}"
+    );
+
+    let back = site.home.join("back.jpg");
+    let said = client(site, Task::Get("/photos/pic 1.jpg", &back));
+    assert!(
+        fs::read(&back).is_ok_and(|bytes| bytes == content),
+        "{said}"
+    );
+
+    let said = client(site, Task::List("/photos"));
+    assert!(said.contains("pic 1.jpg"), "{said}");
+    let said = client(site, Task::Size("/photos/pic 1.jpg"));
+    assert!(said.contains("100000"), "{said}");
+
+    let said = client(site, Task::Rename("/photos/pic 1.jpg", "/photos/pic 2.jpg"));
+    assert_eq!(cluster.keys(), ["photos/pic 2.jpg"], "{said}");
+    let said = client(site, Task::Delete("/photos/pic 2.jpg"));
+    assert_eq!(cluster.keys(), [""; 0], "{said}");
+
+    let said = client(site, Task::MakeDir("/fresh"));
+    assert_eq!(cluster.classes(), ["docs", "fresh", "photos"], "{said}");
+    let said = client(site, Task::RemoveDir("/fresh"));
+    assert_eq!(cluster.classes(), ["docs", "photos"], "{said}");
+}
+
+/// Runs `program` for at most a minute with `input`, and gives all that it printed.
+fn run(site: &Site<'_>, program: &str, arguments: &[&str], input: &str) -> String {
+    let script = site.home.join("input");
+    fs::write(&script, input).unwrap();
+    let output = Command::new("timeout")
+        .arg("60")
+        .arg(program)
+        .args(arguments)
+        .current_dir(site.home)
+        .env("HOME", site.home)
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("http_proxy")
+        .env_remove("ftp_proxy")
+        .stdin(Stdio::from(fs::File::open(&script).unwrap()))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    format!(
+        "{program} {arguments:?}\n{input}\n{}",
+        String::from_utf8_lossy(&said)
+    )
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn curl() {
+    check("curl", |site, task| {
+        let base = format!("ftp://127.0.0.1:{}", site.port);
+        let url = |path: &str| format!("{base}{}", path.replace(' ', "%20"));
+        let mut arguments = vec!["-sS".to_owned(), "-u".into(), "test:test".into()];
+        if site.active {
+            arguments.extend(["--ftp-port".into(), "-".into()]);
+        }
+        let quote = |commands: &[String]| {
+            commands
+                .iter()
+                .flat_map(|command| ["-Q".into(), command.clone()])
+                .collect()
+        };
+        let more: Vec<String> = match task {
+            Task::Put(local, remote) => vec!["-T".into(), text(local).into(), url(remote)],
+            Task::Get(remote, local) => vec!["-o".into(), text(local).into(), url(remote)],
+            Task::List(dir) => vec![url(dir) + "/"],
+            Task::Size(path) => vec!["-I".into(), url(path)],
+            Task::Rename(from, to) => quote(&[format!("RNFR {from}"), format!("RNTO {to}")]),
+            Task::Delete(path) => quote(&[format!("DELE {path}")]),
+            Task::MakeDir(path) => quote(&[format!("MKD {path}")]),
+            Task::RemoveDir(path) => quote(&[format!("RMD {path}")]),
+        };
+        if more.first().is_some_and(|first| first == "-Q") {
+            arguments.push(url("/"));
+        }
+        arguments.extend(more);
+        run(
+            site,
+            "curl",
+            &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+            "",
+        )
+    });
+}
+
+#[test]
+fn lftp() {
+    check("lftp", |site, task| {
+        let command = match task {
+            Task::Put(local, remote) => format!("put '{}' -o '{remote}'", text(local)),
+            Task::Get(remote, local) => format!("get '{remote}' -o '{}'", text(local)),
+            Task::List(dir) => format!("cls -1 '{dir}/'"),
+            Task::Size(path) => format!("cls --size --block-size=1 '{path}'"),
+            Task::Rename(from, to) => format!("mv '{from}' '{to}'"),
+            Task::Delete(path) => format!("rm '{path}'"),
+            Task::MakeDir(path) => format!("mkdir '{path}'"),
+            Task::RemoveDir(path) => format!("rmdir '{path}'"),
+        };
+        let passive = if site.active { "off" } else { "on" };
+        let script = format!(
+            "set net:max-retries 2\nset net:timeout 10\nset ftp:passive-mode {passive}\n\
+             set ftp:ssl-allow no\nopen -u test,test -p {} ftp://127.0.0.1\n{command}\n",
+            site.port
+        );
+        run(site, "lftp", &["--norc"], &script)
+    });
+}
+
+#[test]
+fn tnftp() {
+    check("tnftp", |site, task| {
+        let command = match task {
+            Task::Put(local, remote) => format!("put \"{}\" \"{remote}\"", text(local)),
+            Task::Get(remote, local) => format!("get \"{remote}\" \"{}\"", text(local)),
+            Task::List(dir) => format!("ls {dir}"),
+            Task::Size(path) => format!("size \"{path}\""),
+            Task::Rename(from, to) => format!("rename \"{from}\" \"{to}\""),
+            Task::Delete(path) => format!("delete \"{path}\""),
+            Task::MakeDir(path) => format!("mkdir {path}"),
+            Task::RemoveDir(path) => format!("rmdir {path}"),
+        };
+        let mode = if site.active { "-A" } else { "-p" };
+        let script = format!("user test test\nbinary\n{command}\nbye\n");
+        run(
+            site,
+            "tnftp",
+            &["-n", "-v", mode, "127.0.0.1", &site.port],
+            &script,
+        )
+    });
+}
+
+#[test]
+fn ncftp() {
+    check("ncftpput", |site, task| {
+        let mode = if site.active { "-E" } else { "-F" };
+        let at = ["-u", "test", "-p", "test", "-P", &site.port];
+        let login = [&at[..], &[mode]].concat();
+        let tool =
+            |program: &str, rest: &[&str]| run(site, program, &[&login[..], rest].concat(), "");
+        let shell = |command: String| {
+            let passive = if site.active { "off" } else { "on" };
+            let script = format!("set passive {passive}\n{command}\nbye\n");
+            run(site, "ncftp", &[&at[..], &["127.0.0.1"]].concat(), &script)
+        };
+        match task {
+            Task::Put(local, remote) => tool("ncftpput", &["-C", "127.0.0.1", text(local), remote]),
+            Task::Get(remote, local) => tool("ncftpget", &["-C", "127.0.0.1", remote, text(local)]),
+            Task::List(dir) => tool("ncftpls", &[&format!("ftp://127.0.0.1{dir}/")]),
+            Task::Size(_) => tool("ncftpls", &["-l", "ftp://127.0.0.1/photos/"]),
+            Task::Rename(from, to) => shell(format!("rename \"{from}\" \"{to}\"")),
+            Task::Delete(path) => shell(format!("rm \"{path}\"")),
+            Task::MakeDir(path) => shell(format!("mkdir {path}")),
+            Task::RemoveDir(path) => shell(format!("rmdir {path}")),
+        }
+    });
+}
+
+/// The words of a task for a script: a verb and two arguments.
+fn words<'a>(task: Task<'a>) -> [&'a str; 3] {
+    match task {
+        Task::Put(local, remote) => ["put", text(local), remote],
+        Task::Get(remote, local) => ["get", remote, text(local)],
+        Task::List(dir) => ["list", dir, ""],
+        Task::Size(path) => ["size", path, ""],
+        Task::Rename(from, to) => ["rename", from, to],
+        Task::Delete(path) => ["delete", path, ""],
+        Task::MakeDir(path) => ["mkdir", path, ""],
+        Task::RemoveDir(path) => ["rmdir", path, ""],
+    }
+}
+
+#[test]
+fn python_ftplib() {
+    const SCRIPT: &str = r#"
+import ftplib, sys
+port, active, verb, a, b = sys.argv[1:]
+ftp = ftplib.FTP()
+ftp.connect("127.0.0.1", int(port), timeout=30)
+ftp.login("test", "test")
+ftp.set_pasv(active == "false")
+if verb == "put":
+    with open(a, "rb") as source: print(ftp.storbinary("STOR " + b, source))
+elif verb == "get":
+    with open(b, "wb") as target: print(ftp.retrbinary("RETR " + a, target.write))
+elif verb == "list":
+    ftp.cwd(a)
+    names = ftp.nlst()
+    assert names == [name for name, _ in ftp.mlsd(facts=["type"])], names
+    print(names)
+elif verb == "size": ftp.voidcmd("TYPE I"); print(ftp.size(a))
+elif verb == "rename": print(ftp.rename(a, b))
+elif verb == "delete": print(ftp.delete(a))
+elif verb == "mkdir": assert ftp.mkd(a) == a
+elif verb == "rmdir": print(ftp.rmd(a))
+ftp.quit()
+"#;
+    check("python3", |site, task| {
+        let active = site.active.to_string();
+        let arguments = [&["-c", SCRIPT, &site.port, &active][..], &words(task)].concat();
+        run(site, "python3", &arguments, "")
+    });
+}
+
+#[test]
+fn php() {
+    const SCRIPT: &str = r#"
+[, $port, $active, $verb, $a, $b] = $argv;
+$c = ftp_connect("127.0.0.1", (int) $port, 30);
+ftp_login($c, "test", "test") or exit("no login");
+if ($active === "false") ftp_set_option($c, FTP_USEPASVADDRESS, true);
+ftp_pasv($c, $active === "false");
+$done = match ($verb) {
+    "put" => ftp_put($c, $b, $a, FTP_BINARY),
+    "get" => ftp_get($c, $b, $a, FTP_BINARY),
+    "list" => [ftp_nlist($c, $a), ftp_rawlist($c, $a)],
+    "size" => ftp_size($c, $a),
+    "rename" => ftp_rename($c, $a, $b),
+    "delete" => ftp_delete($c, $a),
+    "mkdir" => ftp_mkdir($c, $a),
+    "rmdir" => ftp_rmdir($c, $a),
+};
+var_dump($done);
+ftp_close($c);
+"#;
+    check("php", |site, task| {
+        let active = site.active.to_string();
+        let arguments = [&["-r", SCRIPT, "--", &site.port, &active][..], &words(task)].concat();
+        run(site, "php", &arguments, "")
+    });
+}

@@ -1,0 +1,213 @@
+//! What goes wrong between the daemon and MogileFS, or the client, during a transfer: never a 226
+//! for what is not stored, nothing listed of what failed, and the session goes on. The faults are
+//! the test node's, so these run on a node of their own whatever tracker the others use.
+#![cfg(test)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use socket2::SockRef;
+use support::{Cluster, Daemon, Ftp, noise};
+
+/// Patience of the daemon, shrunk: what is asked of it is that it ends, not how late.
+const SHORT: [(&str, &str); 8] = [
+    ("mogilefs.timeout", "300ms"),
+    ("mogilefs.request_timeout", "400ms"),
+    ("mogilefs.admin_timeout", "400ms"),
+    ("mogilefs.open_timeout", "600ms"),
+    ("mogilefs.close_timeout", "600ms"),
+    ("mogilefs.read_timeout", "400ms"),
+    ("mogilefs.write_timeout", "400ms"),
+    ("mogilefs.store_timeout", "400ms"),
+];
+
+/// The session still answers, and once the trouble is over an upload works.
+fn goes_on(cluster: &Cluster, ftp: &mut Ftp) {
+    cluster.node().fault("clear");
+    ftp.expect("NOOP", 200);
+    assert_eq!(
+        cluster.keys(),
+        [""; 0],
+        "something of a failed upload is listed"
+    );
+    assert_eq!(ftp.lines("NLST /photos"), [""; 0]);
+    ftp.store("/photos/after", b"all is well again");
+    assert_eq!(
+        cluster.content("photos/after").unwrap(),
+        b"all is well again"
+    );
+}
+
+#[test]
+fn a_failed_upload_is_never_confirmed_nor_seen() {
+    let large = noise(6_000_000, 5);
+    let faults: [(&str, &[&str]); 11] = [
+        ("every device refuses", &["refuse"]),
+        ("every device stalls at once", &["freeze method=PUT"]),
+        ("every device stalls midway", &["stall method=PUT at=3000"]),
+        ("every device is cut midway", &["cut method=PUT at=3000"]),
+        ("every device resets", &["cut method=PUT at=3000 rst=1"]),
+        ("every device answers 500", &["status method=PUT code=500"]),
+        ("every device loses the end", &["lose-put at=3000"]),
+        ("no device is free", &["no-devices"]),
+        (
+            "the tracker refuses create_open",
+            &["err cmd=create_open code=failure"],
+        ),
+        (
+            "the tracker refuses create_close",
+            &["err cmd=create_close code=failure"],
+        ),
+        (
+            "the tracker never answers create_open",
+            &["mute cmd=create_open"],
+        ),
+    ];
+    for (what, faults) in faults {
+        for content in [&large[..10_000], &large] {
+            let cluster = Cluster::faulty();
+            let daemon = Daemon::on(&cluster, &SHORT);
+            let mut ftp = daemon.log_in();
+            for fault in faults {
+                cluster.node().fault(fault);
+            }
+            let (code, text) = ftp.give("STOR /photos/lost", content);
+            assert!((400..600).contains(&code), "{what}: {text}");
+            goes_on(&cluster, &mut ftp);
+        }
+    }
+}
+
+#[test]
+fn a_tracker_that_vanishes_before_create_close_confirms_nothing() {
+    for fault in ["close cmd=create_close", "mute cmd=create_close"] {
+        let cluster = Cluster::faulty();
+        let daemon = Daemon::on(&cluster, &SHORT);
+        let mut ftp = daemon.log_in();
+        cluster.node().fault(fault);
+        let (code, text) = ftp.give("STOR /photos/lost", b"nobody will know");
+        assert!((400..600).contains(&code), "{fault}: {text}");
+        goes_on(&cluster, &mut ftp);
+    }
+}
+
+#[test]
+fn a_tracker_that_is_gone_at_the_end_of_an_upload_confirms_nothing() {
+    let cluster = Cluster::faulty();
+    let daemon = Daemon::on(&cluster, &SHORT);
+    let mut ftp = daemon.log_in();
+    let data = ftp.data();
+    ftp.expect("STOR /photos/lost", 150);
+    cluster.node().fault("down");
+    let mut stream = data.stream();
+    stream.write_all(b"nobody will know").unwrap();
+    drop(stream);
+    let (code, text) = ftp.reply();
+    assert!((400..600).contains(&code), "{text}");
+    goes_on(&cluster, &mut ftp);
+}
+
+#[test]
+fn a_client_that_resets_its_data_connection_stores_nothing() {
+    let cluster = Cluster::start();
+    cluster.put("photos/old", "photos", b"the old content");
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    for name in ["new", "old"] {
+        let data = ftp.data();
+        ftp.expect(&format!("STOR /photos/{name}"), 150);
+        let mut stream = data.stream();
+        stream.write_all(&noise(100_000, 1)).unwrap();
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(stream);
+        ftp.reply_of(426);
+    }
+    assert_eq!(cluster.keys(), ["photos/old"]);
+    assert_eq!(cluster.content("photos/old").unwrap(), b"the old content");
+    ftp.store("/photos/new", b"x");
+}
+
+#[test]
+fn a_client_that_vanishes_stores_nothing() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    let data = ftp.data();
+    ftp.expect("STOR /photos/new", 150);
+    let mut stream = data.stream();
+    stream.write_all(&noise(100_000, 1)).unwrap();
+    SockRef::from(ftp.control())
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    let worker = daemon.worker("STOR");
+    drop(ftp);
+    drop(stream);
+    support::eventually("the worker leaves", || {
+        (!daemon.children().contains_key(&worker)).then_some(())
+    });
+    assert_eq!(cluster.keys(), [""; 0]);
+}
+
+#[test]
+fn one_bad_device_is_no_trouble() {
+    let content = noise(200_000, 9);
+    for fault in [
+        "refuse dev=1",
+        "freeze dev=1",
+        "stall dev=1 at=3000",
+        "cut dev=1 at=3000",
+    ] {
+        let cluster = Cluster::faulty();
+        let daemon = Daemon::on(&cluster, &SHORT);
+        let mut ftp = daemon.log_in();
+        cluster.node().fault(fault);
+        for number in 0..6 {
+            ftp.store(&format!("/photos/{number}"), &content);
+        }
+        cluster.node().fault("clear");
+        for number in 0..6 {
+            assert!(
+                cluster.content(&format!("photos/{number}")).unwrap() == content,
+                "{fault}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failed_download_is_never_complete() {
+    for fault in [
+        "refuse",
+        "freeze method=GET",
+        "stall method=GET at=3000",
+        "cut method=GET at=3000",
+    ] {
+        let cluster = Cluster::faulty();
+        cluster.put("photos/a", "photos", &noise(400_000, 1));
+        let daemon = Daemon::on(&cluster, &SHORT);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        cluster.node().fault(fault);
+        let data = ftp.data();
+        ftp.send(b"RETR /photos/a\r\n");
+        let (first, text) = ftp.reply();
+        let mut got = Vec::new();
+        if first == 150 {
+            let _ = data.stream().read_to_end(&mut got);
+            let (code, text) = ftp.reply();
+            assert!((400..600).contains(&code), "{fault}: {text}");
+        } else {
+            assert!((400..600).contains(&first), "{fault}: {text}");
+        }
+        assert!(got.len() < 400_000, "{fault}");
+        cluster.node().fault("clear");
+        assert_eq!(ftp.fetch("RETR /photos/a").len(), 400_000, "{fault}");
+    }
+}

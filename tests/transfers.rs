@@ -1,0 +1,318 @@
+//! Files up and down, in every mode and type, whole, in part, and cut short by the client.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+use support::{Cluster, Daemon, Ftp, Mode, noise};
+
+#[test]
+fn every_mode_carries_every_byte() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    for (number, mode) in Mode::ALL.into_iter().enumerate() {
+        ftp.mode = mode;
+        for size in [0, 1, 4096, 70_000, 5_000_000] {
+            let content = noise(size, number as u64);
+            let name = format!("photos/{mode:?}-{size}");
+            ftp.store(&format!("/{name}"), &content);
+            assert!(cluster.content(&name) == Some(content.clone()), "{name}");
+            assert_eq!(cluster.size(&name), Some(size as u64));
+            assert!(
+                ftp.expect(&format!("SIZE /{name}"), 213)
+                    .ends_with(&format!(" {size}"))
+            );
+            assert!(ftp.fetch(&format!("RETR /{name}")) == content, "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_arrive_as_they_are() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    let mut names = [
+        "Tom & Jerry.txt",
+        "a+b",
+        "a..b",
+        "p%41=%",
+        "100%.jpg",
+        "naïve ☃.txt",
+        "semi;colon,'quote\"",
+        "(x)[1]{2}$^.*?|\\",
+        "deep/er/still",
+    ];
+    for name in names {
+        ftp.store(&format!("/docs/{name}"), name.as_bytes());
+        assert_eq!(
+            cluster.content(&format!("docs/{name}")).as_deref(),
+            Some(name.as_bytes())
+        );
+        assert_eq!(ftp.fetch(&format!("RETR /docs/{name}")), name.as_bytes());
+    }
+    names[names.len() - 1] = "deep";
+    names.sort_unstable();
+    let mut listed = ftp.lines("NLST /docs");
+    listed.sort_unstable();
+    assert_eq!(listed.len(), names.len());
+    for (line, name) in listed.iter().zip(names) {
+        assert!(line.ends_with(name), "{line}");
+    }
+}
+
+#[test]
+fn ascii_is_converted_both_ways() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    let on_the_wire = b"one\r\ntwo\rthree\r\n\r\n".repeat(20_000);
+    let stored = b"one\ntwo\rthree\n\n".repeat(20_000);
+
+    ftp.store("/docs/untold", &on_the_wire);
+    assert!(
+        cluster.content("docs/untold").unwrap() == on_the_wire,
+        "nobody said TYPE A"
+    );
+    ftp.expect("TYPE A", 200);
+    ftp.store("/docs/text", &on_the_wire);
+    assert!(cluster.content("docs/text").unwrap() == stored);
+    assert!(ftp.fetch("RETR /docs/text") == on_the_wire);
+    ftp.expect("TYPE I", 200);
+    assert!(ftp.fetch("RETR /docs/text") == stored);
+}
+
+#[test]
+fn a_download_can_be_continued() {
+    let cluster = Cluster::start();
+    let content = noise(300_000, 1);
+    cluster.put("photos/a", "photos", &content);
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    for offset in [1, 299_999, 300_000] {
+        ftp.expect(&format!("REST {offset}"), 350);
+        assert!(ftp.fetch("RETR /photos/a") == content[offset..], "{offset}");
+    }
+    assert!(
+        ftp.fetch("RETR /photos/a") == content,
+        "REST is for one command"
+    );
+    ftp.expect("REST 300001", 350);
+    let _data = ftp.data();
+    ftp.expect("RETR /photos/a", 554);
+    for wrong in ["x", "-1", "99999999999999999999999"] {
+        ftp.expect(&format!("REST {wrong}"), 501);
+    }
+}
+
+#[test]
+fn a_large_file_needs_little_memory() {
+    const BLOCK: usize = 1 << 20;
+    let mib: usize = std::env::var("BIG_MIB").map_or(96, |mib| mib.parse().unwrap());
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    let block = noise(BLOCK, 3);
+
+    let data = ftp.data();
+    ftp.expect("STOR /photos/big", 150);
+    let mut stream = data.stream();
+    for _ in 0..mib {
+        stream.write_all(&block).unwrap();
+    }
+    drop(stream);
+    ftp.reply_of(226);
+    assert_eq!(cluster.size("photos/big"), Some((mib * BLOCK) as u64));
+
+    let data = ftp.data();
+    ftp.expect("RETR /photos/big", 150);
+    let mut stream = data.stream();
+    let mut got = vec![0; BLOCK];
+    for _ in 0..mib {
+        stream.read_exact(&mut got).unwrap();
+        assert!(got == block);
+    }
+    assert_eq!(stream.read(&mut got).unwrap(), 0);
+    ftp.reply_of(226);
+
+    let peak = support::status(daemon.worker("test@"), "VmHWM").unwrap();
+    let kib: u64 = peak.split(' ').next().unwrap().parse().unwrap();
+    assert!(kib < 16 * 1024, "the worker took {peak}");
+    let left = fs::read_dir(daemon.dir().join("tmp")).unwrap().count();
+    assert_eq!(left, 0, "files are left in tmpdir");
+}
+
+#[test]
+fn commands_may_come_in_any_pieces() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = Ftp::connect(daemon.address);
+    ftp.send(b"USER test\r\nPASS test\r\nTYPE I\nPWD\r\n");
+    for code in [331, 230, 200, 257] {
+        ftp.reply_of(code);
+    }
+    for piece in [&b"NO"[..], b"OP\r", b"\nPW", b"D\n"] {
+        ftp.send(piece);
+    }
+    ftp.reply_of(200);
+    ftp.reply_of(257);
+    ftp.send(&[&b"A".repeat(5000)[..], b"\r\nNOOP\r\n"].concat());
+    ftp.reply_of(500);
+    ftp.reply_of(200);
+    ftp.send(b"\xff\xf4\xff\xf2PWD\r\nFEAT\r\nNOOP\r\n");
+    ftp.reply_of(257);
+    assert!(ftp.reply_of(211).lines().count() > 3);
+    ftp.reply_of(200);
+}
+
+#[test]
+fn a_transfer_hears_the_control_connection() {
+    let cluster = Cluster::start();
+    cluster.put("photos/a", "photos", &noise(30_000_000, 1));
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+
+    let data = ftp.data();
+    ftp.expect("RETR /photos/a", 150);
+    let mut stream = data.stream();
+    stream.read_exact(&mut [0; 1000]).unwrap();
+    ftp.expect("NOOP", 200);
+    assert!([211, 213].contains(&{
+        ftp.send(b"STAT\r\n");
+        ftp.reply().0
+    }));
+    ftp.send(b"ABOR\r\n");
+    ftp.reply_of(426);
+    ftp.reply_of(226);
+    drop(stream);
+
+    let data = ftp.data();
+    ftp.expect("STOR /photos/b", 150);
+    let mut stream = data.stream();
+    stream.write_all(&[1; 1000]).unwrap();
+    ftp.expect("NOOP", 200);
+    ftp.send(b"ABOR\r\n");
+    ftp.reply_of(426);
+    ftp.reply_of(226);
+    drop(stream);
+    assert_eq!(
+        cluster.keys(),
+        ["photos/a"],
+        "an aborted upload is not stored"
+    );
+    ftp.expect("ABOR", 226);
+
+    let data = ftp.data();
+    ftp.expect("STOR /photos/c", 150);
+    let mut stream = data.stream();
+    ftp.send(b"QUIT\r\n");
+    stream.write_all(&[2; 1000]).unwrap();
+    drop(stream);
+    ftp.reply_of(226);
+    ftp.reply_of(221);
+    assert!(ftp.is_closed());
+    assert_eq!(cluster.content("photos/c").unwrap(), [2; 1000]);
+}
+
+#[test]
+fn a_stranger_at_the_data_port_keeps_nobody_out() {
+    let cluster = Cluster::start();
+    cluster.put("photos/a", "photos", b"for the right one");
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    let reply = ftp.expect("EPSV", 229);
+    let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let stranger = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    stranger
+        .bind(&SocketAddr::from(([127, 0, 0, 9], 0)).into())
+        .unwrap();
+    stranger.connect(&target.into()).unwrap();
+
+    let mut stream = std::net::TcpStream::connect(target).unwrap();
+    ftp.expect("RETR /photos/a", 150);
+    let mut got = String::new();
+    stream.read_to_string(&mut got).unwrap();
+    assert_eq!(got, "for the right one");
+    ftp.reply_of(226);
+    let mut nothing = Vec::new();
+    let mut stranger = std::net::TcpStream::from(stranger);
+    stranger.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    let _ = stranger.read_to_end(&mut nothing);
+    assert!(nothing.is_empty());
+}
+
+#[test]
+fn active_connections_lead_to_the_client_only() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    for command in [
+        "PORT 127,0,0,9,10,10",
+        "PORT 127,0,0,1,0,25",
+        "EPRT |1|127.0.0.9|5000|",
+    ] {
+        ftp.send(format!("{command}\r\n").as_bytes());
+        let (code, text) = ftp.reply();
+        assert!((500..=504).contains(&code), "{command}: {text}");
+    }
+    ftp.expect("STOR /photos/nowhere", 425);
+    ftp.expect("PWD", 257);
+}
+
+#[test]
+fn classes_are_the_first_level_of_directories() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    for path in ["/at-the-root", "/nosuchclass/file"] {
+        let data = ftp.data();
+        ftp.expect(&format!("STOR {path}"), 553);
+        drop(data);
+    }
+    ftp.expect("MKD /fresh", 257);
+    assert_eq!(cluster.classes(), ["docs", "fresh", "photos"]);
+    ftp.expect("CWD /fresh", 250);
+    ftp.store("a", b"x");
+    assert_eq!(cluster.class("fresh/a").as_deref(), Some("fresh"));
+    ftp.expect("RMD /fresh", 550);
+    ftp.expect("RNFR a", 350);
+    ftp.expect("RNTO b", 250);
+    assert_eq!(cluster.keys(), ["fresh/b"]);
+    ftp.expect("DELE b", 250);
+    ftp.expect("CDUP", 250);
+    ftp.expect("RMD fresh", 250);
+    assert_eq!(cluster.classes(), ["docs", "photos"]);
+    assert_eq!(cluster.keys(), [""; 0]);
+}
+
+#[test]
+fn a_listing_has_more_than_one_page_of_keys() {
+    let cluster = Cluster::start();
+    for number in 0..1001 {
+        cluster.put(&format!("docs/{number:04}"), "docs", b"");
+    }
+    let daemon = Daemon::on(&cluster, &[("mogilefs.listlimit", "0")]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("CWD /docs", 250);
+    let names = ftp.lines("NLST");
+    assert_eq!(names.len(), 1001);
+    assert_eq!(names[1000], "1000");
+    assert_eq!(ftp.lines("LIST").len(), 1001);
+    assert_eq!(
+        ftp.lines("MLSD")
+            .iter()
+            .filter(|line| line.contains("type=file"))
+            .count(),
+        1001
+    );
+}
