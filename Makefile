@@ -41,10 +41,11 @@ lint:
 
 check: lint test
 
-# What takes longer: the optimised build, and the large files with it.
+# What takes longer: the optimised build, large files with it, and an operator's day in a private root.
 check-all: all
 	tests/run-clients
 	BIG_MIB=1024 $(CARGO) test --release --locked --test transfers
+	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
 
 bench: all
 	bench/run '$(TARGET)/release'
