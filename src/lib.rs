@@ -35,6 +35,8 @@ pub mod store;
 
 // Floor 3: the protocol.
 #[doc(hidden)]
+pub mod control;
+#[doc(hidden)]
 pub mod ftp;
 #[doc(hidden)]
 pub mod import;
