@@ -3,6 +3,24 @@
 //! behind the other.
 #![forbid(unsafe_code)]
 
+mod address;
+mod ascii;
+mod control;
+mod data;
+mod error;
+mod facts;
+mod glob;
+mod list;
+mod listing;
+mod member;
+mod ports;
+mod reply;
+mod session;
+mod telnet;
+mod transfer;
+mod verb;
+mod visitor;
+
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -97,9 +115,13 @@ pub struct Settings<'a> {
     pub session: String,
 }
 
+/// What a login gives.
+struct Account {
+    user: Vec<u8>,
+    store: Box<dyn Store>,
+}
+
 /// Serves one client until it leaves, is lost, or is sent away.
 pub fn serve(control: TcpStream, peer: SocketAddr, settings: &Settings<'_>, host: &mut dyn Host) {
-    let _ = (peer, settings);
-    host.doing(Doing::Idle);
-    drop(control);
+    session::serve(control, peer, settings, host);
 }

@@ -1,6 +1,7 @@
 //! The kernel in our words: processes, rights, signals, descriptors, sockets. The only room that
-//! may hold unsafe code; each such block says why it is sound, and is one of three: fork and what
-//! belongs to it, the process title, descriptors that another process handed over.
+//! may hold unsafe code; each such block says why it is sound, and is one of four: fork and what
+//! belongs to it, the process title, descriptors that another process handed over, the length of a
+//! socket's output queue.
 //!
 //! Knows nothing of FTP, of configuration sections, or of what a process is for.
 
@@ -8,6 +9,7 @@ pub mod detach;
 pub mod fds;
 pub mod pidfile;
 pub mod process;
+pub mod queue;
 pub mod rights;
 pub mod sandbox;
 pub mod signals;

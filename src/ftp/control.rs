@@ -1,0 +1,371 @@
+//! The control connection: command lines in, whole replies out. Bounded memory whatever arrives;
+//! knows no verb but the few that a client may send while a transfer runs.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use log::{Level, debug, log_enabled};
+use socket2::SockRef;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::reply::Reply;
+use super::telnet::{IAC, Telnet};
+use super::transfer::Progress;
+use crate::text;
+use crate::vigil::{self, For, Verdict};
+
+/// The longest command line, in bytes, without its end.
+const LONGEST: usize = 4096;
+
+/// How much is read at once.
+const BLOCK: usize = 4096;
+
+/// What is kept of lines that wait for their turn.
+const ROOM: usize = 2 * LONGEST + 2 * BLOCK;
+
+/// How long a client that is sent away may take to close its side, and how much it may still say.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// One line of the client.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// Without its end; wiped when it is dropped, since it may hold a password.
+    Text(Zeroizing<Vec<u8>>),
+    /// It was longer than it may be, and is forgotten.
+    TooLong,
+}
+
+/// One end of a control connection.
+pub(super) struct Control {
+    stream: TcpStream,
+    patience: Duration,
+    telnet: Telnet,
+    raw: Zeroizing<Vec<u8>>,
+    /// What was received and not yet taken; never grows past [`ROOM`].
+    text: Zeroizing<Vec<u8>>,
+    /// Within a line that is too long.
+    is_skipping: bool,
+    has_ended: bool,
+    was_aborted: bool,
+    unsent: Vec<u8>,
+    speaker: Option<String>,
+}
+
+enum Filled {
+    Some,
+    NothingYet,
+    NoRoom,
+    Ended,
+}
+
+impl Control {
+    /// Takes the connection over. `patience` is how long a client may take to accept a reply.
+    ///
+    /// # Errors
+    /// What setting the socket up says.
+    pub(super) fn new(stream: TcpStream, patience: Duration) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        socket.set_out_of_band_inline(true)?;
+        socket.set_keepalive(true)?;
+        Ok(Self {
+            stream,
+            patience,
+            telnet: Telnet::default(),
+            raw: Zeroizing::new(vec![0; BLOCK]),
+            text: Zeroizing::new(Vec::with_capacity(ROOM)),
+            is_skipping: false,
+            has_ended: false,
+            was_aborted: false,
+            unsent: Vec::new(),
+            speaker: None,
+        })
+    }
+
+    /// Who the dialogue in the log is with, once that is known.
+    pub(super) fn speaker_is(&mut self, user: Option<&[u8]>) {
+        self.speaker = user.map(escaped);
+    }
+
+    /// A line that is already here, if a whole one is.
+    pub(super) fn line_at_hand(&mut self) -> Option<Line> {
+        if let Some(at) = self.text.iter().position(|&byte| byte == b'\n') {
+            let line = self.take(at);
+            let was_skipping = std::mem::take(&mut self.is_skipping);
+            if was_skipping || line.len() > LONGEST {
+                return Some(Line::TooLong);
+            }
+            return Some(Line::Text(line));
+        }
+        // One more than the longest: the CR of its end.
+        if self.is_skipping || self.text.len() > LONGEST + 1 {
+            self.is_skipping = true;
+            self.text.zeroize();
+        }
+        None
+    }
+
+    /// The next line, waited for until `deadline`; `None` when the client has closed its side.
+    ///
+    /// # Errors
+    /// `TimedOut`; what ended the wait; what the connection says.
+    pub(super) fn line(&mut self, deadline: Option<Instant>) -> io::Result<Option<Line>> {
+        loop {
+            if let Some(line) = self.line_at_hand() {
+                return Ok(Some(line));
+            }
+            match self.fill()? {
+                Filled::Some => {}
+                // No room without a line in it cannot be: such a line is skipped.
+                Filled::Ended | Filled::NoRoom => return Ok(None),
+                Filled::NothingYet => {
+                    vigil::wait_until(&[(self.stream.as_fd(), For::Reading)], deadline)?;
+                }
+            }
+        }
+    }
+
+    /// Sends a reply, with one write if the client's window lets it through.
+    ///
+    /// # Errors
+    /// The client is gone, or does not accept it.
+    pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        self.log_reply(reply);
+        self.send_bytes(&reply.wire())
+    }
+
+    /// Sends a part of a reply that is too long to be held in memory.
+    ///
+    /// # Errors
+    /// As [`Control::send`].
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.queue(bytes);
+        loop {
+            self.push()?;
+            if self.unsent.is_empty() {
+                return Ok(());
+            }
+            vigil::wait(self.stream.as_fd(), For::Writing, Some(self.patience))?;
+        }
+    }
+
+    /// What the client says while a transfer runs: ABOR ends it, STAT and NOOP are answered, all
+    /// else waits for its turn.
+    pub(super) fn overhear(&mut self, progress: &Progress) -> Verdict {
+        loop {
+            match self.waiting_verb().as_deref() {
+                Some("ABOR") => {
+                    self.drop_line();
+                    self.was_aborted = true;
+                    return Verdict::Leave;
+                }
+                Some("STAT") => self.answer_at_once(&progress.report()),
+                Some("NOOP") => self.answer_at_once(&Reply::new(200, "The transfer goes on.")),
+                Some(_) => return Verdict::Rest,
+                None => {}
+            }
+            if !self.unsent.is_empty() {
+                return Verdict::Rest;
+            }
+            match self.fill() {
+                Ok(Filled::Some) => {}
+                Ok(Filled::NothingYet) => return Verdict::Stay,
+                Ok(Filled::NoRoom) => return Verdict::Rest,
+                // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
+                Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
+            }
+        }
+    }
+
+    /// Whether the client has left, with nothing more to say.
+    pub(super) fn is_deserted(&mut self) -> bool {
+        while !self.has_line() {
+            match self.fill() {
+                Ok(Filled::Some) => {}
+                Ok(Filled::NothingYet | Filled::NoRoom) => return false,
+                Ok(Filled::Ended) | Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    /// Whether the client sent ABOR during the transfer that was; true once.
+    pub(super) fn take_aborted(&mut self) -> bool {
+        std::mem::take(&mut self.was_aborted)
+    }
+
+    /// Whether an ABOR waits for its reply.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.was_aborted
+    }
+
+    /// Logs a command as the client gave it, or as it may be shown.
+    pub(super) fn log_command(&self, shown: &[u8]) {
+        if log_enabled!(Level::Debug) {
+            let speaker = self.speaker.as_deref().unwrap_or("client");
+            debug!("{speaker}: {}", escaped(shown));
+        }
+    }
+
+    /// Ends the connection so that the last reply arrives: closing it over bytes that nobody has
+    /// read would reset it.
+    pub(super) fn close(&mut self) {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = Instant::now().checked_add(LINGER);
+        let mut left = LINGER_BYTES;
+        loop {
+            self.raw.zeroize();
+            self.raw.resize(BLOCK, 0);
+            match self.stream.read(&mut self.raw) {
+                Ok(0) => return,
+                Ok(count) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let fds = [(self.stream.as_fd(), For::Reading)];
+                    if vigil::wait_until(&fds, deadline).is_err() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    fn has_line(&self) -> bool {
+        self.text.contains(&b'\n')
+    }
+
+    /// The line up to the LF at `at`, taken out; nothing of it stays behind.
+    fn take(&mut self, at: usize) -> Zeroizing<Vec<u8>> {
+        let mut line = Zeroizing::new(self.text.get(..at).unwrap_or_default().to_vec());
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        let rest = (at + 1)..;
+        let kept = self.text.len().saturating_sub(at + 1);
+        self.text.copy_within(rest, 0);
+        if let Some(tail) = self.text.get_mut(kept..) {
+            tail.zeroize();
+        }
+        self.text.truncate(kept);
+        line
+    }
+
+    /// The verb of the whole line that waits, if it stands alone; otherwise something that is no
+    /// verb.
+    fn waiting_verb(&self) -> Option<String> {
+        let at = self.text.iter().position(|&byte| byte == b'\n')?;
+        let line = self.text.get(..at).unwrap_or_default();
+        if self.is_skipping || line.len() > 16 {
+            return Some(String::new());
+        }
+        Some(String::from_utf8_lossy(line.trim_ascii()).to_ascii_uppercase())
+    }
+
+    fn drop_line(&mut self) {
+        if let Some(Line::Text(line)) = self.line_at_hand() {
+            self.log_command(&line);
+        }
+    }
+
+    /// Answers the line that waits without waiting itself; what the client does not take now is
+    /// sent before the next reply.
+    fn answer_at_once(&mut self, reply: &Reply) {
+        self.drop_line();
+        self.log_reply(reply);
+        self.queue(&reply.wire());
+        if self.push().is_err() {
+            self.has_ended = true;
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<Filled> {
+        if self.has_ended {
+            return Ok(Filled::Ended);
+        }
+        if self.text.len() + BLOCK + 2 > ROOM {
+            return Ok(Filled::NoRoom);
+        }
+        match self.stream.read(&mut self.raw) {
+            Ok(0) => {
+                self.has_ended = true;
+                Ok(Filled::Ended)
+            }
+            Ok(count) => {
+                for byte in self.raw.iter_mut().take(count) {
+                    self.telnet.take(*byte, &mut self.text);
+                    byte.zeroize();
+                }
+                Ok(Filled::Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::NothingYet),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Filled::Some),
+            Err(error) => {
+                self.has_ended = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Text for Telnet: the byte 255 is doubled.
+    fn queue(&mut self, text: &[u8]) {
+        for piece in text.split_inclusive(|&byte| byte == IAC) {
+            self.unsent.extend_from_slice(piece);
+            if piece.last() == Some(&IAC) {
+                self.unsent.push(IAC);
+            }
+        }
+    }
+
+    /// Writes what can be written now.
+    fn push(&mut self) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(count) => {
+                    self.unsent.drain(..count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn log_reply(&self, reply: &Reply) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        for line in reply.lines() {
+            match &self.speaker {
+                Some(user) => debug!("{user}: server: {}", escaped(&line)),
+                None => debug!("server: {}", escaped(&line)),
+            }
+        }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// `bytes` made safe for the log, without quotes: the dialogue has the original's form.
+fn escaped(bytes: &[u8]) -> String {
+    let quoted = text::quoted(bytes).to_string();
+    quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .map(str::to_owned)
+        .unwrap_or_default()
+}

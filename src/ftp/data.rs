@@ -1,0 +1,245 @@
+//! The data connection: made within a time-out, only with the client, and closed so that both sides
+//! know whether everything arrived.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use nix::errno::Errno;
+use nix::libc::off_t;
+use nix::sys::sendfile::sendfile;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::error::Error;
+use super::ports;
+use super::transfer::Progress;
+use crate::sys::queue;
+use crate::vigil::{self, For};
+
+/// How the next data connection is to be made.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// The client connects to us (PASV, EPSV).
+    Passive(TcpListener),
+    /// We connect to the client (PORT, EPRT); its address was checked.
+    Active(SocketAddr),
+}
+
+/// Who the two ends are, and how long each may take.
+pub(super) struct Ends<'a> {
+    /// The client's address, which is the only one that may connect.
+    pub(super) peer: IpAddr,
+    /// Our end of the control connection.
+    pub(super) local: SocketAddr,
+    /// For the connection to be there.
+    pub(super) connect: Duration,
+    /// For the other end to take or to give some bytes.
+    pub(super) stall: Duration,
+    /// `peer=… session=…`
+    pub(super) tag: &'a dyn std::fmt::Display,
+}
+
+impl Route {
+    /// Makes the connection; the listener is closed, whatever comes of it.
+    ///
+    /// # Errors
+    /// `TimedOut`, what ended the wait, or what the kernel says.
+    pub(super) fn open(self, ends: &Ends<'_>, progress: &Rc<Progress>) -> io::Result<Link> {
+        let stream = match self {
+            Self::Passive(listener) => accept(&listener, ends)?,
+            Self::Active(address) => connect(address, ends)?,
+        };
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        Ok(Link {
+            stream,
+            stall: ends.stall,
+            progress: Rc::clone(progress),
+            broken: None,
+        })
+    }
+}
+
+/// Accepts until the client itself is there: a stranger who was quicker is dropped and keeps nobody
+/// out (RFC 2577 §2).
+fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
+    let deadline = Instant::now().checked_add(ends.connect);
+    let mut strangers: u64 = 0;
+    loop {
+        vigil::wait_until(&[(listener.as_fd(), For::Reading)], deadline)?;
+        match listener.accept() {
+            Ok((stream, from)) if from.ip().to_canonical() == ends.peer => return Ok(stream),
+            Ok((_, from)) => {
+                strangers += 1;
+                if strangers == 1 {
+                    warn!(
+                        "data-stranger {} from={}",
+                        ends.tag,
+                        from.ip().to_canonical()
+                    );
+                }
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error),
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Errors of accept(2) that are the connection's, not the listener's.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Connects from the address that the client knows us by.
+fn connect(address: SocketAddr, ends: &Ends<'_>) -> io::Result<TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&ports::with_port(ends.local, 0).into())?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
+            vigil::wait(socket.as_fd(), For::Writing, Some(ends.connect))?;
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(socket.into())
+}
+
+/// A data connection that is there.
+#[derive(Debug)]
+pub(super) struct Link {
+    stream: TcpStream,
+    stall: Duration,
+    progress: Rc<Progress>,
+    /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
+    /// must not look as if it had ended well.
+    broken: Option<io::ErrorKind>,
+}
+
+impl Link {
+    /// Sends a part of `file` from `offset` on without touching it; how much of it, 0 at its end.
+    ///
+    /// # Errors
+    /// `Refused` (426) where the connection failed, `Failed` where the file did.
+    pub(super) fn send_file(&mut self, file: &File, offset: u64, len: u64) -> Result<usize, Error> {
+        /// So much at once that bystanders are heard between.
+        const MOST: usize = 1024 * 1024;
+        let count = usize::try_from(len).unwrap_or(MOST).min(MOST);
+        let mut at = off_t::try_from(offset)
+            .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
+        loop {
+            vigil::wait(self.stream.as_fd(), For::Writing, Some(self.stall))
+                .map_err(|error| Error::data(&error))?;
+            match sendfile(&self.stream, file, Some(&mut at), count) {
+                Ok(sent) => {
+                    self.progress.add(sent);
+                    return Ok(sent);
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno @ (Errno::ECONNRESET | Errno::EPIPE | Errno::ETIMEDOUT)) => {
+                    return Err(Error::data(&errno.into()));
+                }
+                Err(errno) => return Err(Error::body(&errno.into())),
+            }
+        }
+    }
+
+    /// Ends our side and returns when the client's kernel has acknowledged every byte; as long as
+    /// that goes on, however slowly, it is no stall.
+    ///
+    /// # Errors
+    /// The client reset the connection, or took nothing for too long.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        let mut left = usize::MAX;
+        let mut moved = Instant::now();
+        let mut nap = Duration::from_millis(1);
+        loop {
+            let now_left = queue::unacknowledged(&self.stream)?;
+            if let Some(error) = self.stream.take_error()? {
+                return Err(error);
+            }
+            if now_left == 0 {
+                return Ok(());
+            }
+            if now_left < left {
+                (left, moved) = (now_left, Instant::now());
+            } else if moved.elapsed() >= self.stall {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            vigil::pause(nap)?;
+            nap = (nap * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    fn attempt<T>(
+        &mut self,
+        direction: For,
+        mut call: impl FnMut(&mut TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if let Some(kind) = self.broken {
+            return Err(kind.into());
+        }
+        loop {
+            // Always waited, if only for a look at the bystanders: a quick client would otherwise
+            // never let an ABOR be heard.
+            let result = vigil::wait(self.stream.as_fd(), direction, Some(self.stall))
+                .and_then(|()| call(&mut self.stream));
+            match result {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => {
+                    // An interrupted wait is interrupted again, and must be known for what it is.
+                    if !vigil::was_interrupted(&error) {
+                        self.broken = Some(error.kind());
+                    }
+                    return Err(error);
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Link {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.attempt(For::Reading, |stream| stream.read(buffer))?;
+        self.progress.add(count);
+        Ok(count)
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.attempt(For::Writing, |stream| stream.write(bytes))?;
+        self.progress.add(count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

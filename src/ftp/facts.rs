@@ -1,0 +1,192 @@
+//! Machine listings (RFC 3659 §7): the facts of an entry, and which of them a client wants.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::store::{Entry, Kind};
+
+/// The facts there are, in the order in which they are sent.
+const FACTS: [&str; 6] = ["type", "size", "modify", "perm", "unique", "UNIX.mode"];
+
+/// Which facts a client wants; all, until it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    wanted: [bool; FACTS.len()],
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self {
+            wanted: [true; FACTS.len()],
+        }
+    }
+}
+
+impl Facts {
+    /// What OPTS MLST chooses: `type;size;`. Names that are no facts of ours are ignored, as RFC
+    /// 3659 §7.9 has it.
+    pub(super) fn chosen(argument: &str) -> Self {
+        let is_wanted = |fact: &str| {
+            argument
+                .split(';')
+                .any(|name| name.trim().eq_ignore_ascii_case(fact))
+        };
+        Self {
+            wanted: FACTS.map(is_wanted),
+        }
+    }
+
+    /// The chosen facts, as the reply to OPTS MLST shows them: `type;size;`.
+    pub(super) fn chosen_names(self) -> String {
+        self.named()
+            .filter(|(_, wanted)| *wanted)
+            .fold(String::new(), |mut names, (fact, _)| {
+                names.push_str(fact);
+                names.push(';');
+                names
+            })
+    }
+
+    /// All facts, the chosen ones with a star, as FEAT shows them.
+    pub(super) fn feature(self) -> String {
+        self.named()
+            .map(|(fact, wanted)| format!("{fact}{};", if wanted { "*" } else { "" }))
+            .collect()
+    }
+
+    fn named(self) -> impl Iterator<Item = (&'static str, bool)> {
+        FACTS.into_iter().zip(self.wanted)
+    }
+
+    /// Puts the facts of `entry` and the blank that ends them at the end of `out`.
+    pub(super) fn put(self, entry: &Entry, out: &mut Vec<u8>) {
+        for (fact, wanted) in self.named() {
+            if let (true, Some(value)) = (wanted, value(fact, entry)) {
+                out.extend_from_slice(format!("{fact}={value};").as_bytes());
+            }
+        }
+        out.push(b' ');
+    }
+}
+
+/// The value of one fact; what the store does not know is left out, never guessed.
+fn value(fact: &str, entry: &Entry) -> Option<String> {
+    match fact {
+        "type" => Some(
+            match entry.kind {
+                Kind::File => "file",
+                Kind::Dir => "dir",
+            }
+            .to_owned(),
+        ),
+        "size" if entry.kind == Kind::File => entry.size.map(|size| size.to_string()),
+        "modify" => entry.modified.and_then(time),
+        "perm" => Some(permissions(entry)),
+        "unique" => entry.unique.map(|unique| format!("{unique:x}")),
+        "UNIX.mode" => Some(format!("{:04o}", entry.mode & 0o7777)),
+        _ => None,
+    }
+}
+
+/// What may be tried (RFC 3659 §7.5.5): read off the permission bits, which say what the account
+/// may do. `a` is missing while nothing can be appended.
+fn permissions(entry: &Entry) -> String {
+    let may_read = entry.mode & 0o444 != 0;
+    let may_write = entry.mode & 0o222 != 0;
+    let (read, write) = match entry.kind {
+        Kind::File => ("r", "dfw"),
+        Kind::Dir => ("el", "cdfmp"),
+    };
+    let mut letters: Vec<char> = Vec::with_capacity(8);
+    letters.extend(read.chars().filter(|_| may_read));
+    letters.extend(write.chars().filter(|_| may_write));
+    letters.sort_unstable();
+    letters.into_iter().collect()
+}
+
+/// `YYYYMMDDHHMMSS`, UTC (RFC 3659 §2.3); `None` for a time that cannot be.
+pub(super) fn time(seconds: i64) -> Option<String> {
+    let time = Timestamp::from_second(seconds)
+        .ok()?
+        .to_zoned(TimeZone::UTC);
+    (time.year() >= 0).then(|| time.strftime("%Y%m%d%H%M%S").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Entry {
+        Entry {
+            name: b"a b".to_vec(),
+            kind: Kind::File,
+            size: Some(1234),
+            modified: Some(1_795_348_800),
+            mode: 0o644,
+            owner: String::new(),
+            group: String::new(),
+            unique: Some(0x4711),
+        }
+    }
+
+    fn facts(facts: Facts, entry: &Entry) -> String {
+        let mut out = Vec::new();
+        facts.put(entry, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_known_is_said_and_nothing_else() {
+        let all = Facts::default();
+        assert_eq!(
+            facts(all, &file()),
+            "type=file;size=1234;modify=20261122120000;perm=dfrw;unique=4711;UNIX.mode=0644; "
+        );
+        let vague = Entry {
+            size: None,
+            modified: None,
+            unique: None,
+            mode: 0o444,
+            ..file()
+        };
+        assert_eq!(facts(all, &vague), "type=file;perm=r;UNIX.mode=0444; ");
+        let dir = Entry {
+            kind: Kind::Dir,
+            mode: 0o755,
+            unique: None,
+            modified: None,
+            ..file()
+        };
+        assert_eq!(facts(all, &dir), "type=dir;perm=cdeflmp;UNIX.mode=0755; ");
+    }
+
+    #[test]
+    fn a_client_chooses_its_facts() {
+        for (argument, names, line) in [
+            ("type;size;", "type;size;", "type=file;size=1234; "),
+            ("SIZE;nonsense;Type", "type;size;", "type=file;size=1234; "),
+            ("unix.mode;", "UNIX.mode;", "UNIX.mode=0644; "),
+            ("", "", " "),
+        ] {
+            let chosen = Facts::chosen(argument);
+            assert_eq!(chosen.chosen_names(), names);
+            assert_eq!(facts(chosen, &file()), line);
+        }
+        assert_eq!(
+            Facts::chosen("type;perm").feature(),
+            "type*;size;modify;perm*;unique;UNIX.mode;"
+        );
+    }
+
+    #[test]
+    fn times_have_fourteen_digits_or_are_left_out() {
+        for (seconds, expected) in [
+            (0, Some("19700101000000")),
+            (1_795_348_800, Some("20261122120000")),
+            (i64::MAX, None),
+            (-62_200_000_000, None),
+        ] {
+            assert_eq!(time(seconds).as_deref(), expected, "{seconds}");
+        }
+    }
+}

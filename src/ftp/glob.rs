@@ -1,0 +1,128 @@
+//! Patterns of names, as shells have them: `*`, `?`, `[a-z]`, `[!x]`, and `\` before a byte that is
+//! to be taken as it is. One pass with one way back, so that no pattern costs more than its length
+//! times that of the name, and patterns are short.
+
+/// The longest pattern, in bytes.
+pub(super) const LONGEST: usize = 256;
+
+/// Whether `name` has a byte that makes it a pattern.
+pub(super) fn is_pattern(name: &[u8]) -> bool {
+    name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+}
+
+/// Whether the whole of `name` is what `pattern` means.
+pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut rest, mut left) = (pattern, name);
+    // What follows the last star, and what of the name it has not swallowed yet.
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let Some((b'*', after)) = rest.split_first() {
+            retry = Some((after, left));
+            rest = after;
+            continue;
+        }
+        let step = match left.split_first() {
+            None if rest.is_empty() => return true,
+            None => return false,
+            Some((byte, others)) => one(rest, *byte).map(|after| (after, others)),
+        };
+        if let Some((after, others)) = step {
+            (rest, left) = (after, others);
+            continue;
+        }
+        let Some((after, swallowed)) = retry else {
+            return false;
+        };
+        let Some((_, others)) = swallowed.split_first() else {
+            return false;
+        };
+        retry = Some((after, others));
+        (rest, left) = (after, others);
+    }
+}
+
+/// What follows the first element of `pattern` (which is no star), if that element means `byte`.
+fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+    match pattern {
+        [b'?', after @ ..] => Some(after),
+        [b'[', set @ ..] => match class(set, byte) {
+            Some((true, after)) => Some(after),
+            Some((false, _)) => None,
+            // Never closed: the bracket itself.
+            None => (byte == b'[').then_some(set),
+        },
+        [b'\\', escaped, after @ ..] => (*escaped == byte).then_some(after),
+        [literal, after @ ..] => (*literal == byte).then_some(after),
+        [] => None,
+    }
+}
+
+/// Whether `byte` is in the set that `pattern` begins with (behind its `[`), and what follows it.
+fn class(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
+    let (negated, mut rest) = match pattern {
+        [b'!' | b'^', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let (mut found, mut first) = (false, true);
+    loop {
+        rest = match rest {
+            [b']', after @ ..] if !first => return Some((found != negated, after)),
+            [low, b'-', high, after @ ..] if *high != b']' => {
+                found |= (*low..=*high).contains(&byte);
+                after
+            }
+            [member, after @ ..] => {
+                found |= *member == byte;
+                after
+            }
+            [] => return None,
+        };
+        first = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_what_they_mean_to_a_shell() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*", ".hidden", true),
+            ("", "", true),
+            ("", "a", false),
+            ("*.jpg", "a.jpg", true),
+            ("*.jpg", "a.jpg.txt", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("a**b", "ab", true),
+            ("?", "a", true),
+            ("?", "", false),
+            ("a?c", "abc", true),
+            ("[abc]x", "bx", true),
+            ("[a-c]x", "dx", false),
+            ("[!a-c]x", "dx", true),
+            ("[^a]x", "ax", false),
+            ("[]a]", "]", true),
+            ("[a-]", "-", true),
+            ("a[1", "a[1", true),
+            ("a[1", "a1", false),
+            (r"\*", "*", true),
+            (r"\*", "a", false),
+            ("100%.*", "100%.jpg", true),
+            ("{a,b}", "a", false),
+            ("{a,b}", "{a,b}", true),
+        ] {
+            let found = matches(pattern.as_bytes(), name.as_bytes());
+            assert_eq!(found, expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_is_slow() {
+        let pattern = "a*".repeat(LONGEST / 2);
+        let name = format!("{}b", "a".repeat(4096));
+        assert!(!matches(format!("{pattern}c").as_bytes(), name.as_bytes()));
+    }
+}

@@ -1,0 +1,225 @@
+//! From entries to lines: what is shown, in which form, a buffer at a time. Never holds a listing
+//! as a whole.
+
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::facts::Facts;
+use super::glob;
+use super::list::Long;
+use crate::store::{self, Entry};
+
+/// Lines are sent when there are so many bytes of them,
+const BLOCK: usize = 32 * 1024;
+
+/// or when the first of them has waited so long for a slow store.
+const SOON: Duration = Duration::from_millis(500);
+
+/// How an entry becomes a line.
+pub(super) enum Form {
+    /// LIST
+    Long(Long),
+    /// NLST: names with this in front, so that the client can use them as they are.
+    Names(Vec<u8>),
+    /// MLSD
+    Facts(Facts),
+}
+
+impl Form {
+    fn line(&self, entry: &Entry, out: &mut Vec<u8>) {
+        match self {
+            Self::Long(long) => long.line(entry, out),
+            Self::Names(prefix) => {
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(&entry.name);
+                out.extend_from_slice(b"\r\n");
+            }
+            Self::Facts(facts) => {
+                facts.put(entry, out);
+                out.extend_from_slice(&entry.name);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+}
+
+/// What became of a listing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Poured {
+    /// Entries whose names would break a line, and are not shown.
+    pub(super) hidden: u64,
+    /// The store showed so many and there are more.
+    pub(super) cut: Option<usize>,
+}
+
+/// Writes `entries`, those that `pattern` means if there is one, as lines to `sink`.
+///
+/// # Errors
+/// The store's, turned into a reply, and those of `sink`.
+pub(super) fn pour(
+    entries: impl Iterator<Item = Result<Entry, store::Error>>,
+    pattern: Option<&[u8]>,
+    form: &Form,
+    mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<Poured, Error> {
+    let mut poured = Poured::default();
+    let mut lines = Vec::with_capacity(BLOCK + 1024);
+    let mut sent = Instant::now();
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(store::Error::Cut(limit)) => {
+                poured.cut = Some(limit);
+                break;
+            }
+            Err(error) => {
+                sink(&lines)?;
+                return Err(error.into());
+            }
+        };
+        if !is_showable(&entry.name) {
+            poured.hidden += 1;
+            continue;
+        }
+        if pattern.is_some_and(|pattern| !is_meant(pattern, &entry.name)) {
+            continue;
+        }
+        form.line(&entry, &mut lines);
+        if lines.len() >= BLOCK || sent.elapsed() >= SOON {
+            sink(&lines)?;
+            lines.clear();
+            sent = Instant::now();
+        }
+    }
+    sink(&lines)?;
+    Ok(poured)
+}
+
+/// A name that looks like a pattern means itself, too.
+fn is_meant(pattern: &[u8], name: &[u8]) -> bool {
+    pattern == name || glob::matches(pattern, name)
+}
+
+/// Whether a name can stand in a line and be sent back as a path.
+pub(super) fn is_showable(name: &[u8]) -> bool {
+    !name.is_empty()
+        && !name
+            .iter()
+            .any(|byte| byte.is_ascii_control() || *byte == b'/')
+}
+
+/// The argument of LIST, NLST and STAT without the options of `ls` that many clients put in front;
+/// `None` if they ask for subdirectories as well.
+pub(super) fn without_options(argument: &[u8]) -> Option<&[u8]> {
+    let mut rest = argument;
+    while rest.first() == Some(&b'-') {
+        let end = rest
+            .iter()
+            .position(|&byte| byte == b' ')
+            .unwrap_or(rest.len());
+        let (options, after) = rest.split_at(end);
+        if options.contains(&b'R') {
+            return None;
+        }
+        rest = after.trim_ascii_start();
+    }
+    Some(rest)
+}
+
+/// `dir/*.jpg` as `dir/` and `*.jpg`; `None` unless the last part is a pattern.
+pub(super) fn split_pattern(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = name
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    let (dir, last) = name.split_at(at);
+    glob::is_pattern(last).then_some((dir, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Kind;
+
+    fn entry(name: &str) -> Entry {
+        Entry {
+            name: name.into(),
+            kind: Kind::File,
+            size: Some(1),
+            modified: None,
+            mode: 0o644,
+            owner: String::new(),
+            group: String::new(),
+            unique: None,
+        }
+    }
+
+    fn names(
+        entries: Vec<Result<Entry, store::Error>>,
+        pattern: Option<&[u8]>,
+    ) -> (Result<Poured, Error>, String) {
+        let mut out = Vec::new();
+        let form = Form::Names(b"d/".to_vec());
+        let poured = pour(entries.into_iter(), pattern, &form, |lines| {
+            out.extend_from_slice(lines);
+            Ok(())
+        });
+        (poured, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_would_break_a_line_is_hidden_and_counted() {
+        let entries = ["a", "b\r\nc", "", "d/e", "\u{7f}", "f g", "%s"].map(|name| Ok(entry(name)));
+        let (poured, lines) = names(entries.into(), None);
+        assert_eq!(poured.unwrap().hidden, 4);
+        assert_eq!(lines, "d/a\r\nd/f g\r\nd/%s\r\n");
+    }
+
+    #[test]
+    fn a_cut_is_no_error_and_an_error_keeps_what_came_before() {
+        let (poured, lines) = names(vec![Ok(entry("a")), Err(store::Error::Cut(1))], None);
+        assert_eq!(poured.unwrap().cut, Some(1));
+        assert_eq!(lines, "d/a\r\n");
+        let broken = store::Error::Broken("x".into());
+        let (poured, lines) = names(vec![Ok(entry("a")), Err(broken)], None);
+        assert!(poured.is_err());
+        assert_eq!(lines, "d/a\r\n");
+    }
+
+    #[test]
+    fn a_pattern_chooses_and_means_itself() {
+        let entries = ["a1", "a[1]", "b"].map(|name| Ok(entry(name)));
+        let (_, lines) = names(entries.into(), Some(b"a[1]"));
+        assert_eq!(lines, "d/a1\r\nd/a[1]\r\n");
+    }
+
+    #[test]
+    fn options_are_no_path() {
+        for (argument, expected) in [
+            (&b""[..], Some(&b""[..])),
+            (b"-la", Some(b"")),
+            (b"-a -l dir", Some(b"dir")),
+            (b"-al  a b ", Some(b"a b ")),
+            (b"a -l", Some(b"a -l")),
+            (b"./-l", Some(b"./-l")),
+            (b"-lR", None),
+            (b"-l -R x", None),
+        ] {
+            assert_eq!(without_options(argument), expected, "{argument:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_part_is_a_pattern() {
+        for (name, expected) in [
+            (&b"*.jpg"[..], Some((&b""[..], &b"*.jpg"[..]))),
+            (b"a/b/?", Some((b"a/b/", b"?"))),
+            (b"/*", Some((b"/", b"*"))),
+            (b"a*/b", None),
+            (b"a/b", None),
+            (b"", None),
+        ] {
+            assert_eq!(split_pattern(name), expected, "{name:?}");
+        }
+    }
+}

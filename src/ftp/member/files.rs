@@ -1,0 +1,174 @@
+//! Files down and up: RETR, STOR, APPE, and what prepares them. The 226 comes when the other side
+//! has it all, the client or the store, and never otherwise.
+
+use std::rc::Rc;
+
+use log::info;
+
+use super::Member;
+use crate::ftp::error::Error;
+use crate::ftp::reply::Reply;
+use crate::ftp::transfer::{self, Progress, Source};
+use crate::ftp::verb::{Answer, say};
+use crate::ftp::{Direction, Transfer, address};
+use crate::path::Path;
+use crate::store::{At, Plan, Receipt};
+use crate::text;
+
+impl Member<'_> {
+    /// RETR
+    pub(super) fn retr(&mut self, name: &[u8]) -> Answer {
+        let offset = self.restart.take().unwrap_or(0);
+        let route = self.take_route()?;
+        let path = self.resolve(name);
+        let progress = Rc::new(Progress::new("RETR", name));
+        let watch = self.session.watch(&progress)?;
+        let body = self.store.open(&path, offset).map_err(Error::of_reading)?;
+        progress.expect(body.len());
+        let opening = format!("Opening {} mode data connection for ", self.mode_name());
+        let size = format!(" ({} bytes).", body.len());
+        let text = [opening.as_bytes(), name, size.as_bytes()].concat();
+        self.session.say(&Reply::new(150, text))?;
+        let sent = self
+            .session
+            .connect(route, &progress)
+            .and_then(|link| transfer::send(body, link, self.is_ascii()));
+        drop(watch);
+        self.conclude(Direction::Down, &path, &progress, sent.map(|()| None))
+    }
+
+    /// STOR
+    pub(super) fn stor(&mut self, name: &[u8]) -> Answer {
+        let at = match self.restart.take() {
+            None | Some(0) => At::Start,
+            Some(offset) => At::Offset(offset),
+        };
+        self.upload("STOR", name, at)
+    }
+
+    /// APPE
+    pub(super) fn appe(&mut self, name: &[u8]) -> Answer {
+        self.restart = None;
+        self.upload("APPE", name, At::End)
+    }
+
+    fn upload(&mut self, verb: &'static str, name: &[u8], at: At) -> Answer {
+        let plan = Plan {
+            at,
+            size: self.allocated.take(),
+        };
+        let route = self.take_route()?;
+        let path = self.resolve_new(name)?;
+        if name.ends_with(b"/") {
+            return Err(Error::refused(553, "The name is that of a directory."));
+        }
+        let progress = Rc::new(Progress::new(verb, name));
+        let watch = self.session.watch(&progress)?;
+        self.store
+            .may_put(&path, &plan)
+            .map_err(Error::of_new_name)?;
+        let mode = self.mode_name();
+        let text = format!("File status okay; opening {mode} mode data connection.");
+        self.session.say(&Reply::new(150, text))?;
+        let stored = self.session.connect(route, &progress).and_then(|mut link| {
+            let ascii = self.is_ascii();
+            let mut source = Source::new(&mut link, &self.session.control, ascii);
+            self.store
+                .put(&path, &mut source, &plan)
+                .map_err(Error::of_new_name)
+        });
+        drop(watch);
+        self.conclude(Direction::Up, &path, &progress, stored.map(Some))
+    }
+
+    /// REST (RFC 3659 §5)
+    pub(super) fn rest(&mut self, offset: &[u8]) -> Answer {
+        self.restart = None;
+        let Some(offset) = address::decimal::<u64>(offset.trim_ascii()) else {
+            return Err(Error::refused(501, "REST takes a number of bytes."));
+        };
+        self.restart = Some(offset);
+        say(350, format!("Restarting at {offset}."))
+    }
+
+    /// ALLO (RFC 959 §4.1.3): a second number, the size of records, means nothing here.
+    pub(super) fn allo(&mut self, argument: &[u8]) -> Answer {
+        self.allocated = None;
+        let first = argument.trim_ascii().split(|&byte| byte == b' ').next();
+        let Some(bytes) = first.and_then(address::decimal::<u64>) else {
+            return Err(Error::refused(501, "ALLO takes a number of bytes."));
+        };
+        self.allocated = Some(bytes);
+        say(200, "ALLO command successful.")
+    }
+
+    /// ABOR that finds no transfer running.
+    pub(super) fn abor(&mut self, _: &[u8]) -> Answer {
+        self.route = None;
+        say(226, "No transfer to abort.")
+    }
+
+    /// The last reply of a transfer, its line in the log, and the report to the process.
+    fn conclude(
+        &mut self,
+        direction: Direction,
+        path: &Path,
+        progress: &Progress,
+        ended: Result<Option<Receipt>, Error>,
+    ) -> Answer {
+        let transfer = Transfer {
+            direction,
+            user: &self.user,
+            peer: self.session.peer.ip(),
+            path,
+            bytes: progress.moved(),
+            took: progress.begun().elapsed(),
+            ascii: self.is_ascii(),
+            complete: ended.is_ok(),
+            receipt: ended.as_ref().ok().copied().flatten(),
+        };
+        let why = match &ended {
+            Ok(_) => String::new(),
+            Err(error) => format!(" why={}", self.why(error)),
+        };
+        let event = match (direction, ended.is_ok()) {
+            (Direction::Down, true) => "retr-ok",
+            (Direction::Down, false) => "retr-failed",
+            (Direction::Up, true) => "stor-ok",
+            (Direction::Up, false) => "stor-failed",
+        };
+        let fid = match transfer.receipt.and_then(|receipt| receipt.fid) {
+            Some(fid) => format!(" fid={fid}"),
+            None => String::new(),
+        };
+        info!(
+            "{event} {}{why} bytes={} ms={}{fid} user={} path={}",
+            self.session.tag(),
+            transfer.bytes,
+            transfer.took.as_millis(),
+            text::quoted(transfer.user),
+            text::quoted(path.as_bytes())
+        );
+        self.session.host.transferred(&transfer);
+        match ended? {
+            None => say(226, "Transfer complete."),
+            Some(Receipt {
+                bytes,
+                fid: Some(fid),
+                ..
+            }) => say(226, format!("Stored {bytes} bytes, fid {fid}.")),
+            Some(Receipt { bytes, .. }) => say(226, format!("Stored {bytes} bytes.")),
+        }
+    }
+
+    /// One word on why a transfer failed.
+    fn why(&self, error: &Error) -> String {
+        match error {
+            Error::Refused(reply) => reply.code().to_string(),
+            Error::Failed(reply, cause) => format!("{} ref={}", reply.code(), cause.reference),
+            Error::Interrupted if self.session.control.borrow().is_aborted() => "abor".to_owned(),
+            Error::Interrupted => "interrupted".to_owned(),
+            Error::Gone(_) => "gone".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The state of a session: how files are represented, what STAT and SITE tell, another login.
+
+use std::time::Duration;
+
+use super::Member;
+use crate::config::Type;
+use crate::ftp::address;
+use crate::ftp::error::Error;
+use crate::ftp::reply::Reply;
+use crate::ftp::session::Seat;
+use crate::ftp::verb::{Answer, Arg, Command, Step, Verb, find, say};
+use crate::ftp::visitor::password_required;
+
+impl<'a> Member<'a> {
+    /// What follows SITE.
+    const SITE: &'a [Verb<Self>] = &[
+        Verb::new("CHMOD", Arg::Needed, "mode path", Self::site_chmod),
+        Verb::new("HELP", Arg::Optional, "", Self::site_help),
+        Verb::new("IDLE", Arg::Optional, "[seconds]", Self::site_idle),
+    ];
+
+    /// TYPE: A and I, and what comes to the same.
+    pub(super) fn set_type(&mut self, argument: &[u8]) -> Answer {
+        let argument = String::from_utf8_lossy(argument).to_ascii_uppercase();
+        let words: Vec<&str> = argument.split_ascii_whitespace().collect();
+        let (representation, letter) = match words.as_slice() {
+            ["A"] | ["A", "N"] => (Type::Ascii, "A"),
+            ["I"] => (Type::Binary, "I"),
+            ["L", "8"] | ["L8"] => (Type::Binary, "L 8"),
+            ["A", "T" | "C"] | ["E", ..] | ["L", ..] => {
+                return Err(Error::refused(504, "Only types A, I and L 8 are there."));
+            }
+            _ => return Err(Error::refused(501, "TYPE takes A, I or L 8.")),
+        };
+        self.representation = Some(representation);
+        say(200, format!("Type set to {letter}."))
+    }
+
+    /// MODE: streams only.
+    pub(super) fn mode(&mut self, argument: &[u8]) -> Answer {
+        one_of(argument, b"S", b"BCZ", "Mode")
+    }
+
+    /// STRU: files only.
+    pub(super) fn stru(&mut self, argument: &[u8]) -> Answer {
+        one_of(argument, b"F", b"RP", "Structure")
+    }
+
+    /// ACCT
+    pub(super) fn acct(&mut self, _: &[u8]) -> Answer {
+        say(202, "No account is needed.")
+    }
+
+    /// USER ends this login and begins another; its directory, its store and its data connection
+    /// go with it.
+    pub(super) fn user(&mut self, name: &[u8]) -> Answer {
+        Ok(Step::Return(password_required(name), name.to_vec()))
+    }
+
+    /// PASS without a USER before it.
+    pub(super) fn pass(&mut self, _: &[u8]) -> Answer {
+        Err(Error::refused(503, "Already logged in; USER comes first."))
+    }
+
+    /// STAT without an argument: the state of the session.
+    pub(super) fn state(&self) -> Reply {
+        let session = &self.session;
+        let idle = session.idle.as_secs_f64();
+        let text = |text: String| text.into_bytes();
+        let route = match self.route {
+            Some(_) => "A data connection is prepared.",
+            None => "No data connection.",
+        };
+        let lines = vec![
+            text(format!("Connected from {}", session.peer.ip())),
+            [b"Logged in as ", self.user.as_slice()].concat(),
+            [b"Directory: ", self.cwd.as_bytes()].concat(),
+            text(format!(
+                "TYPE: {}; STRU: File; MODE: Stream",
+                self.mode_name()
+            )),
+            text(format!("Idle timeout is {idle} seconds")),
+            text(route.to_owned()),
+        ];
+        let first = session.settings.nanoftpd.server_name.as_bytes();
+        Reply::long(211, first, lines, "End of status.")
+    }
+
+    /// SITE: verbs of this server, from a table of their own.
+    pub(super) fn site(&mut self, argument: &[u8]) -> Answer {
+        let command = Command::parse(argument);
+        let Some(verb) = find(Self::SITE, &command.verb) else {
+            return Err(Error::refused(502, "SITE command not implemented."));
+        };
+        (verb.run)(self, verb.argument(command.argument)?)
+    }
+
+    fn site_help(&mut self, _: &[u8]) -> Answer {
+        let lines = Self::SITE
+            .iter()
+            .map(|verb| format!("{} {}", verb.name, verb.help).into_bytes())
+            .collect();
+        let first = "SITE commands available:";
+        let last = "HELP command successful.";
+        Ok(Step::Say(Reply::long(214, first, lines, last)))
+    }
+
+    /// SITE IDLE: as long as the configuration allows, or less.
+    fn site_idle(&mut self, seconds: &[u8]) -> Answer {
+        let longest = self.session.settings.nanoftpd.idle_time;
+        if !seconds.is_empty() {
+            let wanted = address::decimal(seconds.trim_ascii())
+                .map(Duration::from_secs)
+                .filter(|wanted| (Duration::from_secs(1)..=longest).contains(wanted));
+            let Some(wanted) = wanted else {
+                let text = format!("From 1 to {} seconds.", longest.as_secs());
+                return Err(Error::refused(501, text));
+            };
+            self.session().idle = wanted;
+        }
+        let idle = self.session.idle.as_secs_f64();
+        say(200, format!("Idle timeout is {idle} seconds."))
+    }
+
+    fn site_chmod(&mut self, _: &[u8]) -> Answer {
+        Err(Error::refused(502, "Permissions cannot be changed here."))
+    }
+}
+
+/// The answer to MODE and STRU: `ours`, not `others`, and nothing else.
+fn one_of(argument: &[u8], ours: &[u8], others: &[u8], what: &str) -> Answer {
+    let argument = argument.trim_ascii().to_ascii_uppercase();
+    match argument.as_slice() {
+        letter if letter == ours => say(
+            200,
+            format!("{what} set to {}.", String::from_utf8_lossy(ours)),
+        ),
+        [letter] if others.contains(letter) => {
+            Err(Error::refused(504, format!("{what} not implemented.")))
+        }
+        _ => Err(Error::refused(501, format!("{what} not known."))),
+    }
+}

@@ -1,0 +1,428 @@
+//! One client's session, from the greeting to the last reply: turns of a line and an answer. What
+//! visitors and members have in common is here, their verbs included.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+
+use super::control::{Control, Line};
+use super::data::{Ends, Link, Route};
+use super::error::Error;
+use super::facts::Facts;
+use super::member::Member;
+use super::reply::Reply;
+use super::transfer::{self, Progress};
+use super::verb::{Answer, Arg, Command, ELSEWHERE, Feat, Step, Verb, find, say};
+use super::visitor::Visitor;
+use super::{Account, Doing, Host, Settings};
+use crate::text;
+use crate::vigil::{self, Watch};
+
+/// What every session has, whoever uses it.
+pub(super) struct Session<'a> {
+    pub(super) control: Rc<RefCell<Control>>,
+    pub(super) host: &'a mut dyn Host,
+    pub(super) settings: &'a Settings<'a>,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) begun: Instant,
+    /// `idle_time`, or what SITE IDLE made of it.
+    pub(super) idle: Duration,
+    /// The facts of machine listings.
+    pub(super) facts: Facts,
+}
+
+/// Names a session in a line of the log.
+pub(super) struct Tag<'s> {
+    peer: IpAddr,
+    session: &'s str,
+}
+
+impl fmt::Display for Tag<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "peer={} session={}", self.peer, self.session)
+    }
+}
+
+/// Serves one client until it leaves, is lost, or is sent away.
+pub(super) fn serve(
+    control: TcpStream,
+    peer: SocketAddr,
+    settings: &Settings<'_>,
+    host: &mut dyn Host,
+) {
+    let session = match Session::begin(control, peer, settings, host) {
+        Ok(session) => session,
+        Err(error) => {
+            debug!("not-begun peer={} cause={error}", peer.ip());
+            return;
+        }
+    };
+    let control = Rc::clone(&session.control);
+    let greeting = Reply::new(220, settings.nanoftpd.server_name.as_bytes());
+    if control.borrow_mut().send(&greeting).is_ok() {
+        converse(session);
+        control.borrow_mut().close();
+    }
+}
+
+/// Visitor and member by turns, as the client logs in and, with another USER, out.
+fn converse(session: Session<'_>) {
+    let mut visitor = Visitor::new(session, None);
+    while let Some(Passage::In(account)) = turns(&mut visitor) {
+        let mut member = Member::new(visitor.session, account);
+        let Some(Passage::Out(name)) = turns(&mut member) else {
+            return;
+        };
+        visitor = Visitor::new(member.leave(), Some(name));
+    }
+}
+
+/// Where a conversation goes on.
+enum Passage {
+    In(Account),
+    Out(Vec<u8>),
+}
+
+/// Whoever sits at the other end of the control connection.
+pub(super) trait Seat<'a>: Sized + 'a {
+    /// Its own verbs.
+    const OWN: &'a [Verb<Self>];
+
+    /// The verbs of everybody.
+    const COMMON: &'a [Verb<Self>] = &[
+        Verb::new("FEAT", Arg::None, "lists the extensions", Self::feat),
+        Verb::new(
+            "HELP",
+            Arg::Optional,
+            "[verb] lists the verbs, or explains one",
+            Self::help,
+        ),
+        Verb::new("NOOP", Arg::None, "does nothing", Self::noop),
+        Verb::new(
+            "OPTS",
+            Arg::Needed,
+            "verb [options] sets options: UTF8, MLST",
+            Self::opts,
+        )
+        .feat(Feat::Line("UTF8")),
+        Verb::new("QUIT", Arg::None, "ends the session", Self::quit),
+        Verb::new("SYST", Arg::None, "names the kind of system", Self::syst),
+    ];
+
+    /// What all sessions have.
+    fn session(&mut self) -> &mut Session<'a>;
+
+    /// A command is about to be carried out.
+    fn begin_turn(&mut self) {}
+
+    /// Until when the next line must have come, and what is said if it has not.
+    fn deadline(&mut self) -> (Option<Instant>, Reply) {
+        let idle = self.session().idle;
+        (Instant::now().checked_add(idle), was_idle(idle))
+    }
+
+    /// What a verb gets that is in neither table.
+    fn unknown(verb: &str) -> Reply {
+        unknown(verb)
+    }
+
+    /// FEAT (RFC 2389 §3)
+    fn feat(&mut self, _: &[u8]) -> Answer {
+        let facts = self.session().facts;
+        let features = Member::OWN.iter().map(|verb| verb.feat);
+        let mut lines: Vec<Vec<u8>> = features
+            .chain(Self::COMMON.iter().map(|verb| verb.feat))
+            .filter_map(|feat| match feat {
+                Feat::No => None,
+                Feat::Line(line) => Some(line.into()),
+                Feat::Facts => Some(format!("MLST {}", facts.feature()).into()),
+            })
+            .collect();
+        lines.sort();
+        Ok(Step::Say(Reply::long(211, "Features:", lines, "End.")))
+    }
+
+    /// HELP (RFC 959 §4.1.3)
+    fn help(&mut self, verb: &[u8]) -> Answer {
+        let wanted = String::from_utf8_lossy(verb.trim_ascii()).to_ascii_uppercase();
+        let mut verbs: Vec<(&str, &str)> = Vec::with_capacity(64);
+        verbs.extend(Visitor::OWN.iter().map(|verb| (verb.name, verb.help)));
+        verbs.extend(Member::OWN.iter().map(|verb| (verb.name, verb.help)));
+        verbs.extend(Self::COMMON.iter().map(|verb| (verb.name, verb.help)));
+        verbs.sort_unstable();
+        verbs.dedup_by_key(|(name, _)| *name);
+        if !wanted.is_empty() {
+            return match verbs.iter().find(|(name, _)| *name == wanted) {
+                Some((name, help)) => say(214, format!("{name} {help}.")),
+                None => Err(Error::refused(501, "No help for that.")),
+            };
+        }
+        let names: Vec<&str> = verbs.iter().map(|(name, _)| *name).collect();
+        let mut lines = vec![b"Commands available:".to_vec()];
+        lines.extend(names.chunks(8).map(|row| row.join(" ").into_bytes()));
+        let first = self.session().settings.nanoftpd.server_name.as_bytes();
+        let last = "HELP command successful.";
+        Ok(Step::Say(Reply::long(214, first, lines, last)))
+    }
+
+    /// NOOP
+    fn noop(&mut self, _: &[u8]) -> Answer {
+        say(200, "Nothing done.")
+    }
+
+    /// OPTS (RFC 2389 §4): UTF8 (any name goes through as it is) and MLST (RFC 3659 §7.9).
+    fn opts(&mut self, argument: &[u8]) -> Answer {
+        let argument = String::from_utf8_lossy(argument);
+        let (verb, options) = argument.split_once(' ').unwrap_or((&argument, ""));
+        match (verb.to_ascii_uppercase().as_str(), options.trim()) {
+            ("UTF8" | "UTF-8", options) if !options.eq_ignore_ascii_case("OFF") => {
+                say(200, "Names are UTF-8.")
+            }
+            ("MLST", options) => {
+                let facts = Facts::chosen(options);
+                self.session().facts = facts;
+                say(200, format!("MLST OPTS {}", facts.chosen_names()))
+            }
+            ("UTF8" | "UTF-8", _) => Err(Error::refused(504, "Names stay UTF-8.")),
+            _ => Err(Error::refused(501, "No options to set for that.")),
+        }
+    }
+
+    /// QUIT
+    fn quit(&mut self, _: &[u8]) -> Answer {
+        let seconds = self.session().begun.elapsed().as_secs_f64();
+        let text = format!("Goodbye. Connection duration: {seconds:.4} seconds.");
+        Ok(Step::Leave(Reply::new(221, text)))
+    }
+
+    /// SYST
+    fn syst(&mut self, _: &[u8]) -> Answer {
+        say(215, "UNIX Type: L8")
+    }
+}
+
+/// 502 for what FTP has and this server has not, 500 for all else.
+pub(super) fn unknown(verb: &str) -> Reply {
+    if ELSEWHERE.contains(&verb) {
+        Reply::new(502, "Command not implemented.")
+    } else {
+        Reply::new(500, "Unknown command.")
+    }
+}
+
+/// What a client hears that said nothing for so long.
+pub(super) fn was_idle(limit: Duration) -> Reply {
+    let seconds = limit.as_secs_f64();
+    let text = format!("Client disconnected because of idle timeout ({seconds} seconds).");
+    Reply::new(421, text)
+}
+
+/// Line, answer, reply; until the session goes elsewhere or (`None`) ends.
+fn turns<'a, S: Seat<'a>>(seat: &mut S) -> Option<Passage> {
+    loop {
+        let answer = match next_line(seat) {
+            Ok(Line::Text(line)) => {
+                seat.begin_turn();
+                answer(seat, &line)
+            }
+            Ok(Line::TooLong) => Err(Error::refused(500, "Command line too long.")),
+            Err(end) => {
+                if let Some(reply) = end {
+                    seat.session().say(&reply).ok()?;
+                }
+                return None;
+            }
+        };
+        let passage = settle(seat.session(), answer)?;
+        if seat.session().control.borrow_mut().take_aborted() {
+            let reply = Reply::new(226, "ABOR command successful.");
+            seat.session().say(&reply).ok()?;
+        }
+        match passage {
+            None => {}
+            some => return some,
+        }
+    }
+}
+
+/// The next line; otherwise what is to be said before the session ends, if anything.
+fn next_line<'a, S: Seat<'a>>(seat: &mut S) -> Result<Line, Option<Reply>> {
+    let (deadline, too_late) = seat.deadline();
+    let session = seat.session();
+    let at_hand = session.control.borrow_mut().line_at_hand();
+    if let Some(line) = at_hand {
+        return Ok(line);
+    }
+    session.host.doing(Doing::Idle);
+    let line = session.control.borrow_mut().line(deadline);
+    match line {
+        Ok(Some(line)) => Ok(line),
+        Ok(None) => Err(None),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            info!("timeout {}", session.tag());
+            Err(Some(too_late))
+        }
+        Err(error) if vigil::was_interrupted(&error) => Err(Some(session.farewell())),
+        Err(_) => Err(None),
+    }
+}
+
+/// Finds the row of a line and runs it.
+fn answer<'a, S: Seat<'a>>(seat: &mut S, line: &[u8]) -> Answer {
+    let command = Command::parse(line);
+    let own = find(S::OWN, &command.verb);
+    let Some(verb) = own.or_else(|| find(S::COMMON, &command.verb)) else {
+        seat.session().control.borrow().log_command(line);
+        if command.is_http() {
+            info!("not-ftp {}", seat.session().tag());
+            let reply = Reply::new(500, "This is an FTP server.");
+            return Ok(Step::Leave(reply));
+        }
+        return Err(Error::Refused(S::unknown(&command.verb)));
+    };
+    let session = seat.session();
+    if verb.secret {
+        let masked = format!("{} xxxx", verb.name);
+        session.control.borrow().log_command(masked.as_bytes());
+    } else {
+        session.control.borrow().log_command(line);
+    }
+    session.host.doing(Doing::Command {
+        verb: verb.name,
+        argument: if verb.secret {
+            b"xxxx"
+        } else {
+            command.argument
+        },
+    });
+    let argument = verb.argument(command.argument)?;
+    (verb.run)(seat, argument)
+}
+
+/// Sends the one reply of a command; `None` when the session ends.
+fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> {
+    let (reply, passage) = match answer {
+        Ok(Step::Say(reply)) | Err(Error::Refused(reply)) => (reply, None),
+        Ok(Step::Enter(reply, account)) => {
+            session.control.borrow_mut().speaker_is(Some(&account.user));
+            (reply, Some(Passage::In(account)))
+        }
+        Ok(Step::Return(reply, name)) => {
+            session.control.borrow_mut().speaker_is(None);
+            (reply, Some(Passage::Out(name)))
+        }
+        Ok(Step::Leave(reply)) => {
+            session.say(&reply).ok()?;
+            return None;
+        }
+        Err(Error::Failed(reply, cause)) => {
+            warn!(
+                "failed {} ref={} code={} cause={}",
+                session.tag(),
+                cause.reference,
+                reply.code(),
+                text::quoted(cause.text.as_bytes())
+            );
+            (reply, None)
+        }
+        Err(Error::Interrupted) if session.control.borrow().is_aborted() => {
+            (Reply::new(426, "Transfer aborted."), None)
+        }
+        Err(Error::Interrupted) => {
+            let is_deserted = session.control.borrow_mut().is_deserted();
+            if !is_deserted {
+                let farewell = session.farewell();
+                session.say(&farewell).ok()?;
+            }
+            return None;
+        }
+        Err(Error::Gone(error)) => {
+            debug!("gone {} cause={error}", session.tag());
+            return None;
+        }
+    };
+    session.say(&reply).ok()?;
+    Some(passage)
+}
+
+impl<'a> Session<'a> {
+    fn begin(
+        control: TcpStream,
+        peer: SocketAddr,
+        settings: &'a Settings<'a>,
+        host: &'a mut dyn Host,
+    ) -> io::Result<Self> {
+        let local = canonical(control.local_addr()?);
+        let control = Control::new(control, settings.nanoftpd.idle_time)?;
+        Ok(Self {
+            control: Rc::new(RefCell::new(control)),
+            host,
+            settings,
+            peer: canonical(peer),
+            local,
+            begun: Instant::now(),
+            idle: settings.nanoftpd.idle_time,
+            facts: Facts::default(),
+        })
+    }
+
+    /// Sends a reply.
+    ///
+    /// # Errors
+    /// `Gone`
+    pub(super) fn say(&self, reply: &Reply) -> Result<(), Error> {
+        self.control.borrow_mut().send(reply).map_err(Error::Gone)
+    }
+
+    /// Listens to the control connection while a transfer runs.
+    pub(super) fn watch(&self, progress: &Rc<Progress>) -> Result<Watch, Error> {
+        transfer::watch(&self.control, progress)
+            .map_err(|error| Error::failed(451, "No resources", format!("a watch: {error}")))
+    }
+
+    /// Makes the data connection that the client has prepared.
+    pub(super) fn connect(&self, route: Route, progress: &Rc<Progress>) -> Result<Link, Error> {
+        let passive = self.settings.passive;
+        let ends = Ends {
+            peer: self.peer.ip(),
+            local: self.local,
+            connect: passive.accept_timeout,
+            stall: passive.stall_timeout,
+            tag: &self.tag(),
+        };
+        route.open(&ends, progress).map_err(|error| {
+            if vigil::was_interrupted(&error) {
+                Error::Interrupted
+            } else {
+                Error::refused(425, "Can't open data connection.")
+            }
+        })
+    }
+
+    /// `peer=… session=…`, with which a line of the log begins.
+    pub(super) fn tag(&self) -> Tag<'a> {
+        Tag {
+            peer: self.peer.ip(),
+            session: &self.settings.session,
+        }
+    }
+
+    /// What is said when the session is ended from outside.
+    fn farewell(&self) -> Reply {
+        Reply::new(421, self.host.farewell())
+    }
+}
+
+/// An IPv4-mapped IPv6 address as the IPv4 address it is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}

@@ -1,0 +1,272 @@
+//! Bytes between a store and a data connection, and how far they are. Memory stays flat: one block,
+//! or none where the kernel can send a file by itself.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::ascii::{FromWire, ToWire};
+use super::control::Control;
+use super::data::Link;
+use super::error::Error;
+use super::reply::Reply;
+use crate::store::Body;
+use crate::vigil::{self, Verdict, Watch};
+
+/// How much is held in memory of a body that comes from elsewhere.
+const BLOCK: usize = 128 * 1024;
+
+/// How far a transfer is, for STAT and for the log.
+#[derive(Debug)]
+pub(super) struct Progress {
+    verb: &'static str,
+    name: Vec<u8>,
+    total: Cell<Option<u64>>,
+    moved: Cell<u64>,
+    begun: Instant,
+}
+
+impl Progress {
+    /// Nothing yet of what `verb` transfers under `name`.
+    pub(super) fn new(verb: &'static str, name: &[u8]) -> Self {
+        Self {
+            verb,
+            name: name.to_vec(),
+            total: Cell::new(None),
+            moved: Cell::new(0),
+            begun: Instant::now(),
+        }
+    }
+
+    /// How many bytes there are in all.
+    pub(super) fn expect(&self, total: u64) {
+        self.total.set(Some(total));
+    }
+
+    /// `count` more bytes went over the data connection.
+    pub(super) fn add(&self, count: usize) {
+        self.moved.set(self.moved.get() + count as u64);
+    }
+
+    /// Bytes that went over the data connection.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.get()
+    }
+
+    /// When it began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// The answer to STAT while it runs (RFC 959 §4.1.3).
+    pub(super) fn report(&self) -> Reply {
+        let moved = self.moved.get();
+        let of = match self.total.get() {
+            Some(total) => format!(": {moved} of {total} bytes"),
+            None => format!(": {moved} bytes"),
+        };
+        let line = [self.verb.as_bytes(), b" ", &self.name, of.as_bytes()].concat();
+        Reply::long(211, "A transfer is running.", vec![line], "End of status.")
+    }
+}
+
+/// Keeps an ear on the control connection until the watch is dropped.
+///
+/// # Errors
+/// What [`vigil::watch`] says.
+pub(super) fn watch(control: &Rc<RefCell<Control>>, progress: &Rc<Progress>) -> io::Result<Watch> {
+    let (overheard, progress) = (Rc::clone(control), Rc::clone(progress));
+    vigil::watch(control.borrow().as_fd(), move || {
+        // Borrowed: a reply is being sent to a client that does not read.
+        match overheard.try_borrow_mut() {
+            Ok(mut control) => control.overhear(&progress),
+            Err(_) => Verdict::Rest,
+        }
+    })
+}
+
+/// Sends a whole body and closes the data connection; `Ok` when the client has all of it.
+///
+/// # Errors
+/// `Failed` when the store failed, `Refused` (426) when the data connection did.
+pub(super) fn send(body: Body, mut link: Link, ascii: bool) -> Result<(), Error> {
+    match body {
+        Body::File(file, offset, len) if !ascii => send_file(&file, offset, len, &mut link)?,
+        Body::File(mut file, offset, len) => {
+            file.seek(SeekFrom::Start(offset))
+                .map_err(|error| Error::body(&error))?;
+            pump(&mut file, len, &mut link, ascii)?;
+        }
+        Body::Stream(mut reader, len) => pump(&mut reader, len, &mut link, ascii)?,
+    }
+    link.finish().map_err(|error| Error::data(&error))
+}
+
+fn send_file(file: &File, mut offset: u64, len: u64, link: &mut Link) -> Result<(), Error> {
+    let end = offset.saturating_add(len);
+    while offset < end {
+        match link.send_file(file, offset, end - offset)? {
+            0 => return Err(ended_early(end - offset)),
+            count => offset += count as u64,
+        }
+    }
+    Ok(())
+}
+
+fn pump(source: &mut dyn Read, len: u64, link: &mut Link, ascii: bool) -> Result<(), Error> {
+    let mut block = vec![0; BLOCK];
+    let mut converted = ascii.then(|| (ToWire::default(), Vec::with_capacity(2 * BLOCK)));
+    let mut left = len;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        let room = block.get_mut(..most).unwrap_or_default();
+        let count = match source.read(room) {
+            Ok(0) => return Err(ended_early(left)),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::body(&error)),
+        };
+        left = left.saturating_sub(count as u64);
+        let bytes = block.get(..count).unwrap_or_default();
+        match &mut converted {
+            None => link.write_all(bytes),
+            Some((lines, wire)) => {
+                wire.clear();
+                lines.convert(bytes, wire);
+                link.write_all(wire)
+            }
+        }
+        .map_err(|error| Error::data(&error))?;
+    }
+    Ok(())
+}
+
+fn ended_early(left: u64) -> Error {
+    Error::failed(
+        451,
+        "Storage error",
+        format!("the file ended {left} bytes early"),
+    )
+}
+
+/// An upload as the store reads it: `Ok(0)` only when the client has ended it in good order and is
+/// still there to be told what became of it.
+pub(super) struct Source<'l> {
+    link: &'l mut Link,
+    control: &'l RefCell<Control>,
+    lines: Option<Lines>,
+    state: State,
+}
+
+/// TYPE A: what was converted and not yet read.
+struct Lines {
+    ascii: FromWire,
+    block: Vec<u8>,
+    text: Vec<u8>,
+    at: usize,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Open,
+    Ended,
+    /// Once it has failed it never seems to have ended well.
+    Failed(io::ErrorKind),
+}
+
+impl<'l> Source<'l> {
+    /// Reads from `link`; line ends are converted if `ascii`.
+    pub(super) fn new(link: &'l mut Link, control: &'l RefCell<Control>, ascii: bool) -> Self {
+        let lines = ascii.then(|| Lines {
+            ascii: FromWire::default(),
+            block: vec![0; BLOCK / 2],
+            text: Vec::with_capacity(BLOCK / 2 + 1),
+            at: 0,
+        });
+        Self {
+            link,
+            control,
+            lines,
+            state: State::Open,
+        }
+    }
+
+    fn read_wire(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.state {
+            State::Open => {}
+            State::Ended => return Ok(0),
+            State::Failed(kind) => return Err(kind.into()),
+        }
+        let ended = match self.link.read(buffer) {
+            Ok(0) => self.check_end(),
+            other => other,
+        };
+        match &ended {
+            Ok(0) => self.state = State::Ended,
+            // An interrupted wait is interrupted again, and must be known for what it is.
+            Err(error) if vigil::was_interrupted(error) => {}
+            Err(error) => self.state = State::Failed(error.kind()),
+            Ok(_) => {}
+        }
+        ended
+    }
+
+    /// A client that is killed closes the data connection as one does that has sent everything; but
+    /// it closes the control connection as well.
+    fn check_end(&self) -> io::Result<usize> {
+        vigil::pause(Duration::ZERO)?;
+        if self.control.borrow_mut().is_deserted() {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the client left",
+            ));
+        }
+        Ok(0)
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let Some(mut lines) = self.lines.take() else {
+            return self.read_wire(buffer);
+        };
+        let result = self.read_lines(&mut lines, buffer);
+        self.lines = Some(lines);
+        result
+    }
+}
+
+impl Source<'_> {
+    fn read_lines(&mut self, lines: &mut Lines, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let ready = lines.text.get(lines.at..).unwrap_or_default();
+            if !ready.is_empty() {
+                let count = (&*ready).read(buffer)?;
+                lines.at += count;
+                return Ok(count);
+            }
+            lines.text.clear();
+            lines.at = 0;
+            let was_open = matches!(self.state, State::Open);
+            match self.read_wire(&mut lines.block)? {
+                0 if was_open => {
+                    lines.ascii.end(&mut lines.text);
+                    if lines.text.is_empty() {
+                        return Ok(0);
+                    }
+                }
+                0 => return Ok(0),
+                count => {
+                    let block = lines.block.get(..count).unwrap_or_default();
+                    lines.ascii.convert(block, &mut lines.text);
+                }
+            }
+        }
+    }
+}
