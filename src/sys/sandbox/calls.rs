@@ -39,7 +39,7 @@ impl Calls {
         let worker = || -> Result<_, BackendError> {
             // Beside the arguments that are fine: what else an ioctl would do, we do without.
             let mut refused = plain(&[lists::BENIGN]);
-            refused.insert(libc::SYS_ioctl, vec![rule([not_blocking_mode()])?]);
+            refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
             let mut known = plain(&[lists::COMMON, lists::WORKER, lists::BENIGN]);
             known.insert(libc::SYS_ioctl, Vec::new());
             known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
@@ -110,9 +110,11 @@ fn argument(index: u8, operator: SeccompCmpOp, value: i32) -> Condition {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
 }
 
-/// Anything but a socket's non-blocking mode, which is all that std asks of an ioctl.
-fn not_blocking_mode() -> Condition {
-    SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::FIONBIO)
+/// Anything but a socket's non-blocking mode, which is all that std asks of an ioctl, and the
+/// length of its output queue, which is all that we ask.
+fn unneeded_ioctls() -> [Condition; 2] {
+    [libc::FIONBIO, libc::TIOCOUTQ]
+        .map(|needed| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, needed))
 }
 
 /// A process may raise the signal of abort(3), and no other: it could reach its siblings.
