@@ -71,6 +71,13 @@ thread_local! {
 /// Keeps a bystander watched; dropping it ends that.
 pub struct Watch(Rc<Bystander>);
 
+impl Watch {
+    /// From now on it is as if the bystander had answered `verdict` when it was last called.
+    pub fn set(&self, verdict: Verdict) {
+        self.0.mood.set(verdict);
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         BYSTANDERS.with_borrow_mut(|all| all.retain(|one| !Rc::ptr_eq(one, &self.0)));
@@ -260,8 +267,14 @@ mod tests {
             let error = wait(far.as_fd(), For::Reading, limit).unwrap_err();
             assert!(was_interrupted(&error), "{error}");
         }
+        let short = Some(Duration::from_millis(5));
+        for verdict in [Verdict::Rest, Verdict::Leave, Verdict::Stay] {
+            watch.set(verdict);
+            let error = wait(far.as_fd(), For::Reading, short).unwrap_err();
+            assert_eq!(was_interrupted(&error), verdict == Verdict::Leave);
+        }
         drop(watch);
-        let error = wait(far.as_fd(), For::Reading, Some(Duration::from_millis(5))).unwrap_err();
+        let error = wait(far.as_fd(), For::Reading, short).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 

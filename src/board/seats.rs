@@ -53,7 +53,7 @@ pub struct Counts {
     pub idle: usize,
     /// With a client that has not logged in, and not told to end.
     pub visitors: usize,
-    /// Told to end now.
+    /// Told to end, and about to: their places will be free in a moment.
     pub ending: usize,
 }
 
@@ -157,12 +157,9 @@ impl Board {
             ..Counts::default()
         };
         for seat in self.seats.values() {
-            counts.ending += usize::from(seat.deadline.is_some());
-            if seat.deadline.is_some() {
-                continue;
-            }
             match seat.state {
-                State::Unborn | State::Idle if seat.is_leaving => {}
+                _ if seat.deadline.is_some() => counts.ending += 1,
+                State::Unborn | State::Idle if seat.is_leaving => counts.ending += 1,
                 State::Unborn => counts.spare += 1,
                 State::Idle => {
                     counts.spare += 1;
@@ -285,10 +282,11 @@ mod tests {
         board.retired(4);
         let counts = board.counts();
         assert_eq!((counts.spare, counts.idle, counts.visitors), (1, 0, 2));
+        assert_eq!(counts.ending, 1);
         board.dismissed(4, start);
         board.dismissed(5, start);
         let counts = board.counts();
-        assert_eq!((counts.visitors, counts.ending), (1, 2));
+        assert_eq!((counts.visitors, counts.ending), (1, 3));
         assert_eq!(board.gone(5).unwrap().since, start + Duration::from_secs(4));
         assert_eq!(board.counts().total, 4);
     }

@@ -60,8 +60,8 @@ pub enum ToWorker {
     Leave { text: String },
     /// Say this to the client now, whatever it does, and end.
     Kick { text: String },
-    /// Log there from now on.
-    Log { sink: Sink, fd: OwnedFd },
+    /// Log there from now on; which log it is for is the logger's number.
+    Log { which: u8, fd: OwnedFd },
     /// The trackers are there now.
     Trackers { addresses: Vec<SocketAddr> },
     /// What PASV is to announce from now on.
@@ -71,8 +71,8 @@ pub enum ToWorker {
 /// What the master tells its clerk.
 #[derive(Debug)]
 pub enum ToClerk {
-    /// Log there from now on.
-    Log { sink: Sink, fd: OwnedFd },
+    /// Log there from now on; which log it is for is the logger's number.
+    Log { which: u8, fd: OwnedFd },
 }
 
 /// What the clerk tells the master.
@@ -86,30 +86,6 @@ pub enum FromClerk {
         addresses: Vec<IpAddr>,
         why: String,
     },
-}
-
-/// Which log a descriptor is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sink {
-    Log,
-    Transfers,
-}
-
-impl Sink {
-    fn byte(self) -> u8 {
-        match self {
-            Self::Log => 1,
-            Self::Transfers => 2,
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        match reader.byte()? {
-            1 => Ok(Self::Log),
-            2 => Ok(Self::Transfers),
-            _ => Err(Malformed),
-        }
-    }
 }
 
 impl Message for FromWorker {
@@ -157,7 +133,7 @@ impl Message for ToWorker {
             Self::Retire => Writer::new(34),
             Self::Leave { text } => Writer::new(35).bytes(text.as_bytes()),
             Self::Kick { text } => Writer::new(36).bytes(text.as_bytes()),
-            Self::Log { sink, .. } => Writer::new(37).byte(sink.byte()),
+            Self::Log { which, .. } => Writer::new(37).byte(*which),
             Self::Trackers { addresses } => Writer::new(38).list(addresses, Writer::socket),
             Self::Announce { address } => Writer::new(39).list(address.as_slice(), Writer::address),
         }
@@ -185,7 +161,7 @@ impl Message for ToWorker {
                 text: reader.text()?,
             },
             37 => Self::Log {
-                sink: Sink::read(&mut reader)?,
+                which: reader.byte()?,
                 fd: fd.take().ok_or(Malformed)?,
             },
             38 => Self::Trackers {
@@ -202,8 +178,8 @@ impl Message for ToWorker {
 
 impl Message for ToClerk {
     fn encode(&self) -> Vec<u8> {
-        let Self::Log { sink, .. } = self;
-        Writer::new(65).byte(sink.byte()).end()
+        let Self::Log { which, .. } = self;
+        Writer::new(65).byte(*which).end()
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
@@ -215,7 +191,7 @@ impl Message for ToClerk {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             65 => Self::Log {
-                sink: Sink::read(&mut reader)?,
+                which: reader.byte()?,
                 fd: fd.take().ok_or(Malformed)?,
             },
             _ => return Err(Malformed),
@@ -349,9 +325,21 @@ mod tests {
         ] {
             travels(&message, false);
         }
-        for sink in [Sink::Log, Sink::Transfers] {
-            travels(&ToWorker::Log { sink, fd: any_fd() }, true);
-            travels(&ToClerk::Log { sink, fd: any_fd() }, true);
+        for which in [0, 255] {
+            travels(
+                &ToWorker::Log {
+                    which,
+                    fd: any_fd(),
+                },
+                true,
+            );
+            travels(
+                &ToClerk::Log {
+                    which,
+                    fd: any_fd(),
+                },
+                true,
+            );
         }
     }
 
@@ -412,7 +400,5 @@ mod tests {
         let packet = ToWorker::Retire.encode();
         assert_eq!(FromWorker::decode(&packet, None), Err(Malformed));
         assert!(ToClerk::decode(&packet, None).is_err());
-        let packet = [37, 3];
-        assert!(ToWorker::decode(&packet, Some(any_fd())).is_err());
     }
 }

@@ -16,7 +16,7 @@ use nix::sys::socket::{
 mod message;
 mod wire;
 
-pub use message::{FromClerk, FromWorker, Heard, Message, Sink, ToClerk, ToWorker};
+pub use message::{FromClerk, FromWorker, Heard, Message, ToClerk, ToWorker};
 pub use wire::Malformed;
 
 /// No packet is longer.

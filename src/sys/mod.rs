@@ -7,6 +7,7 @@
 
 pub mod detach;
 pub mod fds;
+pub mod jail;
 pub mod pidfile;
 pub mod process;
 pub mod queue;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -33,7 +33,7 @@ pub struct Streams<'a> {
 /// What fork(2) says, `EAGAIN` above all.
 pub fn spawn(
     streams: Streams<'_>,
-    keep: &[BorrowedFd<'_>],
+    keep: &[RawFd],
     child: impl FnOnce() -> Infallible,
 ) -> io::Result<Pid> {
     let mut before = SigSet::empty();
@@ -59,12 +59,12 @@ pub fn spawn(
     }
 }
 
-fn become_child(streams: Streams<'_>, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+fn become_child(streams: Streams<'_>, keep: &[RawFd]) -> io::Result<()> {
     reset_dispositions()?;
     dup2_stdin(streams.input)?;
     dup2_stdout(streams.output)?;
     dup2_stderr(streams.output)?;
-    let mut kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut kept = keep.to_vec();
     kept.sort_unstable();
     close_others(&kept);
     signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;

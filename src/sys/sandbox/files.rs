@@ -2,7 +2,7 @@
 //! what an older one lacks (truncation, ioctls of devices, signals) the system calls cover.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 
 use landlock::{
@@ -61,8 +61,8 @@ impl Files {
         })
     }
 
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.dirs.iter().map(|(fd, _)| fd.as_fd())
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.dirs.iter().map(|(fd, _)| fd.as_fd().as_raw_fd())
     }
 
     pub(super) fn enter(&self) -> io::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 mod calls;
@@ -77,7 +77,7 @@ impl Sandbox {
     }
 
     /// The descriptors that a process needs to enter.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         self.files.descriptors()
     }
 
