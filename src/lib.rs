@@ -33,13 +33,15 @@ pub mod board;
 #[doc(hidden)]
 pub mod store;
 
-// Floor 3: the protocol.
+// Floor 3: the protocol, and tools that the daemon never runs.
 #[doc(hidden)]
 pub mod control;
 #[doc(hidden)]
 pub mod ftp;
 #[doc(hidden)]
 pub mod import;
+#[doc(hidden)]
+pub mod passwd;
 
 // Floor 4: the three kinds of process.
 #[doc(hidden)]

@@ -6,15 +6,13 @@ use std::fmt;
 use std::hint::black_box;
 
 use md5::{Digest, Md5};
-use sha_crypt::password_hash::PasswordVerifier;
+use sha_crypt::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use sha_crypt::{Params, ShaCrypt};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
+use super::Password;
 use crate::config::Crypt;
-
-/// No password that is longer is ever right: the work of crypt grows with its length.
-const LONGEST: usize = 512;
 
 /// What a users file says a password is.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,6 +137,24 @@ impl Hash {
         Ok(Self::Crypt(text.to_owned(), cost))
     }
 
+    /// The crypt string of `password`, by SHA-512 and with a salt of its own.
+    ///
+    /// # Errors
+    /// There is no randomness to be had.
+    pub fn sha512(password: &Password) -> Result<String, String> {
+        let mut salt = [0; 12];
+        getrandom::fill(&mut salt).map_err(|error| error.to_string())?;
+        let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &salt);
+        hash.map(|hash| hash.as_str().to_owned())
+            .map_err(|error| error.to_string())
+    }
+
+    /// The hex digits of MD5: what the PHP daemon reads too.
+    #[must_use]
+    pub fn md5(password: &Password) -> String {
+        Self::Md5(Md5::digest(password.as_bytes()).into()).encode()
+    }
+
     /// What one comparison costs.
     #[must_use]
     pub fn cost(&self) -> Cost {
@@ -189,7 +205,7 @@ impl fmt::Debug for Hash {
 /// Whether `password` has that hash. However it ends, and whether there is a hash or none, the work
 /// is `cost`, which is at least that of the hash.
 pub(super) fn verify(hash: Option<&Hash>, cost: Cost, password: &[u8]) -> bool {
-    let allowed = !password.is_empty() && password.len() <= LONGEST;
+    let allowed = !password.is_empty() && password.len() <= Password::LONGEST;
     let password = if allowed { password } else { b"-" };
     let none = Hash::Md5([0; 16]);
     let hash = hash.unwrap_or(&none);
@@ -255,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_password_without_end_is_nobodys() {
-        let long = "a".repeat(LONGEST + 1);
+        let long = "a".repeat(Password::LONGEST + 1);
         let bytes: [u8; 16] = Md5::digest(&long).into();
         assert!(!verify(
             Some(&Hash::Md5(bytes)),

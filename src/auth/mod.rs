@@ -21,6 +21,9 @@ impl From<Vec<u8>> for Password {
 }
 
 impl Password {
+    /// No password with more bytes is ever right: the work of crypt grows with its length.
+    pub const LONGEST: usize = 512;
+
     /// The bytes as they were sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -175,10 +175,7 @@ impl Users {
         self.cost = Cost::default();
         self.errors.clear();
         self.warnings.clear();
-        let separator = match self.settings.sep.as_str() {
-            "\\t" => b"\t".to_vec(),
-            other => other.as_bytes().to_vec(),
-        };
+        let separator = self.settings.separator();
         for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.starts_with(b"#") && !line.trim_ascii().is_empty() {
@@ -302,7 +299,7 @@ fn weakness(record: &Record) -> Option<String> {
 }
 
 /// The parts of `line` between the separators.
-fn split<'a>(line: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+pub(crate) fn split<'a>(line: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     let mut fields = Vec::new();
     let mut rest = line;
     if separator.is_empty() {

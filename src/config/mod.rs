@@ -163,6 +163,17 @@ pub struct AuthText {
     pub sep: String,
 }
 
+impl AuthText {
+    /// What stands between the fields of a line.
+    #[must_use]
+    pub fn separator(&self) -> Vec<u8> {
+        match self.sep.as_str() {
+            "\\t" => b"\t".to_vec(),
+            other => other.as_bytes().to_vec(),
+        }
+    }
+}
+
 /// `[auth.exec]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuthExec {
