@@ -23,6 +23,9 @@ pub(super) use commands::is_doubtful;
 /// How many times a request that may be repeated is sent at most.
 const MOST_TRIES: u32 = 3;
 
+/// How long a client may be kept waiting for one answer, all tries taken together.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// How long to wait before a request that failed inside the tracker is sent again.
 const BREATH: Duration = Duration::from_millis(250);
 
@@ -127,9 +130,7 @@ impl Trackers {
         let mut tries = 0;
         let mut trouble = Error::NoTracker("none is configured".to_owned());
         for address in self.order() {
-            // A connection that breaks off says nothing of the tracker behind it, which may have
-            // dropped it for another client's fault: it is asked again at once on a fresh one.
-            for again in [true, false] {
+            for again in [false, true] {
                 let mut connection = match self.connection_to(address) {
                     Ok(connection) => connection,
                     Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -157,12 +158,19 @@ impl Trackers {
                 if repeat == Repeat::Never || tries >= MOST_TRIES {
                     return Err(trouble);
                 }
-                if late {
+                if late && !self.may_be_late_again(limit) {
                     break;
                 }
             }
         }
         Err(trouble)
+    }
+
+    /// A connection that breaks off says nothing of the tracker behind it, which may have dropped it
+    /// for another client's fault: it is asked again at once on a fresh one. One that is silent is
+    /// asked again only if there is no other, and time for it.
+    fn may_be_late_again(&self, limit: Duration) -> bool {
+        self.list.len() == 1 && limit.saturating_mul(2) <= LONGEST
     }
 
     /// The trackers in the order in which they are to be tried: the kept one, those that are well,
@@ -222,7 +230,7 @@ impl Trackers {
         let now = Instant::now();
         match self.tracker(address) {
             Some(tracker) if late => tracker.health.was_late(now),
-            Some(tracker) if !again => tracker.health.failed(now),
+            Some(tracker) if again => tracker.health.failed(now),
             _ => {}
         }
     }

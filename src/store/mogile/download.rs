@@ -11,6 +11,9 @@ use crate::mogilefs::{self, Bytes, Client, Location, Object};
 use crate::store::Error;
 use crate::vigil;
 
+/// How much is waited for when a file is opened, in bytes, at most.
+const FIRST: usize = 16 * 1024;
+
 /// How often each copy may fail before another byte has come.
 const TRIES: usize = 3;
 
@@ -34,6 +37,8 @@ pub(super) struct Download {
     /// The copy that is read, or the one to be tried next.
     copy: usize,
     bytes: Option<Bytes>,
+    /// Bytes that came while the file was opened, still to be given.
+    first: Vec<u8>,
     /// The next byte that is wanted.
     position: u64,
     /// Where the failures are counted from.
@@ -45,8 +50,8 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Begins at byte `offset`, which lies before the end of the file; the first bytes are then on
-    /// their way. `paths` are what the tracker named.
+    /// Begins at byte `offset`, which lies before the end of the file, and waits for the first bytes:
+    /// as long as none has come, nobody has been promised any. `paths` are what the tracker named.
     pub(super) fn begin(
         client: Client,
         spot: Spot,
@@ -62,15 +67,18 @@ impl Download {
             verified: false,
             copy: 0,
             bytes: None,
+            first: Vec::new(),
             position: offset,
             since: offset,
             failures: 0,
             last_byte: Instant::now(),
             paused: false,
         };
-        match download.reopen() {
-            Ok(bytes) => {
-                download.bytes = Some(bytes);
+        let mut block = vec![0; FIRST];
+        match download.fill(&mut block) {
+            Ok(read) => {
+                block.truncate(read);
+                download.first = block;
                 Ok(download)
             }
             Err(mogilefs::Error::Interrupted) => Err(Error::Interrupted),
@@ -139,6 +147,24 @@ impl Download {
         Ok(())
     }
 
+    /// The next bytes, from whichever copy; none only at the end of the file.
+    fn fill(&mut self, buf: &mut [u8]) -> Result<usize, mogilefs::Error> {
+        if buf.is_empty() || self.position >= self.object.length {
+            return Ok(0);
+        }
+        // A client that took its time is not a file that gave nothing.
+        self.paused = self.last_byte.elapsed() > PAUSE;
+        self.last_byte = Instant::now();
+        let read = self.read_some(buf)?;
+        self.position += read as u64;
+        if self.position - self.since >= PROGRESS {
+            self.since = self.position;
+            self.failures = 0;
+        }
+        self.last_byte = Instant::now();
+        Ok(read)
+    }
+
     /// Reads from the current copy, or from the next one that has more.
     fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, mogilefs::Error> {
         loop {
@@ -173,27 +199,18 @@ impl Download {
 
 impl Read for Download {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() || self.position >= self.object.length {
-            return Ok(0);
+        if !self.first.is_empty() {
+            let read = self.first.as_slice().read(buf)?;
+            self.first.drain(..read);
+            return Ok(read);
         }
-        // A client that took its time is not a file that gave nothing.
-        self.paused = self.last_byte.elapsed() > PAUSE;
-        self.last_byte = Instant::now();
-        let read = match self.read_some(buf) {
-            Ok(read) => read,
-            Err(mogilefs::Error::Interrupted) => return Err(io::Error::other(vigil::Interrupted)),
-            Err(error) => {
-                let why = format!("fid {} at {}: {error}", self.object.fid, self.position);
-                return Err(io::Error::other(why));
-            }
-        };
-        self.position += read as u64;
-        if self.position - self.since >= PROGRESS {
-            self.since = self.position;
-            self.failures = 0;
-        }
-        self.last_byte = Instant::now();
-        Ok(read)
+        self.fill(buf).map_err(|error| match error {
+            mogilefs::Error::Interrupted => io::Error::other(vigil::Interrupted),
+            error => io::Error::other(format!(
+                "fid {} at {}: {error}",
+                self.object.fid, self.position
+            )),
+        })
     }
 }
 
