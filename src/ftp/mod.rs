@@ -125,3 +125,6 @@ struct Account {
 pub fn serve(control: TcpStream, peer: SocketAddr, settings: &Settings<'_>, host: &mut dyn Host) {
     session::serve(control, peer, settings, host);
 }
+
+#[cfg(test)]
+mod tests;

@@ -381,9 +381,8 @@ impl<'a> Session<'a> {
     }
 
     /// Listens to the control connection while a transfer runs.
-    pub(super) fn watch(&self, progress: &Rc<Progress>) -> Result<Watch, Error> {
+    pub(super) fn watch(&self, progress: &Rc<Progress>) -> Result<Option<Watch>, Error> {
         transfer::watch(&self.control, progress)
-            .map_err(|error| Error::failed(451, "No resources", format!("a watch: {error}")))
     }
 
     /// Makes the data connection that the client has prepared.

@@ -73,19 +73,33 @@ impl Progress {
     }
 }
 
-/// Keeps an ear on the control connection until the watch is dropped.
+/// Keeps an ear on the control connection until the watch is dropped; `None` when what waits there
+/// already has to wait for its turn.
 ///
 /// # Errors
-/// What [`vigil::watch`] says.
-pub(super) fn watch(control: &Rc<RefCell<Control>>, progress: &Rc<Progress>) -> io::Result<Watch> {
+/// `Interrupted` when the ABOR is there already; what [`vigil::watch`] says.
+pub(super) fn watch(
+    control: &Rc<RefCell<Control>>,
+    progress: &Rc<Progress>,
+) -> Result<Option<Watch>, Error> {
+    // What came together with the command makes the socket readable no more.
+    let verdict = control.borrow_mut().overhear(progress);
+    match verdict {
+        Verdict::Leave => return Err(Error::Interrupted),
+        Verdict::Rest => return Ok(None),
+        Verdict::Stay => {}
+    }
     let (overheard, progress) = (Rc::clone(control), Rc::clone(progress));
-    vigil::watch(control.borrow().as_fd(), move || {
+    let watch = vigil::watch(control.borrow().as_fd(), move || {
         // Borrowed: a reply is being sent to a client that does not read.
         match overheard.try_borrow_mut() {
             Ok(mut control) => control.overhear(&progress),
             Err(_) => Verdict::Rest,
         }
-    })
+    });
+    watch
+        .map(Some)
+        .map_err(|error| Error::failed(451, "No resources", format!("a watch: {error}")))
 }
 
 /// Sends a whole body and closes the data connection; `Ok` when the client has all of it.

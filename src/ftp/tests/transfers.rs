@@ -1,0 +1,370 @@
+//! Files down and up, in good order and otherwise.
+
+use super::*;
+
+/// Bytes that no conversion leaves alone.
+fn sample(len: usize) -> Vec<u8> {
+    let bytes = (0..len).map(|index| (index * 7 + index / 251) % 256);
+    bytes.map(|byte| u8::try_from(byte).unwrap()).collect()
+}
+
+#[test]
+fn files_go_up_and_down_unchanged() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    for len in [0, 1, 4096, 128 * 1024 + 1, 3_000_000] {
+        let bytes = sample(len);
+        let reply = client.store("STOR d", &bytes, 226);
+        assert_eq!(reply, format!("226 Stored {len} bytes, fid 4711."));
+        assert!(server.file("/d") == Some(bytes.clone()), "{len} up");
+        assert!(client.fetch("RETR d") == bytes, "{len} down");
+        server.put("/d.kernel", bytes.clone());
+        assert!(client.fetch("RETR d.kernel") == bytes, "{len} by sendfile");
+    }
+    let log = server.log();
+    assert!(log.contains(&"Up /d 3000000 true".to_owned()), "{log:?}");
+    assert!(log.contains(&"Down /d 3000000 true".to_owned()), "{log:?}");
+}
+
+#[test]
+fn type_a_converts_line_ends_both_ways_once_it_is_said() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    client.store("STOR raw", b"a\r\nb\n", 226);
+    assert_eq!(server.file("/raw").unwrap(), b"a\r\nb\n");
+    client.ask("TYPE A", 200);
+    client.store("STOR text", b"a\r\nb\rc\nd\r", 226);
+    assert_eq!(server.file("/text").unwrap(), b"a\nb\rc\nd\r");
+    assert_eq!(client.fetch("RETR text"), b"a\r\nb\rc\r\nd\r");
+    server.put("/text.kernel", "a\nb\n");
+    assert_eq!(client.fetch("RETR text.kernel"), b"a\r\nb\r\n");
+    assert_eq!(client.ask("SIZE text", 213), "213 8");
+    let long = "line\n".repeat(100_000);
+    server.put("/long", long.clone());
+    let wire = client.fetch("RETR long");
+    assert!(wire == long.replace('\n', "\r\n").into_bytes());
+    client.store("STOR longer", &wire, 226);
+    assert!(server.file("/longer").unwrap() == long.into_bytes());
+}
+
+#[test]
+fn the_configuration_says_what_the_type_is_at_first() {
+    let server = Server::with(|config| {
+        config.nanoftpd.default_type = crate::config::Type::Ascii;
+    });
+    let mut client = server.log_in();
+    client.store("STOR x", b"a\r\n", 226);
+    assert_eq!(server.file("/x").unwrap(), b"a\n");
+    client.ask("TYPE I", 200);
+    client.store("STOR x", b"a\r\n", 226);
+    assert_eq!(server.file("/x").unwrap(), b"a\r\n");
+}
+
+#[test]
+fn rest_lets_a_download_begin_later_and_is_used_up() {
+    let server = Server::start();
+    server.put("/f", "0123456789");
+    server.put("/f.kernel", "0123456789");
+    let mut client = server.log_in();
+    for (name, offset, expected) in [
+        ("f", 4, "456789"),
+        ("f.kernel", 4, "456789"),
+        ("f", 10, ""),
+        ("f", 0, "0123456789"),
+    ] {
+        client.ask(&format!("REST {offset}"), 350);
+        assert_eq!(client.fetch_text(&format!("RETR {name}")), expected);
+        assert_eq!(client.fetch_text(&format!("RETR {name}")), "0123456789");
+    }
+    client.ask("REST 11", 350);
+    client.pasv();
+    client.ask("RETR f", 554);
+    client.ask("REST 4", 350);
+    client.pasv();
+    client.ask("STOR f", 502);
+    client.pasv();
+    client.ask("APPE f", 502);
+    assert_eq!(server.file("/f").unwrap(), b"0123456789");
+    client.ask("REST 4", 350);
+    client.ask("REST x", 501);
+    assert_eq!(client.fetch_text("RETR f"), "0123456789");
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_the_150() {
+    let server = Server::start();
+    server.put("/d/f", "x");
+    let mut client = server.log_in();
+    for (command, code) in [
+        ("RETR nothing", 550),
+        ("RETR d", 550),
+        ("RETR dark", 450),
+        ("STOR d", 553),
+        ("STOR /", 553),
+        ("STOR d/", 553),
+        ("STOR nothing/x", 553),
+        ("STOR d/f/x", 553),
+        ("STOR a\tb", 553),
+    ] {
+        client.pasv();
+        client.ask(command, code);
+        client.ask("NOOP", 200);
+    }
+}
+
+#[test]
+fn a_store_that_fails_is_told_with_a_reference_and_no_cause() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let reply = client.store("STOR broken", b"x", 451);
+    assert!(reply.contains("(ref "), "{reply}");
+    assert!(!reply.contains("10.0.0.1"), "{reply}");
+    client.store("STOR full", b"x", 452);
+    let mut data = client.passive();
+    client.ask("RETR short", 150);
+    data.read_to_end(&mut Vec::new()).unwrap();
+    client.expect_reply(451);
+    client.ask("NOOP", 200);
+}
+
+#[test]
+fn an_upload_that_is_reset_is_not_stored() {
+    let server = Server::start();
+    server.put("/f", "old");
+    let mut client = server.log_in();
+    for mode in ["TYPE I", "TYPE A"] {
+        client.ask(mode, 200);
+        let mut data = client.passive();
+        client.ask("STOR f", 150);
+        data.write_all(&sample(100_000)).unwrap();
+        reset(data);
+        client.expect_reply(426);
+    }
+    client.ask("NOOP", 200);
+    assert_eq!(server.file("/f").unwrap(), b"old");
+    let is_failed = |line: &String| line.starts_with("Up /f ") && line.ends_with(" false");
+    assert_eq!(
+        server.log().iter().filter(|line| is_failed(line)).count(),
+        2
+    );
+}
+
+#[test]
+fn an_upload_of_a_client_that_was_killed_is_not_stored() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    data.write_all(b"half of it").unwrap();
+    drop(client);
+    drop(data);
+    let files = Arc::clone(&server.files);
+    server.ended();
+    assert!(files.lock().unwrap().file("/f").is_none());
+}
+
+#[test]
+fn an_upload_of_a_client_that_has_said_all_it_has_to_say_is_stored() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.send("STOR f\r\nQUIT\r\n");
+    client.half_close();
+    data.write_all(b"all of it").unwrap();
+    drop(data);
+    for code in [150, 226, 221] {
+        client.expect_reply(code);
+    }
+    assert_eq!(server.file("/f").unwrap(), b"all of it");
+}
+
+#[test]
+fn a_client_that_stops_moving_is_given_up() {
+    let server = Server::with(|config| {
+        config.passive.stall_timeout = Duration::from_millis(50);
+    });
+    let mut client = server.log_in();
+    let data = client.passive();
+    client.ask("STOR f", 150);
+    client.expect_reply(426);
+    drop(data);
+    let data = client.passive();
+    client.ask("RETR endless", 150);
+    client.expect_reply(426);
+    drop(data);
+    assert!(server.file("/f").is_none());
+    client.ask("NOOP", 200);
+}
+
+#[test]
+fn a_download_that_the_client_cuts_is_no_226() {
+    let server = Server::start();
+    server.put("/f", sample(64 << 20));
+    server.put("/f.kernel", sample(64 << 20));
+    let mut client = server.log_in();
+    for name in ["f", "f.kernel"] {
+        let mut data = client.passive();
+        client.ask(&format!("RETR {name}"), 150);
+        data.read_exact(&mut [0; 1000]).unwrap();
+        drop(data);
+        client.expect_reply(426);
+        client.ask("NOOP", 200);
+    }
+}
+
+#[test]
+fn abor_ends_a_download_wherever_it_is() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    // Before the store has answered, be it in the same packet.
+    for commands in [
+        &["RETR slow\r\nABOR\r\n"][..],
+        &["RETR slow\r\n", "ABOR\r\n"],
+    ] {
+        client.pasv();
+        for command in commands {
+            client.send(command);
+        }
+        client.expect_reply(426);
+        client.expect_reply(226);
+    }
+    // Before the client has connected.
+    client.pasv();
+    client.ask("RETR endless", 150);
+    client.send(b"\xff\xf4\xff\xf2ABOR\r\n");
+    client.expect_reply(426);
+    client.expect_reply(226);
+    // While nobody reads, and while somebody does.
+    for reads in [false, true] {
+        let mut data = client.passive();
+        client.ask("RETR endless", 150);
+        let reader = std::thread::spawn(move || {
+            if reads {
+                let _ = std::io::copy(&mut data, &mut std::io::sink());
+            }
+            data
+        });
+        client.send("ABOR\r\n");
+        client.expect_reply(426);
+        client.expect_reply(226);
+        reader.join().unwrap();
+    }
+    // When it is over.
+    server.put("/f", "x");
+    client.fetch("RETR f");
+    client.ask("ABOR", 226);
+    client.ask("PWD", 257);
+}
+
+#[test]
+fn abor_with_urgent_data_is_heard() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let _data = client.passive();
+    client.ask("RETR endless", 150);
+    client.send(b"\xff\xf4\xff");
+    SockRef::from(client.control.get_ref())
+        .send_out_of_band(b"\xf2")
+        .unwrap();
+    client.send(b"ABOR\r\n");
+    client.expect_reply(426);
+    client.expect_reply(226);
+}
+
+#[test]
+fn abor_ends_an_upload_and_nothing_is_stored() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    data.write_all(b"half").unwrap();
+    client.send("ABOR\r\n");
+    client.expect_reply(426);
+    client.expect_reply(226);
+    // The data connection is closed first by clients that are in a hurry.
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    data.write_all(b"half").unwrap();
+    client.send("ABOR\r\n");
+    drop(data);
+    client.expect_reply(426);
+    client.expect_reply(226);
+    assert!(server.file("/f").is_none());
+    client.ask("PWD", 257);
+}
+
+#[test]
+fn a_transfer_tells_how_far_it_is_and_other_commands_wait() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    data.write_all(b"12345").unwrap();
+    while !client.ask("STAT", 211).contains("STOR f: 5 bytes") {}
+    client.ask("NOOP", 200);
+    client.send("PWD\r\nNOOP\r\nSIZE f\r\n");
+    data.write_all(b"678").unwrap();
+    drop(data);
+    for code in [226, 257, 200] {
+        client.expect_reply(code);
+    }
+    assert_eq!(client.expect_reply(213), "213 8");
+}
+
+#[test]
+fn quit_during_a_transfer_waits_for_its_end() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    client.send("QUIT\r\n");
+    data.write_all(b"x").unwrap();
+    drop(data);
+    client.expect_reply(226);
+    client.expect_reply(221);
+    client.expect_end();
+    assert_eq!(server.file("/f").unwrap(), b"x");
+}
+
+#[test]
+fn a_client_that_floods_during_a_transfer_is_held_up() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    client.send("PWD\r\n".repeat(4000));
+    data.write_all(b"x").unwrap();
+    drop(data);
+    client.expect_reply(226);
+    for _ in 0..4000 {
+        client.expect_reply(257);
+    }
+}
+
+#[test]
+fn the_master_may_end_a_transfer() {
+    let mut server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    data.write_all(b"half").unwrap();
+    server.ring();
+    assert_eq!(client.expect_reply(421), "421 Server is shutting down.");
+    client.expect_end();
+    assert!(server.file("/f").is_none());
+    server.ended();
+}
+
+#[test]
+fn the_idle_time_begins_anew_after_a_transfer() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    client.ask("SITE IDLE 1", 200);
+    let mut data = client.passive();
+    client.ask("STOR f", 150);
+    std::thread::sleep(Duration::from_millis(1500));
+    data.write_all(b"x").unwrap();
+    drop(data);
+    client.expect_reply(226);
+    client.ask("NOOP", 200);
+}
