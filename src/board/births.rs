@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(100);
+const HOPELESS: u32 = 4;
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// The births of one kind of process.
@@ -35,6 +36,12 @@ impl Births {
         self.not_before.is_none_or(|instant| instant <= now)
     }
 
+    /// Whether so many have failed in a row that it makes no sense to hope for the next.
+    #[must_use]
+    pub fn are_hopeless(&self) -> bool {
+        self.failures >= HOPELESS
+    }
+
     /// How many may be begun together: one on trial after a failure.
     #[must_use]
     pub fn at_once(&self, wanted: usize) -> usize {
@@ -62,12 +69,14 @@ mod tests {
         let mut births = Births::default();
         assert!(births.may_begin(now));
         assert_eq!(births.at_once(8), 8);
+        assert!(!births.are_hopeless());
         let pauses: Vec<Duration> = (0..12).map(|_| births.failed(now)).collect();
         assert_eq!(pauses[..3], [100, 200, 400].map(Duration::from_millis));
         assert_eq!(pauses.last(), Some(&LONGEST));
         assert!(!births.may_begin(now + LONGEST / 2));
         assert!(births.may_begin(now + LONGEST));
         assert_eq!(births.at_once(8), 1);
+        assert!(births.are_hopeless());
         births.succeeded();
         assert!(births.may_begin(now));
         assert_eq!(births.failed(now), FIRST);

@@ -129,6 +129,13 @@ impl Board {
         }
     }
 
+    /// A worker was killed: it is dead before `again`, or is killed once more.
+    pub fn killed(&mut self, pid: i32, again: Instant) {
+        if let Some(seat) = self.seats.get_mut(&pid) {
+            seat.deadline = Some(again);
+        }
+    }
+
     fn change(&mut self, pid: i32, now: Instant, next: impl FnOnce(&State) -> Option<State>) {
         if let Some(seat) = self.seats.get_mut(&pid) {
             if let Some(state) = next(&seat.state) {
@@ -326,6 +333,8 @@ mod tests {
         board.dismissed(3, at(10));
         assert!(board.condemned(at(7)).is_empty());
         assert_eq!(board.condemned(at(8)), [3]);
+        board.killed(3, at(10));
+        assert!(board.condemned(at(9)).is_empty());
     }
 
     #[test]

@@ -59,6 +59,11 @@ pub fn spawn(
     }
 }
 
+/// Closes what whoever started this program left open in it. To be called before anything is opened.
+pub fn close_inherited() {
+    close_others(&[]);
+}
+
 fn become_child(streams: Streams<'_>, keep: &[RawFd]) -> io::Result<()> {
     reset_dispositions()?;
     dup2_stdin(streams.input)?;
@@ -101,8 +106,9 @@ fn close_others(kept: &[RawFd]) {
 }
 
 fn close_range(first: RawFd, last: RawFd) {
-    // SAFETY: the descriptors belong to values of the master. In this process those values are
-    // never used and never dropped, because a child does not return from `spawn`.
+    // SAFETY: in a child the descriptors belong to values of the master, which in this process are
+    // never used and never dropped, because a child does not return from `spawn`. At the start of
+    // the program they belong to nobody.
     #[expect(unsafe_code, reason = "belongs to the fork")]
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if closed == 0 {

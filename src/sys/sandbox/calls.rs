@@ -40,6 +40,7 @@ impl Calls {
             // Beside the arguments that are fine: what else an ioctl would do, we do without.
             let mut refused = plain(&[lists::BENIGN]);
             refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
+            refused.insert(libc::SYS_prctl, vec![rule([unneeded_prctls()])?]);
             let mut known = plain(&[lists::COMMON, lists::WORKER, lists::BENIGN]);
             known.insert(libc::SYS_ioctl, Vec::new());
             known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
@@ -115,6 +116,11 @@ fn argument(index: u8, operator: SeccompCmpOp, value: i32) -> Condition {
 fn unneeded_ioctls() -> [Condition; 2] {
     [libc::FIONBIO, libc::TIOCOUTQ]
         .map(|needed| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, needed))
+}
+
+/// Anything but what entering the second filter begins with.
+fn unneeded_prctls() -> Condition {
+    argument(0, SeccompCmpOp::Ne, libc::PR_SET_NO_NEW_PRIVS)
 }
 
 /// A process may raise the signal of abort(3), and no other: it could reach its siblings.
