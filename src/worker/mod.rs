@@ -1,1 +1,158 @@
-//! worker
+//! A worker: a process that serves one client at a time. Its rights are final before the first byte
+//! comes, and the same for every session; it opens no log, resolves no name, executes and forks
+//! nothing. What joins an account to its store is here, and only here.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+
+use jiff::tz::TimeZone;
+
+use crate::board::Addresses;
+use crate::config::Config;
+use crate::ftp;
+use crate::leash::{self, FromWorker};
+use crate::sys::jail::Jail;
+use crate::sys::signals::Ear;
+use crate::sys::{process, sockets, title};
+use crate::vigil;
+
+mod bond;
+mod door;
+mod host;
+mod members;
+
+use bond::Bond;
+use door::{Came, Door};
+use host::Session;
+use members::Members;
+
+/// The life of a worker.
+pub fn run(
+    leash: leash::Worker,
+    listeners: Vec<TcpListener>,
+    config: &Config,
+    zone: &TimeZone,
+    addresses: &Addresses,
+    jail: &Jail,
+) -> ! {
+    title::set("nanoftpd [worker] idle");
+    let grace = config.nanoftpd.stop_grace;
+    let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
+        let members = Members::new(config, addresses);
+        let bond = Rc::new(Bond::new(leash, ear, listeners, members, addresses, grace));
+        work(&bond, door, config, zone)
+    });
+    match lived {
+        Ok(()) => process::leave(0),
+        Err(error) => {
+            log::error!("worker-failed why=\"{error}\"");
+            process::leave(1)
+        }
+    }
+}
+
+/// What has to be opened is opened between the rights and the door of the sandbox.
+fn confine(
+    jail: &Jail,
+    listeners: &[TcpListener],
+    leash: &leash::Worker,
+) -> io::Result<(Ear, Door)> {
+    jail.give_up_rights()?;
+    let ear = Ear::open()?;
+    let door = Door::open(listeners, leash, &ear)?;
+    jail.enter()?;
+    Ok((ear, door))
+}
+
+fn work(bond: &Rc<Bond>, door: Door, config: &Config, zone: &TimeZone) -> io::Result<()> {
+    let mut left = config.pool.sessions_per_worker;
+    let mut door = Some(door);
+    bond.tell(&FromWorker::Ready)?;
+    while let Some(open) = &door {
+        let Some((control, peer)) = wait(bond, open)? else {
+            break;
+        };
+        left = left.saturating_sub(1);
+        if left == 0 {
+            // Its entries would outlive the listeners, which others hold too.
+            door = None;
+            bond.close_listeners();
+        }
+        serve(bond, config, zone, control, peer)?;
+        if left > 0 && !bond.is_leaving() {
+            title::set("nanoftpd [worker] idle");
+            bond.tell(&FromWorker::Left)?;
+        }
+    }
+    Ok(())
+}
+
+/// The next client; `None`: there is to be none.
+fn wait(bond: &Bond, door: &Door) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    loop {
+        // Who came while we were woken for another reason would wait for the next one to come.
+        if bond.is_leaving() {
+            let last = if bond.is_ending() {
+                None
+            } else {
+                bond.accept()
+            };
+            return Ok(last);
+        }
+        for came in door.wait()? {
+            match came {
+                Came::Word => {
+                    bond.hear();
+                }
+                Came::Signal => {
+                    bond.hear_signal();
+                }
+                Came::Client => {
+                    if let Some(client) = bond.accept() {
+                        return Ok(Some(client));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn serve(
+    bond: &Rc<Bond>,
+    config: &Config,
+    zone: &TimeZone,
+    control: TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    if let Err(error) = sockets::prepare(&control) {
+        log::debug!("client-lost peer={} why=\"{error}\"", peer.ip());
+        return Ok(());
+    }
+    bond.tell(&FromWorker::Taken { peer })?;
+    let settings = ftp::Settings {
+        nanoftpd: &config.nanoftpd,
+        passive: &config.passive,
+        zone: zone.clone(),
+        announce: bond.announced(),
+        session: session_name()?,
+    };
+    // The master and the signals are heard in every wait of the session.
+    let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
+    let word = vigil::watch(bond.leash(), move || hearer.hear())?;
+    let signal = vigil::watch(bond.ear(), move || listener.hear_signal())?;
+    let mut session = Session::new(Rc::clone(bond), peer.ip(), word);
+    ftp::serve(control, peer, &settings, &mut session);
+    drop(signal);
+    bond.rest(true);
+    bond.members().forget();
+    Ok(())
+}
+
+/// Eight random hex digits.
+fn session_name() -> io::Result<String> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(format!("{:08x}", u32::from_ne_bytes(bytes)))
+}

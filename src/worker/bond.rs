@@ -1,0 +1,252 @@
+//! A worker's bond to its master: what was said, and what follows from it for a session that may be
+//! in the middle of anything.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::unistd::alarm;
+
+use super::members::Members;
+use crate::board::Addresses;
+use crate::ftp::Refusal;
+use crate::leash::{self, FromWorker, Heard, ToWorker};
+use crate::logger;
+use crate::sys::signals::Ear;
+use crate::vigil::{self, For, Verdict};
+
+/// How long the master may take to answer: it has the users in memory, or reads one file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const MASTER_GONE: &str = "Server is gone, closing control connection.";
+const STOPPING: &str = "Server is stopping, closing control connection.";
+
+/// The bond; shared by the session and by those who listen for it while it waits.
+pub(super) struct Bond {
+    leash: leash::Worker,
+    ear: Ear,
+    listeners: RefCell<Vec<TcpListener>>,
+    members: Members,
+    announced: Cell<Option<IpAddr>>,
+    /// How long a transfer may go on when there is no master to count the time.
+    grace: Duration,
+    record: RefCell<Option<Vec<u8>>>,
+    /// The session waits for a command, or there is none.
+    is_idle: Cell<bool>,
+    /// No further client.
+    is_leaving: Cell<bool>,
+    /// The session ends when it is idle, with this.
+    farewell: RefCell<Option<String>>,
+    /// The session ends now.
+    is_over: Cell<bool>,
+    is_orphan: Cell<bool>,
+}
+
+impl Bond {
+    pub(super) fn new(
+        leash: leash::Worker,
+        ear: Ear,
+        listeners: Vec<TcpListener>,
+        members: Members,
+        addresses: &Addresses,
+        grace: Duration,
+    ) -> Self {
+        Self {
+            leash,
+            ear,
+            listeners: RefCell::new(listeners),
+            members,
+            announced: Cell::new(addresses.announced()),
+            grace,
+            record: RefCell::new(None),
+            is_idle: Cell::new(true),
+            is_leaving: Cell::new(false),
+            farewell: RefCell::new(None),
+            is_over: Cell::new(false),
+            is_orphan: Cell::new(false),
+        }
+    }
+
+    pub(super) fn leash(&self) -> BorrowedFd<'_> {
+        self.leash.as_fd()
+    }
+
+    pub(super) fn ear(&self) -> BorrowedFd<'_> {
+        self.ear.as_fd()
+    }
+
+    pub(super) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    pub(super) fn announced(&self) -> Option<IpAddr> {
+        self.announced.get()
+    }
+
+    /// Whether there is to be no further client.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.get()
+    }
+
+    /// Whether this client is to go, now or as soon as it is idle.
+    pub(super) fn is_ending(&self) -> bool {
+        self.farewell.borrow().is_some()
+    }
+
+    /// What a client is told that has to go.
+    pub(super) fn farewell(&self) -> String {
+        let farewell = self.farewell.borrow();
+        farewell.as_deref().unwrap_or(STOPPING).to_owned()
+    }
+
+    /// Says whether the session waits for a command; if so, whether it is to end.
+    pub(super) fn rest(&self, is_idle: bool) -> bool {
+        self.is_idle.set(is_idle);
+        is_idle && self.is_ending()
+    }
+
+    /// Tells the master. That it is gone is noticed elsewhere.
+    pub(super) fn tell(&self, message: &FromWorker) -> io::Result<()> {
+        match self.leash.send(message) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent,
+        }
+    }
+
+    /// Tells the master what it can do without.
+    pub(super) fn mention(&self, message: &FromWorker) {
+        let _ = self.leash.send(message);
+    }
+
+    /// Accepts a client, if there is one.
+    pub(super) fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
+        let mut listeners = self.listeners.borrow_mut();
+        let mut found = None;
+        listeners.retain(|listener| {
+            if found.is_some() {
+                return true;
+            }
+            match listener.accept() {
+                Ok(client) => found = Some(client),
+                // Nobody listens there any more; to keep it would be to be woken for ever.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return false,
+                Err(_) => {}
+            }
+            true
+        });
+        found
+    }
+
+    pub(super) fn close_listeners(&self) {
+        self.listeners.borrow_mut().clear();
+    }
+
+    /// Asks the master who `user` is.
+    pub(super) fn account(&self, user: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let unavailable = |why: &str| Refusal::Unavailable(format!("the master {why}"));
+        let user = user.to_vec();
+        self.record.replace(None);
+        self.tell(&FromWorker::Account { user })
+            .map_err(|error| unavailable(&error.to_string()))?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // The answer is taken by the bystander, who is called before the wait ends.
+            if let Some(found) = self.record.take() {
+                return Ok(found);
+            }
+            if self.is_orphan.get() {
+                return Err(unavailable("is gone"));
+            }
+            let heard = vigil::wait_until(&[(self.leash(), For::Reading)], Some(deadline));
+            heard.map_err(|error| {
+                if vigil::was_interrupted(&error) {
+                    Refusal::Interrupted
+                } else {
+                    unavailable("does not answer")
+                }
+            })?;
+        }
+    }
+
+    /// Hears all that the master has said.
+    pub(super) fn hear(&self) -> Verdict {
+        loop {
+            match self.leash.receive() {
+                Ok(Heard::Message(message)) => self.obey(message),
+                Ok(Heard::Nothing) => return self.verdict(),
+                Ok(Heard::End) => break,
+                Err(error) => {
+                    log::error!("leash-broken why=\"{error}\"");
+                    break;
+                }
+            }
+        }
+        self.orphaned();
+        match self.verdict() {
+            // There is nothing more to hear, and it would be heard for ever.
+            Verdict::Stay => Verdict::Rest,
+            verdict => verdict,
+        }
+    }
+
+    fn obey(&self, message: ToWorker) {
+        match message {
+            ToWorker::Record { found } => {
+                self.record.replace(Some(found));
+            }
+            ToWorker::Retire => self.is_leaving.set(true),
+            ToWorker::Leave { text } => self.end(text),
+            ToWorker::Kick { text } => {
+                self.end(text);
+                self.is_over.set(true);
+            }
+            ToWorker::Log { which, fd } => {
+                let which = logger::Which::numbered(which);
+                if let Some(Err(error)) = which.map(|which| logger::replace(which, &fd)) {
+                    log::warn!("log-not-replaced why=\"{error}\"");
+                }
+            }
+            ToWorker::Trackers { addresses } => self.members.set_trackers(addresses),
+            ToWorker::Announce { address } => self.announced.set(address),
+        }
+    }
+
+    fn end(&self, text: String) {
+        self.is_leaving.set(true);
+        self.farewell.replace(Some(text));
+    }
+
+    fn verdict(&self) -> Verdict {
+        let goes_when_idle = self.is_idle.get() && self.is_ending();
+        if self.is_over.get() || goes_when_idle {
+            Verdict::Leave
+        } else {
+            Verdict::Stay
+        }
+    }
+
+    /// The master is gone: nobody may come in through us, and nobody else counts our time.
+    fn orphaned(&self) {
+        if self.is_orphan.replace(true) {
+            return;
+        }
+        self.close_listeners();
+        self.end(MASTER_GONE.to_owned());
+        let seconds = u32::try_from(self.grace.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        alarm::set(seconds.max(1));
+    }
+
+    /// TERM: end when idle. ALRM: the time is over.
+    pub(super) fn hear_signal(&self) -> Verdict {
+        while let Some(is_alarm) = self.ear.take() {
+            if is_alarm {
+                self.is_over.set(true);
+            } else {
+                self.end(STOPPING.to_owned());
+            }
+        }
+        self.verdict()
+    }
+}

@@ -1,0 +1,174 @@
+//! The process as its session sees it: logins, titles, reports.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::bond::Bond;
+use crate::auth::{Found, Password};
+use crate::ftp::{Direction, Doing, Host, Refusal, Transfer};
+use crate::leash::FromWorker;
+use crate::logger;
+use crate::store::Store;
+use crate::sys::title;
+use crate::text::quoted;
+use crate::vigil::{Verdict, Watch};
+
+/// One session's host.
+pub(super) struct Session {
+    bond: Rc<Bond>,
+    peer: IpAddr,
+    user: Option<Vec<u8>>,
+    /// Of the master's words.
+    watch: Watch,
+    pace: Pace,
+}
+
+impl Session {
+    pub(super) fn new(bond: Rc<Bond>, peer: IpAddr, watch: Watch) -> Self {
+        bond.rest(false);
+        let session = Self {
+            bond,
+            peer: peer.to_canonical(),
+            user: None,
+            watch,
+            pace: Pace::new(Instant::now()),
+        };
+        session.show("connected", b"");
+        session
+    }
+
+    /// `USER@PEER: VERB argument`, in one line that nothing from outside can break.
+    fn show(&self, verb: &str, argument: &[u8]) {
+        let user = self.user.as_ref().map(|user| format!("{}@", clean(user)));
+        let user = user.unwrap_or_default();
+        let blank = if argument.is_empty() { "" } else { " " };
+        let (peer, argument) = (self.peer, clean(argument));
+        title::set(&format!(
+            "nanoftpd [worker] {user}{peer}: {verb}{blank}{argument}"
+        ));
+    }
+}
+
+/// As in a log line, without the quotes around it.
+fn clean(bytes: &[u8]) -> String {
+    let text = quoted(bytes).to_string();
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    inner.unwrap_or_default().to_owned()
+}
+
+impl Host for Session {
+    fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal> {
+        let found = Found::decode(&self.bond.account(user)?)
+            .ok_or_else(|| Refusal::Unavailable("the master answered nonsense".to_owned()))?;
+        let is_right = found.verify(password);
+        let Some(record) = found.record.filter(|_| is_right) else {
+            return Err(Refusal::WrongLogin);
+        };
+        let store = self.bond.members().open(&record)?;
+        self.bond.mention(&FromWorker::Entered {
+            user: record.name.clone(),
+            module: record.module.name().to_owned(),
+        });
+        self.user = Some(record.name);
+        Ok(store)
+    }
+
+    fn doing(&mut self, what: Doing<'_>) {
+        let (verb, argument) = match what {
+            Doing::Idle => ("", &b""[..]),
+            Doing::Command { verb, argument } => (verb, argument),
+        };
+        if self.bond.rest(what == Doing::Idle) {
+            self.watch.set(Verdict::Leave);
+        }
+        self.show(if verb.is_empty() { "IDLE" } else { verb }, argument);
+        if self.pace.may_go(Instant::now()) {
+            self.bond.mention(&FromWorker::Doing {
+                verb: verb.to_owned(),
+                argument: argument.to_vec(),
+            });
+        }
+    }
+
+    fn farewell(&self) -> String {
+        self.bond.farewell()
+    }
+
+    fn transferred(&mut self, transfer: &Transfer<'_>) {
+        logger::transferred(&logger::Transfer {
+            direction: match transfer.direction {
+                Direction::Down => logger::Direction::Down,
+                Direction::Up => logger::Direction::Up,
+            },
+            user: transfer.user,
+            peer: transfer.peer,
+            path: transfer.path.as_bytes(),
+            bytes: transfer.bytes,
+            took: transfer.took,
+            ascii: transfer.ascii,
+            complete: transfer.complete,
+        });
+    }
+}
+
+/// How often the master is told: once a second in the long run, a few times in a row, so that the
+/// transfer after a quick dialogue is not the one that it never hears of.
+#[derive(Debug)]
+struct Pace {
+    saved: u32,
+    last: Instant,
+}
+
+impl Pace {
+    const MOST: u32 = 8;
+
+    fn new(now: Instant) -> Self {
+        Self {
+            saved: Self::MOST,
+            last: now,
+        }
+    }
+
+    fn may_go(&mut self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.last).as_secs();
+        if seconds > 0 {
+            let earned = u32::try_from(seconds).unwrap_or(Self::MOST);
+            self.saved = self.saved.saturating_add(earned).min(Self::MOST);
+            self.last = self
+                .last
+                .checked_add(Duration::from_secs(seconds))
+                .unwrap_or(now);
+        }
+        let may_go = self.saved > 0;
+        self.saved = self.saved.saturating_sub(1);
+        may_go
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_come_once_a_second_in_the_long_run() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let mut sent = |millis| {
+            let now = start + Duration::from_millis(millis);
+            (0..20).filter(|_| pace.may_go(now)).count()
+        };
+        assert_eq!(sent(0), 8);
+        assert_eq!(sent(900), 0);
+        assert_eq!(sent(1900), 1);
+        assert_eq!(sent(2000), 1);
+        assert_eq!(sent(100_000), 8);
+    }
+
+    #[test]
+    fn a_title_holds_no_control_characters() {
+        assert_eq!(clean(b"a\x1b[31m\n\"b\""), "a\\u{1b}[31m\\n\\\"b\\\"");
+    }
+}
