@@ -1,1 +1,203 @@
-fn main() {}
+//! From the command line to the master: reads, checks, binds, locks, detaches. All that can go
+//! wrong at a start goes wrong here, on the terminal, with an exit code that says what it was.
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nanoftpd::auth::text::Users;
+use nanoftpd::cli::{self, Command};
+use nanoftpd::config::{Config, Error};
+use nanoftpd::master::{self, Crew, Ground, Listeners, Start};
+use nanoftpd::sys::detach::{self, Ready, Side};
+use nanoftpd::sys::fds::Gutter;
+use nanoftpd::sys::pidfile::{self, Pidfile};
+use nanoftpd::sys::{process, title};
+use nanoftpd::{clerk, logger, passwd, worker};
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 64;
+const TAKEN: u8 = 69;
+const NOT_PERMITTED: u8 = 77;
+const CONFIG: u8 = 78;
+
+/// Why there is no more to do: the exit code, and what the terminal is told.
+struct End {
+    code: u8,
+    text: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = title::take_arguments();
+    match obey(cli::parse(arguments.into_iter().skip(1))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(end) => {
+            complain(&end.text);
+            ExitCode::from(end.code)
+        }
+    }
+}
+
+fn obey(command: Result<Command, String>) -> Result<(), End> {
+    match command {
+        Ok(Command::Run { config, foreground }) => run(&config, foreground),
+        Ok(Command::Check { config }) => check(&config),
+        Ok(Command::Print { config }) => print(load(&config)?),
+        Ok(Command::Version) => print(format_args!("{}\n", cli::VERSION)),
+        Ok(Command::Help) => print(cli::HELP),
+        Ok(Command::Passwd { config, change }) => change_user(config, &change),
+        Err(why) => Err(end(USAGE, format_args!("{why}; nanoftpd -h says more"))),
+    }
+}
+
+fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
+    process::close_inherited();
+    let path = std::path::absolute(path).map_err(|error| end(FAILED, error))?;
+    let config = load(&path)?;
+    let ground = Ground::prepare(&config, &path).map_err(|errors| all(&errors))?;
+    let listeners = Listeners::bind(&config.nanoftpd)
+        .map_err(|(address, error)| not_bound(&config, address, &error))?;
+    let pidfile = lock(&config)?;
+    let sinks = logger::open(&config.logging, is_foreground)
+        .map_err(|error| end(CONFIG, format_args!("{}: {error}", path.display())))?;
+    let gutter = Gutter::open().map_err(|error| end(FAILED, error))?;
+    let mut ready = Ready::unheard();
+    if config.nanoftpd.daemonize && !is_foreground {
+        match detach::detach(gutter.mouth()).map_err(|error| end(FAILED, error))? {
+            Side::Daemon(ours) => ready = ours,
+            Side::Terminal(report) if report.code == 0 => return Ok(()),
+            Side::Terminal(report) => return Err(end(report.code, report.text)),
+        }
+    }
+    logger::install(sinks);
+    logger::catch_panics();
+    let start = Start {
+        config,
+        path,
+        is_foreground,
+        ground,
+        listeners,
+        crew: Crew {
+            worker: worker::run,
+            clerk: clerk::run,
+        },
+    };
+    let ended = serve(start, pidfile, gutter, &mut ready);
+    if let Err(why) = &ended {
+        ready.tell(FAILED, why);
+    }
+    ended.map_err(|why| end(FAILED, why))
+}
+
+fn serve(
+    start: Start,
+    mut pidfile: Pidfile,
+    gutter: Gutter,
+    ready: &mut Ready,
+) -> Result<(), String> {
+    let name = start.config.nanoftpd.pidfile.display().to_string();
+    let written = pidfile.write();
+    written.map_err(|error| format!("{name}: {error}"))?;
+    master::run(start, gutter, ready)
+}
+
+fn load(path: &Path) -> Result<Config, End> {
+    Config::load(path).map_err(|errors| all(&errors))
+}
+
+/// Two daemons on one address are mostly one that runs already.
+fn not_bound(config: &Config, address: SocketAddr, error: &io::Error) -> End {
+    let holder = match error.kind() {
+        ErrorKind::AddrInUse => Pidfile::lock(&config.nanoftpd.pidfile).err(),
+        _ => None,
+    };
+    let code = match error.kind() {
+        ErrorKind::AddrInUse => TAKEN,
+        ErrorKind::PermissionDenied => NOT_PERMITTED,
+        ErrorKind::AddrNotAvailable => CONFIG,
+        _ => FAILED,
+    };
+    match holder {
+        Some(held @ pidfile::Error::Held(_)) => {
+            end(code, format_args!("cannot listen on {address}: {held}"))
+        }
+        _ => end(code, format_args!("cannot listen on {address}: {error}")),
+    }
+}
+
+fn lock(config: &Config) -> Result<Pidfile, End> {
+    let path = &config.nanoftpd.pidfile;
+    Pidfile::lock(path).map_err(|error| {
+        let code = match error {
+            pidfile::Error::Held(_) => TAKEN,
+            pidfile::Error::Io(_) => CONFIG,
+        };
+        end(code, format_args!("{}: {error}", path.display()))
+    })
+}
+
+/// -t: also what is only a warning when the daemon runs.
+fn check(path: &Path) -> Result<(), End> {
+    let config = load(path)?;
+    let mut users = Users::new(config.auth.text.clone(), config.auth.crypt);
+    if let Err(error) = users.refresh() {
+        let file = config.auth.text.file.display();
+        return Err(end(CONFIG, format_args!("{file}: cannot be read: {error}")));
+    }
+    let mut errors = users.errors().to_vec();
+    if config.mogilefs.domain.is_none() {
+        errors.extend(users.without_domain());
+    }
+    let warnings = config.warnings().into_iter();
+    let warnings = warnings.chain(users.warnings().iter().map(ToString::to_string));
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(all(&errors))
+    }
+}
+
+fn change_user(config: Option<PathBuf>, change: &cli::Passwd) -> Result<(), End> {
+    let auth = match config {
+        Some(path) => load(&path)?.auth,
+        None if Path::new(cli::CONFIG).exists() => load(Path::new(cli::CONFIG))?.auth,
+        None => Config::default().auth,
+    };
+    match passwd::run(change, &auth, &io::stdin(), &mut io::stderr()) {
+        Ok(_) => Ok(()),
+        Err(error @ passwd::Error::Usage(_)) => Err(end(USAGE, error)),
+        Err(error @ passwd::Error::Failed(_)) => Err(end(FAILED, error)),
+    }
+}
+
+fn print(text: impl Display) -> Result<(), End> {
+    let printed = write!(io::stdout(), "{text}");
+    printed.map_err(|error| end(FAILED, format_args!("cannot print: {error}")))
+}
+
+fn end(code: u8, text: impl Display) -> End {
+    End {
+        code,
+        text: format!("nanoftpd: {text}"),
+    }
+}
+
+/// Errors of a file name their place, and need no name before it.
+fn all(errors: &[Error]) -> End {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    End {
+        code: CONFIG,
+        text: lines.join("\n"),
+    }
+}
+
+fn complain(text: &str) {
+    // Without a terminal the exit code says it alone.
+    let _ = writeln!(io::stderr(), "{text}");
+}

@@ -1,1 +1,260 @@
-//! master
+//! The master: one process that starts the others, hears of their deaths, and decides. It parses no
+//! byte of a client and never waits for anything but its bell. Knows processes, not protocols.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+
+use crate::auth::text::Users;
+use crate::board::{Addresses, Births, Board};
+use crate::config::Config;
+use crate::leash::{self, MasterOfWorker};
+use crate::logger;
+use crate::sys::detach::Ready;
+use crate::sys::fds::Gutter;
+use crate::sys::jail::Jail;
+use crate::sys::signals::Signals;
+use crate::sys::{process, title};
+
+mod bell;
+mod clerks;
+mod door;
+mod ground;
+mod listeners;
+mod logs;
+mod reload;
+mod stop;
+mod words;
+mod workers;
+
+use bell::{Bell, Ring};
+use clerks::ClerkSeat;
+use door::Door;
+pub use ground::Ground;
+pub use listeners::Listeners;
+use stop::Stop;
+
+/// What children do with their lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    pub worker: fn(leash::Worker, Vec<TcpListener>, &Config, &TimeZone, &Addresses, &Jail) -> !,
+    pub clerk: fn(&leash::Clerk, &[String], &Jail) -> !,
+}
+
+/// Everything that can fail before there is a daemon, done.
+#[derive(Debug)]
+pub struct Start {
+    pub config: Config,
+    /// Where it was read from, absolute.
+    pub path: PathBuf,
+    pub is_foreground: bool,
+    pub ground: Ground,
+    pub listeners: Listeners,
+    pub crew: Crew,
+}
+
+/// Runs the service until it is told to stop. `gutter` is where stray output of this process goes
+/// already if it is a daemon; `ready` is told when the first worker waits for clients.
+///
+/// # Errors
+/// The service could not be started, or could not go on; a text for the operator.
+pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), String> {
+    title::set("nanoftpd [master]");
+    let mut master = Master::new(start, gutter, ready).map_err(|error| error.to_string())?;
+    let ended = master.work();
+    if let Err(why) = &ended {
+        log::error!("failed why=\"{why}\"");
+    }
+    master.end_clerk();
+    log::info!("stopped");
+    ended
+}
+
+/// How long a worker has to end after it was told to end now.
+const KILL_AFTER: Duration = Duration::from_secs(1);
+
+/// How much later than the worker itself the master ends a session that does not log in.
+const LOGIN_GRACE: Duration = Duration::from_secs(2);
+
+struct Master<'a> {
+    config: Config,
+    path: PathBuf,
+    is_foreground: bool,
+    ground: Ground,
+    crew: Crew,
+    listeners: Listeners,
+    gutter: Gutter,
+    nowhere: File,
+    signals: Signals,
+    bell: Bell,
+    board: Board,
+    births: Births,
+    leashes: BTreeMap<i32, MasterOfWorker>,
+    clerk: Option<ClerkSeat>,
+    clerk_births: Births,
+    addresses: Addresses,
+    users: Users,
+    door: Door,
+    stop: Option<Stop>,
+    ready: &'a mut Ready,
+    is_started: bool,
+    /// When it was last said that forking fails.
+    complaint: Option<Instant>,
+    /// When syslogd was last looked for.
+    syslogd_sought: Option<Instant>,
+}
+
+impl<'a> Master<'a> {
+    fn new(start: Start, gutter: Gutter, ready: &'a mut Ready) -> io::Result<Self> {
+        let (signals, bell) = (Signals::register()?, Bell::new()?);
+        bell.add(&signals, Ring::Signal)?;
+        bell.add(&gutter, Ring::Stray)?;
+        let config = start.config;
+        Ok(Self {
+            users: Users::new(config.auth.text.clone(), config.auth.crypt),
+            addresses: Addresses::new(&config.mogilefs, &config.passive),
+            config,
+            path: start.path,
+            is_foreground: start.is_foreground,
+            ground: start.ground,
+            crew: start.crew,
+            listeners: start.listeners,
+            gutter,
+            nowhere: File::options().read(true).write(true).open("/dev/null")?,
+            signals,
+            bell,
+            board: Board::default(),
+            births: Births::default(),
+            leashes: BTreeMap::new(),
+            clerk: None,
+            clerk_births: Births::default(),
+            door: Door::default(),
+            stop: None,
+            ready,
+            is_started: false,
+            complaint: None,
+            syslogd_sought: None,
+        })
+    }
+
+    /// The loop: attend to who rang, keep the time, keep the numbers, sleep.
+    fn work(&mut self) -> Result<(), String> {
+        self.introduce();
+        let mut rang = Vec::new();
+        loop {
+            let now = Instant::now();
+            for ring in rang {
+                self.attend(ring, now);
+            }
+            self.keep_time(now);
+            if self.has_stopped() {
+                return Ok(());
+            }
+            self.maintain_clerk(now);
+            self.maintain_worker_count(now);
+            if !self.is_started && self.births.are_hopeless() {
+                return Err("no worker came to life; the log says why".to_owned());
+            }
+            self.mind_the_door(now);
+            let wake = self.next_deadline(now);
+            rang = self
+                .bell
+                .wait(wake, Instant::now())
+                .map_err(|error| format!("cannot wait: {error}"))?;
+        }
+    }
+
+    fn introduce(&mut self) {
+        self.ground.warn();
+        for warning in self.config.warnings() {
+            log::warn!("config-warning text=\"{warning}\"");
+        }
+        self.refresh_users();
+        self.allow_descriptors();
+        for address in self.listeners.addresses() {
+            log::info!("listening addr={} port={}", address.ip(), address.port());
+        }
+    }
+
+    fn attend(&mut self, ring: Ring, now: Instant) {
+        match ring {
+            Ring::Signal => self.hear_signals(now),
+            Ring::Clerk => self.hear_clerk(),
+            Ring::Worker(pid) => self.hear_worker(pid, now),
+            Ring::Stray => self.log_stray(),
+            Ring::Client => self.turn_away(now),
+        }
+    }
+
+    fn hear_signals(&mut self, now: Instant) {
+        let heard = self.signals.take();
+        if heard.child {
+            self.reap_all(now);
+        }
+        if heard.stop {
+            self.stop_or_hurry(now);
+        }
+        if heard.reload && self.stop.is_none() {
+            self.reload();
+        }
+        if heard.reopen {
+            self.reopen_logs();
+        }
+    }
+
+    fn reap_all(&mut self, now: Instant) {
+        loop {
+            match process::reap() {
+                Ok(None) => return,
+                Ok(Some((pid, ending))) => {
+                    if !self.bury_clerk(pid.as_raw(), ending, now) {
+                        self.bury_worker(pid.as_raw(), ending, now);
+                    }
+                }
+                Err(error) => {
+                    log::error!("reap-failed why=\"{error}\"");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does what is due by the clock.
+    fn keep_time(&mut self, now: Instant) {
+        self.hurry_if_due(now);
+        let limit = self.login_limit();
+        for pid in self.board.overdue_visitors(limit, now) {
+            self.dismiss(pid, "Login takes too long.", now);
+        }
+        for pid in self.board.condemned(now) {
+            log::info!("worker-killed pid={pid}");
+            process::kill(nix::unistd::Pid::from_raw(pid));
+            self.board.killed(pid, now + KILL_AFTER);
+        }
+        self.reconnect_syslogd(now);
+    }
+
+    fn login_limit(&self) -> Duration {
+        self.config.nanoftpd.login_time.saturating_add(LOGIN_GRACE)
+    }
+
+    /// When something is due next.
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        [
+            self.board.next_deadline(self.login_limit()),
+            self.stop.as_ref().and_then(Stop::deadline),
+            self.worker_due(now),
+            self.clerk_due(),
+            logger::is_disconnected().then(|| now + logs::RECONNECT),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}

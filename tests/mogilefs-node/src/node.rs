@@ -25,8 +25,6 @@ pub(crate) struct Node {
     pub(crate) doors: Mutex<Vec<(Side, u32, Arc<Door>)>>,
     pub(crate) patience: Patience,
     pub(crate) started: Instant,
-    /// Query workers of each tracker.
-    pub(crate) workers: usize,
     /// Tells main to end.
     pub(crate) quit: Mutex<Sender<()>>,
 }

@@ -28,7 +28,7 @@ pub(super) fn answer(node: &Node, line: &[u8]) -> Vec<u8> {
         "rows" => many(rows(node)),
         "version" => many(["2.73".to_owned()]),
         "stats" => many(stats(node)),
-        "jobs" => many(jobs(node)),
+        "jobs" => many(jobs()),
         "shutdown" => {
             let _ = lock(&node.quit).send(());
             many([])
@@ -165,30 +165,29 @@ fn stats(node: &Node) -> Vec<String> {
         format!("uptime {}", node.started.elapsed().as_secs()),
         "pending_queries 0".to_owned(),
         "processing_queries 0".to_owned(),
-        format!("bored_queryworkers {}", node.workers),
+        "bored_queryworkers 4".to_owned(),
         format!("queries {queries}"),
         "times_out_of_qworkers 0".to_owned(),
     ]
 }
 
 /// All jobs are this process.
-fn jobs(node: &Node) -> Vec<String> {
+fn jobs() -> Vec<String> {
+    let pid = std::process::id();
     let jobs = [
-        ("delete", 1),
-        ("fsck", 1),
-        ("job_master", 1),
-        ("monitor", 1),
-        ("queryworker", node.workers),
-        ("reaper", 1),
-        ("replicate", 2),
+        "delete",
+        "fsck",
+        "job_master",
+        "monitor",
+        "queryworker",
+        "reaper",
+        "replicate",
     ];
-    let pid = std::process::id().to_string();
-    let lines = jobs.iter().flat_map(|(job, count)| {
-        let pids = vec![pid.as_str(); *count].join(" ");
+    let lines = jobs.iter().flat_map(|job| {
         [
-            format!("{job} count {count}"),
-            format!("{job} desired {count}"),
-            format!("{job} pids {pids}"),
+            format!("{job} count 1"),
+            format!("{job} desired 1"),
+            format!("{job} pids {pid}"),
         ]
     });
     lines.collect()

@@ -1,0 +1,176 @@
+//! What a configuration needs to stand on: users, directories, time zone, sandbox. Looked at before
+//! anything is started or replaced, so that what is wrong is said in time.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use crate::config::{AuthModule, Config, Error, SandboxMode};
+use crate::sys::jail::Jail;
+use crate::sys::rights::{self, Identity};
+use crate::sys::sandbox::{self, Part, Sandbox};
+
+/// What children are given at birth beside the configuration.
+#[derive(Debug)]
+pub struct Ground {
+    pub(super) worker: Jail,
+    pub(super) clerk: Jail,
+    /// Of LIST; read here, since children cannot.
+    pub(super) zone: TimeZone,
+    missing: Vec<Part>,
+    is_root: bool,
+}
+
+impl Ground {
+    /// Of `config`, which was read from `path`.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn prepare(config: &Config, path: &Path) -> Result<Self, Vec<Error>> {
+        let mut wrong = Wrong {
+            file: path.display().to_string(),
+            errors: Vec::new(),
+        };
+        let is_root = rights::are_root();
+        let identity = identity(config, &mut wrong).filter(|_| is_root);
+        let zone = TimeZone::get(&config.nanoftpd.timezone);
+        let zone = wrong.unless("timezone", zone);
+        let dirs = dirs(config, &mut wrong);
+        let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
+        let worker = wrong.unless("tmpdir", Sandbox::of_worker(&dirs));
+        let clerk = wrong.unless("mode", Sandbox::of_clerk());
+        let missing = sandbox::missing();
+        if config.sandbox.mode == SandboxMode::Strict {
+            for part in &missing {
+                wrong.add("mode", format!("strict, but this kernel has no {part}"));
+            }
+        }
+        if config.auth.module == AuthModule::Exec {
+            wrong.add("module", "Exec cannot be used yet".to_owned());
+        }
+        match (worker, clerk, zone) {
+            (Some(worker), Some(clerk), Some(zone)) if wrong.errors.is_empty() => Ok(Self {
+                worker: Jail::new(identity, false, worker),
+                clerk: Jail::new(identity, true, clerk),
+                zone,
+                missing,
+                is_root,
+            }),
+            _ => Err(wrong.errors),
+        }
+    }
+
+    /// Says what is weaker than it could be.
+    pub(super) fn warn(&self) {
+        for part in &self.missing {
+            log::warn!("sandbox-missing part={part}");
+        }
+        if !self.is_root {
+            log::warn!("userid-ignored why=\"not started as root\"");
+        }
+    }
+}
+
+struct Wrong {
+    file: String,
+    errors: Vec<Error>,
+}
+
+impl Wrong {
+    fn add(&mut self, key: &str, why: String) {
+        self.errors.push(Error::new(&self.file, 0, key, why));
+    }
+
+    fn unless<T, E: ToString>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.add(key, error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// Nobody else than root can become somebody, so only for root does it matter who there is.
+fn identity(config: &Config, wrong: &mut Wrong) -> Option<Identity> {
+    if !rights::are_root() {
+        return None;
+    }
+    let own = &config.nanoftpd;
+    let named = |name: &str| format!("`{name}`");
+    let user = Identity::user(&own.userid, own.allow_root)
+        .map_err(|error| format!("{}: {error}", named(&own.userid)));
+    let group = Identity::group(&own.groupid, own.allow_root)
+        .map_err(|error| format!("{}: {error}", named(&own.groupid)));
+    let user = wrong.unless("userid", user);
+    let group = wrong.unless("groupid", group);
+    Some(Identity::new(user?, group?))
+}
+
+/// The directories that sessions may reach. The root of module File may be missing: not every site
+/// uses it.
+fn dirs(config: &Config, wrong: &mut Wrong) -> Vec<PathBuf> {
+    let tmpdir = &config.nanoftpd.tmpdir;
+    if !tmpdir.is_dir() {
+        let why = format!("{} is not a directory", tmpdir.display());
+        wrong.add("tmpdir", why);
+        return Vec::new();
+    }
+    let mut dirs = vec![tmpdir.clone()];
+    let root = fixed(&config.file.root);
+    if root.is_dir() {
+        dirs.push(root);
+    } else {
+        log::debug!("file-root-missing path=\"{}\"", root.display());
+    }
+    dirs
+}
+
+/// The part of `root` that is the same for all users.
+fn fixed(root: &str) -> PathBuf {
+    match root.split_once('%') {
+        None => PathBuf::from(root),
+        Some((before, _)) => {
+            let end = before.rfind('/').unwrap_or(0);
+            PathBuf::from(
+                before
+                    .get(..end)
+                    .filter(|dir| !dir.is_empty())
+                    .unwrap_or("/"),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fixed_part_of_a_root_ends_before_the_user() {
+        for (root, expected) in [
+            ("/srv/ftp", "/srv/ftp"),
+            ("/srv/ftp/%u", "/srv/ftp"),
+            ("/home/%u/ftp", "/home"),
+            ("/home/x%u", "/home"),
+            ("/%u", "/"),
+        ] {
+            assert_eq!(fixed(root), Path::new(expected), "{root}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said() {
+        let text = "[nanoftpd]\nuserid = no-such-user\ngroupid = no-such-group\n\
+                    tmpdir = /no/such/dir\n";
+        let config = Config::parse(text, "x.conf").unwrap();
+        let errors = Ground::prepare(&config, Path::new("x.conf")).unwrap_err();
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert!(text.contains(&"x.conf: tmpdir: /no/such/dir is not a directory".to_owned()));
+        if rights::are_root() {
+            assert_eq!(text[0], "x.conf: userid: `no-such-user`: no such user");
+            assert_eq!(text[1], "x.conf: groupid: `no-such-group`: no such group");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! HUP: another configuration, all of it or nothing.
+
+use super::{Ground, Master};
+use crate::auth::text::Users;
+use crate::config::{Config, Error};
+use crate::logger;
+use crate::text::quoted;
+
+impl Master<'_> {
+    /// Takes what the file says now, if nothing is wrong with it. Running sessions are left alone;
+    /// they keep what they were born with.
+    pub(super) fn reload(&mut self) {
+        match self.read_again() {
+            Ok(()) => log::info!("reloaded"),
+            Err(errors) => {
+                for error in &errors {
+                    log::error!("config-error text={}", quoted(error.to_string().as_bytes()));
+                }
+                log::error!("reload-failed errors={} kept=old", errors.len());
+            }
+        }
+    }
+
+    fn read_again(&mut self) -> Result<(), Vec<Error>> {
+        let config = Config::load(&self.path)?;
+        let ground = Ground::prepare(&config, &self.path)?;
+        let file = self.path.display().to_string();
+        let wrong = |key: &str, why: String| vec![Error::new(&file, 0, key, why)];
+        let sinks = logger::open(&config.logging, self.is_foreground)
+            .map_err(|error| wrong("logging", error.to_string()))?;
+        self.leave_the_door();
+        self.listeners
+            .rebind(&config.nanoftpd)
+            .map_err(|(address, error)| wrong("listen_addr", format!("{address}: {error}")))?;
+
+        logger::install(sinks);
+        self.users = Users::new(config.auth.text.clone(), config.auth.crypt);
+        self.addresses = self.addresses.renewed(&config.mogilefs, &config.passive);
+        self.ground = ground;
+        self.config = config;
+        self.introduce();
+        // The clerk is given its names at birth.
+        self.end_clerk();
+        for pid in self.pids() {
+            self.retire(pid);
+        }
+        match logger::reopen(&self.config.logging) {
+            Ok(opened) => opened
+                .iter()
+                .for_each(|(which, fd)| self.hand_out(*which, fd)),
+            Err(error) => log::error!("logs-not-reopened why=\"{error}\""),
+        }
+        Ok(())
+    }
+}

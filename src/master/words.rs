@@ -1,0 +1,82 @@
+//! What workers say, and what the master does about it.
+
+use std::io;
+use std::time::Instant;
+
+use super::Master;
+use crate::auth::Found;
+use crate::leash::{FromWorker, Heard, ToWorker};
+use crate::text::quoted;
+
+/// So much is heard of one worker before it is another's turn.
+const WORDS_A_TURN: usize = 32;
+
+impl Master<'_> {
+    pub(super) fn hear_worker(&mut self, pid: i32, now: Instant) {
+        for _ in 0..WORDS_A_TURN {
+            let Some(leash) = self.leashes.get(&pid) else {
+                return;
+            };
+            match leash.receive() {
+                Ok(Heard::Message(message)) => self.obey(pid, message, now),
+                Ok(Heard::Nothing) => return,
+                Ok(Heard::End) => {
+                    self.unleash(pid, now);
+                    return;
+                }
+                Err(error) => {
+                    log::error!("leash-broken pid={pid} why=\"{error}\"");
+                    self.unleash(pid, now);
+                    self.board.dismissed(pid, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, pid: i32, message: FromWorker, now: Instant) {
+        match message {
+            FromWorker::Ready => {
+                self.board.idle(pid, now);
+                self.births.succeeded();
+                self.say_started();
+            }
+            FromWorker::Taken { peer } => self.board.taken(pid, peer, now),
+            FromWorker::Account { user } => {
+                let found = self.look_up(&user).encode();
+                self.tell(pid, &ToWorker::Record { found });
+            }
+            FromWorker::Entered { user, module } => self.board.entered(pid, user, module, now),
+            FromWorker::Doing { verb, argument } => self.board.doing(pid, verb, argument),
+            FromWorker::Left => self.board.idle(pid, now),
+        }
+    }
+
+    fn say_started(&mut self) {
+        if !self.is_started {
+            self.is_started = true;
+            log::info!("started version={}", env!("CARGO_PKG_VERSION"));
+            self.ready.tell(0, "");
+        }
+    }
+
+    fn look_up(&mut self, user: &[u8]) -> Found {
+        self.users.look_up(user).unwrap_or_else(|error| {
+            self.complain_of_users(&error);
+            Found::nobody()
+        })
+    }
+
+    /// Reads the users; bad lines are logged on the way.
+    pub(super) fn refresh_users(&mut self) {
+        if let Err(error) = self.users.refresh() {
+            self.complain_of_users(&error);
+        }
+    }
+
+    fn complain_of_users(&self, error: &io::Error) {
+        let file = &self.config.auth.text.file;
+        let file = quoted(file.as_os_str().as_encoded_bytes());
+        log::error!("users-unreadable file={file} why=\"{error}\"");
+    }
+}

@@ -1,0 +1,192 @@
+//! Workers: how many there are, how they are born, and what is said when they die.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use super::bell::Ring;
+use super::{KILL_AFTER, Master};
+use crate::board::{Seat, State};
+use crate::leash::{self, MasterOfWorker, ToWorker};
+use crate::logger;
+use crate::sys::process::{self, Ending, Streams};
+use crate::sys::{fds, rights};
+use crate::text::quoted;
+
+/// So many are forked before somebody is listened to again.
+const FORKS_A_TURN: usize = 8;
+
+/// How often it is said that forking fails.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Descriptors of the master beside one leash a worker.
+const OWN_DESCRIPTORS: u64 = 64;
+
+impl Master<'_> {
+    /// There must be a leash for every worker.
+    pub(super) fn allow_descriptors(&self) {
+        let most = u64::try_from(self.config.pool.max_clients).unwrap_or(u64::MAX);
+        let wanted = most.saturating_add(OWN_DESCRIPTORS);
+        match rights::raise_descriptors(wanted) {
+            Ok(allowed) if allowed >= wanted => {}
+            Ok(allowed) => log::warn!("few-descriptors wanted={wanted} allowed={allowed}"),
+            Err(error) => log::warn!("few-descriptors wanted={wanted} why=\"{error}\""),
+        }
+    }
+
+    /// Keeps `min_spare` to `max_spare` workers waiting, up to `max_clients` in all.
+    pub(super) fn maintain_worker_count(&mut self, now: Instant) {
+        if self.stop.is_some() {
+            return;
+        }
+        let surplus = self.board.counts().idle;
+        let surplus = surplus.saturating_sub(self.config.pool.max_spare);
+        for pid in self.board.idlers().into_iter().take(surplus) {
+            self.retire(pid);
+        }
+        if self.births.may_begin(now) {
+            let missing = self.births.at_once(self.missing_workers());
+            for _ in 0..missing.min(FORKS_A_TURN) {
+                if !self.try_spawn_worker(now) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn missing_workers(&self) -> usize {
+        let (counts, pool) = (self.board.counts(), &self.config.pool);
+        let is_rush = counts.idle == 0 && counts.visitors > 0;
+        let wanted = if is_rush {
+            pool.max_spare
+        } else {
+            pool.min_spare
+        };
+        let room = pool.max_clients.saturating_sub(counts.total);
+        wanted.saturating_sub(counts.spare).min(room)
+    }
+
+    /// When workers are to be started next, if any are missing.
+    pub(super) fn worker_due(&self, now: Instant) -> Option<Instant> {
+        let is_short = self.stop.is_none() && self.missing_workers() > 0;
+        is_short.then(|| self.births.next().unwrap_or(now))
+    }
+
+    fn try_spawn_worker(&mut self, now: Instant) -> bool {
+        let Err(error) = self.spawn_worker(now) else {
+            return true;
+        };
+        let pause = self.births.failed(now);
+        let last = self.complaint;
+        if last.is_none_or(|last| now.saturating_duration_since(last) >= COMPLAIN_EVERY) {
+            self.complaint = Some(now);
+            let pause = pause.as_millis();
+            log::error!("fork-failed pause_ms={pause} why=\"{error}\"");
+        }
+        false
+    }
+
+    fn spawn_worker(&mut self, now: Instant) -> io::Result<()> {
+        let (own, theirs): (MasterOfWorker, leash::Worker) = leash::pair(fds::receive)?;
+        let listeners = self.listeners.copies()?;
+        let mut keep = logger::descriptors();
+        keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));
+        keep.extend(self.ground.worker.descriptors());
+        keep.push(theirs.as_fd().as_raw_fd());
+        let (config, zone, addresses) = (&self.config, &self.ground.zone, &self.addresses);
+        let (work, jail) = (self.crew.worker, &self.ground.worker);
+        let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
+            work(theirs, listeners, config, zone, addresses, jail)
+        })?;
+        let pid = pid.as_raw();
+        self.board.forked(pid, now);
+        let heard = self.bell.add(&own, Ring::Worker(pid));
+        self.leashes.insert(pid, own);
+        if heard.is_err() {
+            self.unleash(pid, now);
+        }
+        heard
+    }
+
+    pub(super) fn streams(&self) -> Streams<'_> {
+        Streams {
+            input: self.nowhere.as_fd(),
+            output: self.gutter.mouth(),
+        }
+    }
+
+    /// Tells one worker; it is not waited for.
+    pub(super) fn tell(&self, pid: i32, message: &ToWorker) {
+        let Some(leash) = self.leashes.get(&pid) else {
+            return;
+        };
+        match leash.send(message) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                log::warn!("leash-full pid={pid} why=\"{error}\"");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn pids(&self) -> Vec<i32> {
+        self.leashes.keys().copied().collect()
+    }
+
+    /// Lets a worker end after its client.
+    pub(super) fn retire(&mut self, pid: i32) {
+        self.tell(pid, &ToWorker::Retire);
+        self.board.retired(pid);
+    }
+
+    /// Lets a worker say `text` and end now.
+    pub(super) fn dismiss(&mut self, pid: i32, text: &str, now: Instant) {
+        let text = text.to_owned();
+        self.tell(pid, &ToWorker::Kick { text });
+        self.board.dismissed(pid, now + KILL_AFTER);
+    }
+
+    /// A worker has let go of its leash: it is ending, or is made to.
+    pub(super) fn unleash(&mut self, pid: i32, now: Instant) {
+        if let Some(leash) = self.leashes.remove(&pid) {
+            self.bell.remove(&leash);
+            self.board.dismissed(pid, now + KILL_AFTER);
+        }
+    }
+
+    pub(super) fn bury_worker(&mut self, pid: i32, ending: Ending, now: Instant) {
+        // Its last words are still to be heard.
+        self.hear_worker(pid, now);
+        self.unleash(pid, now);
+        let Some(seat) = self.board.gone(pid) else {
+            log::debug!("stranger-died pid={pid} {ending}");
+            return;
+        };
+        if ending == Ending::Exit(0) {
+            log::debug!("worker-ended pid={pid}");
+            return;
+        }
+        log::warn!("worker-died pid={pid} {ending} {}", about(&seat));
+        let is_young = matches!(seat.state, State::Unborn | State::Idle);
+        if is_young && seat.deadline.is_none_or(|_| seat.state == State::Unborn) {
+            let pause = self.births.failed(now).as_millis();
+            log::debug!("births-paused ms={pause}");
+        }
+    }
+}
+
+/// What a worker did, for the log.
+fn about(seat: &Seat) -> String {
+    match &seat.state {
+        State::Unborn => "state=unborn".to_owned(),
+        State::Idle => "state=idle".to_owned(),
+        State::Visitor { peer } => format!("state=visitor peer={}", peer.ip()),
+        State::Member {
+            peer, user, verb, ..
+        } => format!(
+            "state=member peer={} verb={verb} user={}",
+            peer.ip(),
+            quoted(user)
+        ),
+    }
+}
