@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use log::{Level, debug, log_enabled};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::reply::Reply;
@@ -24,6 +24,10 @@ const BLOCK: usize = 4096;
 
 /// What is kept of lines that wait for their turn.
 const ROOM: usize = 2 * LONGEST + 2 * BLOCK;
+
+/// After so long without a word the kernel asks whether the client is there, which also keeps
+/// address translators from forgetting it during a long transfer.
+const KEEPALIVE: Duration = Duration::from_secs(120);
 
 /// How long a client that is sent away may take to close its side, and how much it may still say.
 const LINGER: Duration = Duration::from_secs(1);
@@ -71,7 +75,7 @@ impl Control {
         stream.set_nodelay(true)?;
         let socket = SockRef::from(&stream);
         socket.set_out_of_band_inline(true)?;
-        socket.set_keepalive(true)?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         Ok(Self {
             stream,
             patience,
@@ -366,6 +370,6 @@ fn escaped(bytes: &[u8]) -> String {
     quoted
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
-        .map(str::to_owned)
         .unwrap_or_default()
+        .replace("\\\"", "\"")
 }

@@ -169,11 +169,12 @@ impl Link {
     ///
     /// # Errors
     /// The client reset the connection, or took nothing for too long.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)?;
         let mut left = usize::MAX;
         let mut moved = Instant::now();
         let mut nap = Duration::from_millis(1);
+        let mut is_closed = false;
         loop {
             let now_left = queue::unacknowledged(&self.stream)?;
             if let Some(error) = self.stream.take_error()? {
@@ -187,8 +188,34 @@ impl Link {
             } else if moved.elapsed() >= self.stall {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            vigil::pause(nap)?;
+            if is_closed {
+                vigil::pause(nap)?;
+            } else {
+                is_closed = self.await_close(nap)?;
+            }
             nap = (nap * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits for the client to close its side, which most do at once; whether it has. What it sends
+    /// on a connection for a download is nothing to us.
+    fn await_close(&mut self, limit: Duration) -> io::Result<bool> {
+        match vigil::wait(self.stream.as_fd(), For::Reading, Some(limit)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        match self.stream.read(&mut [0; 512]) {
+            Ok(count) => Ok(count == 0),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 

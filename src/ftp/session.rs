@@ -187,7 +187,8 @@ pub(super) trait Seat<'a>: Sized + 'a {
             ("MLST", options) => {
                 let facts = Facts::chosen(options);
                 self.session().facts = facts;
-                say(200, format!("MLST OPTS {}", facts.chosen_names()))
+                let text = format!("MLST OPTS {}", facts.chosen_names());
+                say(200, text.trim_end())
             }
             ("UTF8" | "UTF-8", _) => Err(Error::refused(504, "Names stay UTF-8.")),
             _ => Err(Error::refused(501, "No options to set for that.")),

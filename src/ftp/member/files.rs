@@ -53,9 +53,11 @@ impl Member<'_> {
     }
 
     fn upload(&mut self, verb: &'static str, name: &[u8], at: At) -> Answer {
+        // Line ends count on the wire, and are others in the store.
+        let announced = self.allocated.take();
         let plan = Plan {
             at,
-            size: self.allocated.take(),
+            size: announced.filter(|_| !self.is_ascii()),
         };
         let route = self.take_route()?;
         let path = self.resolve_new(name)?;

@@ -94,7 +94,10 @@ impl Member<'_> {
             _ => Form::Long(long(session)),
         };
         let entries = begun(list.entries)?;
-        session.say(&Reply::new(150, "Here comes the directory listing."))?;
+        session.say(&Reply::new(
+            150,
+            "Opening ASCII mode data connection for file list.",
+        ))?;
         let mut link = session.connect(route, &progress)?;
         let poured = pour(entries, list.pattern, &form, |lines| {
             link.write_all(lines).map_err(|error| Error::data(&error))

@@ -74,6 +74,9 @@ impl Member<'_> {
     /// RMD
     pub(super) fn rmd(&mut self, name: &[u8]) -> Answer {
         let path = self.resolve(name);
+        if path.is_root() {
+            return Err(Error::refused(550, "The root cannot be removed."));
+        }
         self.store.remove_dir(&path)?;
         self.log_change("rmd-ok", &path);
         say(250, "RMD command successful.")
