@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use super::answers::{device, domain, fate, listed, object, opened};
 use super::connection::Answer;
 use super::{Repeat, Trackers, is_passing};
-use crate::mogilefs::wire::{Fields, Request};
+use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Device, Domain, Error, Fate, Object, Opened, Target};
 use crate::vigil;
 
@@ -274,7 +275,7 @@ impl Trackers {
         let mut fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
         let count: u32 = fields.number("domains").unwrap_or(0);
         let mut domains: Vec<Domain> = (1..=count)
-            .filter_map(|number| domain(&mut fields, number))
+            .map_while(|number| domain(&mut fields, number))
             .collect();
         domains.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(domains)
@@ -285,13 +286,9 @@ impl Trackers {
         let request = Request::new("get_devices");
         let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
         let count: u32 = fields.number("devices").unwrap_or(0);
-        let devices = (1..=count).filter_map(|number| {
-            Some(Device {
-                id: fields.number(&format!("dev{number}_devid"))?,
-                verifies: fields.text(&format!("dev{number}_reject_bad_md5")) == Some("1"),
-            })
-        });
-        Ok(devices.collect())
+        Ok((1..=count)
+            .map_while(|number| device(&fields, number))
+            .collect())
     }
 
     /// Asks for a change; where it is not known whether it was made, asks once more, and then the
@@ -346,68 +343,4 @@ fn close(domain: &[u8], key: &[u8], fid: u64, target: &Target) -> Request {
         .with("fid", fid.to_string())
         .with("devid", target.device.to_string())
         .with("path", &target.url)
-}
-
-fn object(fields: &Fields) -> Result<Object, Error> {
-    match (fields.number("fid"), fields.number("length")) {
-        (Some(fid), Some(length)) => Ok(Object {
-            fid,
-            length,
-            class: fields.bytes("class").unwrap_or_default().to_vec(),
-        }),
-        _ => Err(Error::Protocol("file_info: no fid or no length".to_owned())),
-    }
-}
-
-/// `name1` … `nameN`, where `count` says how many; what is not UTF-8 is no URL.
-fn listed(mut fields: Fields, name: &str, count: &str) -> Vec<String> {
-    let count: u32 = fields.number(count).unwrap_or(0);
-    (1..=count)
-        .filter_map(|number| fields.take(&format!("{name}{number}")))
-        .filter_map(|value| String::from_utf8(value).ok())
-        .collect()
-}
-
-fn opened(fields: &Fields) -> Result<Opened, Error> {
-    let count: u32 = fields.number("dev_count").unwrap_or(0);
-    let target = |number: u32| {
-        Some(Target {
-            device: fields.number(&format!("devid_{number}"))?,
-            url: fields.text(&format!("path_{number}"))?.to_owned(),
-        })
-    };
-    let targets: Vec<Target> = (1..=count).filter_map(target).collect();
-    match fields.number("fid") {
-        Some(fid) if !targets.is_empty() => Ok(Opened { fid, targets }),
-        _ => Err(Error::Protocol(
-            "create_open: no fid or nowhere to put it".to_owned(),
-        )),
-    }
-}
-
-fn fate(mut fields: Fields, fid: u64) -> Fate {
-    if fields.number("fid_fid") == Some(fid) {
-        Fate::Committed {
-            key: fields.take("fid_dkey").unwrap_or_default(),
-            length: fields.number("fid_length"),
-        }
-    } else if fields.any_below("tempfile_") {
-        Fate::Open
-    } else if fields.any_below("delqueue_") {
-        Fate::Discarded
-    } else {
-        Fate::Unknown
-    }
-}
-
-fn domain(fields: &mut Fields, number: u32) -> Option<Domain> {
-    let name = fields.take(&format!("domain{number}"))?;
-    let count: u32 = fields
-        .number(&format!("domain{number}classes"))
-        .unwrap_or(0);
-    let mut classes: Vec<Vec<u8>> = (1..=count)
-        .filter_map(|class| fields.take(&format!("domain{number}class{class}name")))
-        .collect();
-    classes.sort();
-    Some(Domain { name, classes })
 }

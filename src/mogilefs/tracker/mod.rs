@@ -15,6 +15,7 @@ use super::wire::{Fields, Request};
 use crate::config;
 use crate::vigil;
 
+mod answers;
 mod commands;
 mod connection;
 
