@@ -4,7 +4,7 @@
 use std::io;
 
 use super::reply::Reply;
-use crate::{store, vigil};
+use crate::{store, text, vigil};
 
 /// How a command ended that did not succeed.
 #[derive(Debug)]
@@ -103,6 +103,10 @@ impl From<store::Error> for Error {
         use store::Error as Store;
         match error {
             Store::NotFound => Self::refused(550, "No such file or directory."),
+            Store::Called(name) => Self::refused(
+                550,
+                format!("No such file; call it {}.", text::quoted(&name)),
+            ),
             Store::Exists => Self::refused(550, "The name is taken."),
             Store::NotEmpty => Self::refused(550, "Directory not empty."),
             Store::NotAFile => Self::refused(550, "Not a plain file."),

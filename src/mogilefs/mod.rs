@@ -16,6 +16,7 @@ use crate::config;
 
 pub(crate) use commit::{Closing, Verdict};
 pub(crate) use node::{Bytes, Location, Unstored};
+pub(crate) use wire::taken_raw;
 
 mod commit;
 mod dial;

@@ -171,6 +171,12 @@ fn encode(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// What a tracker takes `value` for when it is sent as it is, as the PHP client did.
+pub(crate) fn taken_raw(value: &[u8]) -> Vec<u8> {
+    let end = value.iter().position(|byte| b"&=".contains(byte));
+    decode(value.get(..end.unwrap_or(value.len())).unwrap_or_default())
+}
+
 /// `+` is a space, `%XX` is a byte; a `%` that begins nothing stands for itself.
 fn decode(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -323,6 +329,21 @@ mod tests {
             (b"%e9%E9", b"\xe9\xe9"),
         ] {
             assert_eq!(decode(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_sent_raw_is_taken_for_another() {
+        for (value, taken) in [
+            (&b"photos/a.jpg"[..], &b"photos/a.jpg"[..]),
+            (b"a+b", b"a b"),
+            (b"p%41", b"pA"),
+            (b"Tom & Jerry.txt", b"Tom "),
+            (b"x=1&y", b"x"),
+            (b"100%", b"100%"),
+            (b"&", b""),
+        ] {
+            assert_eq!(taken_raw(value), taken);
         }
     }
 

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use crate::path::Path;
+use crate::text;
 
 pub mod file;
 pub mod mogile;
@@ -199,6 +200,8 @@ pub struct Receipt {
 pub enum Error {
     /// No file or directory of that name.
     NotFound,
+    /// No file of that name, but one that is truly called so.
+    Called(Vec<u8>),
     /// The name is taken.
     Exists,
     /// The directory has entries.
@@ -235,6 +238,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("not found"),
+            Self::Called(name) => write!(f, "is called {}", text::quoted(name)),
             Self::Exists => f.write_str("exists"),
             Self::NotEmpty => f.write_str("not empty"),
             Self::NotAFile => f.write_str("not a file"),

@@ -4,11 +4,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use super::entry;
 use super::names::is_shown;
 use super::pages::{PAGE, Pages};
-use super::{entry, lookup};
 use crate::config::Extended;
-use crate::mogilefs::Client;
+use crate::mogilefs::{self, Client, Object};
 use crate::store::{Entry, Error};
 
 /// How many sizes are looked up for a listing when the configuration leaves it to us.
@@ -18,8 +18,8 @@ const SIZES: usize = 2000;
 pub(super) struct Plan {
     pub(super) client: Client,
     pub(super) domain: Vec<u8>,
-    /// What the keys of the directory begin with.
-    pub(super) prefix: Vec<u8>,
+    /// What the keys of the directory begin with. Behind the first, other ways to write the same.
+    pub(super) prefixes: Vec<Vec<u8>>,
     /// Names of directories that have no keys yet.
     pub(super) made: Vec<Vec<u8>>,
     pub(super) sizes: Extended,
@@ -29,7 +29,9 @@ pub(super) struct Plan {
 
 pub(super) struct Listing {
     plan: Plan,
-    pages: Pages,
+    /// Which of the prefixes is listed now, and its keys.
+    turn: usize,
+    pages: Option<Pages>,
     /// How many keys are asked for at once.
     page: usize,
     ready: VecDeque<Entry>,
@@ -44,13 +46,9 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) fn new(plan: Plan) -> Self {
-        let pages = Pages::new(
-            plan.client.clone(),
-            plan.domain.clone(),
-            plan.prefix.clone(),
-        );
-        Self {
-            pages,
+        let mut listing = Self {
+            turn: 0,
+            pages: None,
             page: match plan.limit {
                 0 => PAGE,
                 limit => PAGE.min(limit + 1),
@@ -65,12 +63,20 @@ impl Listing {
             hidden: 0,
             ended: false,
             plan,
-        }
+        };
+        listing.pages = listing.pages_of(0);
+        listing
     }
 
-    /// Gets the next page ready; `false` after the last.
-    fn turn(&mut self) -> Result<bool, Error> {
-        let Some(keys) = self.pages.next(self.page)? else {
+    fn pages_of(&self, turn: usize) -> Option<Pages> {
+        let prefix = self.plan.prefixes.get(turn)?.clone();
+        let Plan { client, domain, .. } = &self.plan;
+        Some(Pages::new(client.clone(), domain.clone(), prefix))
+    }
+
+    /// Gets the next entries ready, if the next page has any; `false` after the last.
+    fn advance(&mut self) -> Result<bool, Error> {
+        let Some(pages) = &mut self.pages else {
             for name in std::mem::take(&mut self.plan.made) {
                 self.show_dir(&name);
             }
@@ -80,22 +86,36 @@ impl Listing {
             self.ended = true;
             return Ok(!self.ready.is_empty());
         };
+        match pages.next(self.page)? {
+            Some(keys) => self.show(&keys)?,
+            None => {
+                self.turn += 1;
+                self.pages = self.pages_of(self.turn);
+            }
+        }
+        Ok(true)
+    }
+
+    fn show(&mut self, keys: &[Vec<u8>]) -> Result<(), Error> {
+        let prefix = self.plan.prefixes.get(self.turn).map_or(0, Vec::len);
+        let behind = self.plan.prefixes.get(self.turn + 1..).unwrap_or_default();
+        let is_behind = |key: &Vec<u8>| behind.iter().any(|prefix| key.starts_with(prefix));
+        let keys: Vec<&Vec<u8>> = keys.iter().filter(|key| !is_behind(key)).collect();
         let mut files: Vec<&[u8]> = Vec::new();
-        for key in &keys {
-            let rest = key.get(self.plan.prefix.len()..).unwrap_or_default();
+        for key in keys {
+            let rest = key.get(prefix..).unwrap_or_default();
             match rest.iter().position(|&byte| byte == b'/') {
-                Some(end) => {
-                    let name = rest.get(..end).unwrap_or_default();
-                    self.show_dir(name);
-                }
+                Some(end) => self.show_dir(rest.get(..end).unwrap_or_default()),
                 None if is_shown(rest) => files.push(rest),
                 None => self.hidden += 1,
             }
         }
         // A name that is a file and a directory shows as the directory.
         files.retain(|name| !self.shown.contains(*name));
-        self.show_files(&files)?;
-        Ok(true)
+        if self.turn > 0 {
+            self.keep_new(&mut files)?;
+        }
+        self.show_files(&files)
     }
 
     fn show_dir(&mut self, name: &[u8]) {
@@ -106,14 +126,19 @@ impl Listing {
         }
     }
 
+    /// Drops the names that were shown already because they have keys of their own.
+    fn keep_new(&self, names: &mut Vec<&[u8]>) -> Result<(), Error> {
+        let first = self.plan.prefixes.first().map_or(&[][..], Vec::as_slice);
+        let mut seen = self.lookup(first, names)?.into_iter();
+        names.retain(|_| matches!(seen.next(), Some(Err(error)) if error.is("unknown_key")));
+        Ok(())
+    }
+
     fn show_files(&mut self, names: &[&[u8]]) -> Result<(), Error> {
         let (asked, unasked) = names.split_at(self.lookups.min(names.len()));
         self.lookups -= asked.len();
-        let keys: Vec<Vec<u8>> = asked
-            .iter()
-            .map(|name| [self.plan.prefix.as_slice(), name].concat())
-            .collect();
-        let seen = lookup(&self.plan.client, &self.plan.domain, &keys)?;
+        let prefix = self.plan.prefixes.get(self.turn);
+        let seen = self.lookup(prefix.map_or(&[][..], Vec::as_slice), asked)?;
         for (name, object) in asked.iter().zip(seen) {
             match object {
                 Ok(object) => self.ready.push_back(entry::file(name, Some(&object))),
@@ -129,6 +154,18 @@ impl Listing {
         self.ready.extend(unasked);
         Ok(())
     }
+
+    /// What is stored under each of `names` behind `prefix`.
+    fn lookup(
+        &self,
+        prefix: &[u8],
+        names: &[&[u8]],
+    ) -> Result<Vec<Result<Object, mogilefs::Error>>, Error> {
+        let keys: Vec<Vec<u8>> = names.iter().map(|name| [prefix, name].concat()).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let mut trackers = self.plan.client.trackers()?;
+        Ok(trackers.file_infos(&self.plan.domain, &keys)?)
+    }
 }
 
 impl Iterator for Listing {
@@ -142,7 +179,7 @@ impl Iterator for Listing {
             if self.ended {
                 return None;
             }
-            match self.turn() {
+            match self.advance() {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {

@@ -10,18 +10,19 @@ use download::Download;
 use layout::{Layout, Place, Spot};
 use listing::{Limited, Listing};
 use made::Made;
-use pages::Pages;
 use spool::Spool;
 
 use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Store};
 use crate::config::{self, ContentMd5};
-use crate::mogilefs::{self, Client, Device, Location, Object};
+use crate::mogilefs::{self, Client, Device, Location};
 use crate::path::Path;
 
+mod dirs;
 mod download;
 mod entry;
 pub mod layout;
 mod listing;
+mod lookup;
 mod made;
 mod names;
 mod pages;
@@ -72,82 +73,14 @@ impl MogileFs {
         Ok(())
     }
 
-    /// Where a file may be read.
-    fn spot(&self, path: &Path) -> Result<Spot, Error> {
-        match self.layout.place(path) {
-            Place::Class(spot) => Ok(spot),
-            Place::Key(spot) if !spot.key.is_empty() => Ok(spot),
-            Place::Key(_) | Place::Domains | Place::Domain(_) => Err(Error::NotAFile),
-        }
-    }
-
-    /// Where a file may be stored.
-    fn new_spot(&self, path: &Path) -> Result<Spot, Error> {
-        match self.layout.place(path) {
-            Place::Key(spot) if !spot.key.is_empty() => {
-                names::check_key(&spot.key)?;
-                Ok(spot)
-            }
-            Place::Key(_) => Err(Error::NotAFile),
-            Place::Class(_) | Place::Domain(_) | Place::Domains => {
-                Err(Error::BadName("is not inside a class"))
-            }
-        }
-    }
-
-    /// The first of the keys that a file at `path` can have, and what is there.
-    fn find(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
-        let mut spot = self.spot(path)?;
-        let mut others = self.layout.also(&spot).into_iter();
-        loop {
-            let found = self.client.trackers()?.file_info(&spot.domain, &spot.key);
-            match (found, others.next()) {
-                (Ok(object), _) => return Ok((spot, object)),
-                (Err(error), Some(other)) if error.is("unknown_key") => spot.key = other,
-                (Err(error), _) => return Err(self.missing(path, error)),
-            }
-        }
-    }
-
-    /// A file that is not there may be a directory that is.
-    fn missing(&mut self, path: &Path, error: mogilefs::Error) -> Error {
-        match Error::from(error) {
-            Error::NotFound if self.enter(path).is_ok() => Error::NotAFile,
-            error => error,
-        }
-    }
-
-    fn has_class(&mut self, domain: &[u8], class: &[u8]) -> Result<bool, Error> {
-        let classes = self.classes(domain)?;
-        let known = classes.is_some_and(|classes| classes.iter().any(|name| name == class));
-        Ok(known || self.made.is_fresh(domain, class, upload::LAG.0))
-    }
-
-    /// The classes of a domain, if there is one.
-    fn classes(&mut self, domain: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Error> {
-        let domains = self.client.trackers()?.get_domains()?;
-        let found = domains.into_iter().find(|one| one.name == domain);
-        Ok(found.map(|domain| domain.classes))
-    }
-
-    fn has_keys(&self, spot: &Spot) -> Result<bool, Error> {
-        Pages::new(self.client.clone(), spot.domain.clone(), spot.prefix()).any()
-    }
-
-    /// Whether keys, or nothing but this session, make a directory of `spot`.
-    fn is_dir(&mut self, spot: &Spot) -> Result<bool, Error> {
-        Ok(spot.key.is_empty()
-            || self.made.has_dir(&spot.domain, &spot.prefix())
-            || self.has_keys(spot)?)
-    }
-
     fn list_spot(&self, spot: &Spot) -> Listing {
         let prefix = spot.prefix();
+        let made = self.made.names_in(&spot.domain, &prefix);
         Listing::new(listing::Plan {
             client: self.client.clone(),
             domain: spot.domain.clone(),
-            made: self.made.names_in(&spot.domain, &prefix),
-            prefix,
+            prefixes: self.written(prefix),
+            made,
             sizes: self.settings.extendedlist,
             limit: self.settings.listlimit,
         })
@@ -193,7 +126,7 @@ impl Store for MogileFs {
     }
 
     fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
-        match self.find(path) {
+        match self.find_to_read(path) {
             Ok((_, object)) => Ok(entry::file(path.name(), Some(&object))),
             Err(Error::NotAFile) => {
                 self.enter(path)?;
@@ -220,7 +153,7 @@ impl Store for MogileFs {
     }
 
     fn modified(&mut self, path: &Path) -> Result<Option<i64>, Error> {
-        let (spot, object) = self.find(path)?;
+        let (spot, object) = self.find_to_read(path)?;
         let paths = self
             .client
             .trackers()?
@@ -252,7 +185,7 @@ impl Store for MogileFs {
         let (spot, object, paths) = match located {
             Ok((object, paths)) => (spot, object, paths),
             Err(error) if error.is("unknown_key") => {
-                let (spot, _) = self.find(path)?;
+                let (spot, _) = self.find_to_read(path)?;
                 let (object, paths) = self.client.trackers()?.locate(&spot.domain, &spot.key)?;
                 (spot, object, paths)
             }
@@ -300,7 +233,7 @@ impl Store for MogileFs {
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), Error> {
-        let (spot, _) = self.find(path)?;
+        let (spot, _) = self.find_to_change(path)?;
         Ok(self.client.trackers()?.delete(&spot.domain, &spot.key)?)
     }
 
@@ -308,7 +241,7 @@ impl Store for MogileFs {
         if !self.settings.canrename {
             return Err(Error::Denied);
         }
-        let (source, _) = match self.find(from) {
+        let (source, _) = match self.find_to_change(from) {
             Err(Error::NotAFile) => return Err(Error::Unsupported),
             found => found?,
         };
@@ -339,33 +272,9 @@ impl Store for MogileFs {
         match self.layout.place(path) {
             Place::Domains => Err(Error::Exists),
             Place::Domain(_) if path.is_root() => Err(Error::Exists),
-            Place::Domain(domain) => {
-                names::check_class(&domain)?;
-                Ok(self.client.trackers()?.create_domain(&domain)?)
-            }
-            Place::Class(Spot { domain, class, .. }) => {
-                names::check_class(&class)?;
-                if self.has_class(&domain, &class)? {
-                    return Err(Error::Exists);
-                }
-                let copies = self.settings.mindevcount;
-                self.client
-                    .trackers()?
-                    .create_class(&domain, &class, copies)?;
-                self.made.class(&domain, &class);
-                Ok(())
-            }
-            Place::Key(spot) => {
-                names::check_key(&spot.key)?;
-                match self.find(path) {
-                    Ok(_) | Err(Error::NotAFile) => Err(Error::Exists),
-                    Err(Error::NotFound) => {
-                        self.made.dir(&spot.domain, spot.prefix());
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+            Place::Domain(domain) => self.make_domain(&domain),
+            Place::Class(spot) => self.make_class(&spot),
+            Place::Key(spot) => self.make_prefix(path, &spot),
         }
     }
 
@@ -377,39 +286,8 @@ impl Store for MogileFs {
             Place::Domains => Err(Error::Denied),
             Place::Domain(_) if path.is_root() => Err(Error::Denied),
             Place::Domain(domain) => Ok(self.client.trackers()?.delete_domain(&domain)?),
-            Place::Class(spot) => {
-                // Files of other classes may lie here too: they would vanish from sight.
-                if self.has_keys(&spot)? {
-                    return Err(Error::NotEmpty);
-                }
-                let Spot { domain, class, .. } = spot;
-                self.made.forget_class(&domain, &class);
-                Ok(self.client.trackers()?.delete_class(&domain, &class)?)
-            }
-            Place::Key(spot) => {
-                let prefix = spot.prefix();
-                if spot.key.is_empty() {
-                    Err(Error::Denied)
-                } else if self.has_keys(&spot)?
-                    || !self.made.names_in(&spot.domain, &prefix).is_empty()
-                {
-                    Err(Error::NotEmpty)
-                } else if self.made.forget_dir(&spot.domain, &prefix) {
-                    Ok(())
-                } else {
-                    Err(Error::NotFound)
-                }
-            }
+            Place::Class(spot) => self.remove_class(&spot),
+            Place::Key(spot) => self.remove_prefix(&spot),
         }
     }
-}
-
-/// What is stored under each of `keys`.
-fn lookup(
-    client: &Client,
-    domain: &[u8],
-    keys: &[Vec<u8>],
-) -> Result<Vec<Result<Object, mogilefs::Error>>, Error> {
-    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-    Ok(client.trackers()?.file_infos(domain, &keys)?)
 }

@@ -38,10 +38,7 @@ impl Layout for Flat {
     }
 
     /// The PHP daemon kept the leading slash of a name that was sent with one.
-    fn also(&self, spot: &Spot) -> Vec<Vec<u8>> {
-        if spot.key.is_empty() {
-            return Vec::new();
-        }
-        vec![[b"/", spot.key.as_slice()].concat()]
+    fn also(&self, key: &[u8]) -> Vec<Vec<u8>> {
+        vec![[b"/", key].concat()]
     }
 }

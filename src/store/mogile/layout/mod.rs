@@ -21,8 +21,9 @@ pub trait Layout {
     /// [`Layout::place`].
     fn path(&self, domain: &[u8], key: &[u8]) -> Option<Path>;
 
-    /// Other keys under which a file at `spot` is looked for when there is none under its own.
-    fn also(&self, _spot: &Spot) -> Vec<Vec<u8>> {
+    /// Other ways to write `key`, or what keys begin with: where a file is looked for when there is
+    /// none under its own key, and what a directory shows besides.
+    fn also(&self, _key: &[u8]) -> Vec<Vec<u8>> {
         Vec::new()
     }
 }
@@ -119,11 +120,8 @@ mod tests {
                 ("/photos/a", Place::Key(spot("d", "stuff", "photos/a"))),
             ],
         );
-        assert_eq!(
-            layout.also(&spot("d", "stuff", "photos/a")),
-            [b"/photos/a".to_vec()]
-        );
-        assert!(layout.also(&spot("d", "stuff", "")).is_empty());
+        assert_eq!(layout.also(b"photos/a"), [b"/photos/a"]);
+        assert_eq!(layout.also(b""), [b"/"]);
         assert_eq!(
             layout.path(b"d", b"/photos/a"),
             Some(Path::root().resolve(b"/photos/a"))

@@ -1,0 +1,143 @@
+//! Finding what a path names: the file under one of its keys, or the directory that other keys make
+//! of it.
+#![forbid(unsafe_code)]
+
+use super::layout::{Place, Spot};
+use super::pages::Pages;
+use super::{MogileFs, names, upload};
+use crate::mogilefs::{self, Object};
+use crate::path::Path;
+use crate::store::{Error, Store};
+
+impl MogileFs {
+    /// Where a file may be read.
+    pub(super) fn spot(&self, path: &Path) -> Result<Spot, Error> {
+        match self.layout.place(path) {
+            Place::Class(spot) => Ok(spot),
+            Place::Key(spot) if !spot.key.is_empty() => Ok(spot),
+            Place::Key(_) | Place::Domains | Place::Domain(_) => Err(Error::NotAFile),
+        }
+    }
+
+    /// Where a file may be stored.
+    pub(super) fn new_spot(&self, path: &Path) -> Result<Spot, Error> {
+        match self.layout.place(path) {
+            Place::Key(spot) if !spot.key.is_empty() => {
+                names::check_key(&spot.key)?;
+                Ok(spot)
+            }
+            Place::Key(_) => Err(Error::NotAFile),
+            Place::Class(_) | Place::Domain(_) | Place::Domains => {
+                Err(Error::BadName("is not inside a class"))
+            }
+        }
+    }
+
+    /// `key`, or what keys begin with, in each way in which it may be written.
+    pub(super) fn written(&self, key: Vec<u8>) -> Vec<Vec<u8>> {
+        let mut all = self.layout.also(&key);
+        all.insert(0, key);
+        all
+    }
+
+    /// The file at `path`, and the key that it has.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotAFile` where there is a directory instead.
+    pub(super) fn find(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
+        let spot = self.spot(path)?;
+        match self.first_of(&spot, self.written(spot.key.clone()))? {
+            Some(found) => Ok(found),
+            None if self.enter(path).is_ok() => Err(Error::NotAFile),
+            None => Err(Error::NotFound),
+        }
+    }
+
+    /// As [`Self::find`], but also finds what the PHP daemon stored under a name that it did not
+    /// mean.
+    pub(super) fn find_to_read(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
+        match self.find(path) {
+            Err(Error::NotFound) => self.find_garbled(path)?.ok_or(Error::NotFound),
+            found => found,
+        }
+    }
+
+    /// As [`Self::find`], but tells by which name to call a file that was stored under one that
+    /// nobody meant: what is changed must be called by its true name.
+    pub(super) fn find_to_change(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
+        match self.find(path) {
+            Err(Error::NotFound) => match self.find_garbled(path)? {
+                Some((spot, _)) => Err(Error::Called(
+                    match self.layout.path(&spot.domain, &spot.key) {
+                        Some(path) => path.as_bytes().to_vec(),
+                        None => spot.key,
+                    },
+                )),
+                None => Err(Error::NotFound),
+            },
+            found => found,
+        }
+    }
+
+    fn find_garbled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {
+        if !self.settings.legacy_names {
+            return Ok(None);
+        }
+        let spot = self.spot(path)?;
+        let keys = self.written(spot.key.clone()).into_iter();
+        let garbled = keys.filter_map(|key| {
+            let taken = mogilefs::taken_raw(&key);
+            (taken != key && !taken.is_empty()).then_some(taken)
+        });
+        self.first_of(&spot, garbled.collect())
+    }
+
+    /// The first of `keys` that there is, in the domain of `spot`.
+    fn first_of(&self, spot: &Spot, keys: Vec<Vec<u8>>) -> Result<Option<(Spot, Object)>, Error> {
+        for key in keys {
+            let found = self.client.trackers()?.file_info(&spot.domain, &key);
+            match found {
+                Ok(object) => {
+                    let spot = Spot {
+                        key,
+                        ..spot.clone()
+                    };
+                    return Ok(Some((spot, object)));
+                }
+                Err(error) if error.is("unknown_key") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn has_class(&mut self, domain: &[u8], class: &[u8]) -> Result<bool, Error> {
+        let classes = self.classes(domain)?;
+        let known = classes.is_some_and(|classes| classes.iter().any(|name| name == class));
+        Ok(known || self.made.is_fresh(domain, class, upload::LAG.0))
+    }
+
+    /// The classes of a domain, if there is one.
+    pub(super) fn classes(&mut self, domain: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        let domains = self.client.trackers()?.get_domains()?;
+        let found = domains.into_iter().find(|one| one.name == domain);
+        Ok(found.map(|domain| domain.classes))
+    }
+
+    pub(super) fn has_keys(&self, spot: &Spot) -> Result<bool, Error> {
+        for prefix in self.written(spot.prefix()) {
+            let pages = Pages::new(self.client.clone(), spot.domain.clone(), prefix);
+            if pages.any()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether keys, or nothing but this session, make a directory of `spot`.
+    pub(super) fn is_dir(&mut self, spot: &Spot) -> Result<bool, Error> {
+        Ok(spot.key.is_empty()
+            || self.made.has_dir(&spot.domain, &spot.prefix())
+            || self.has_keys(spot)?)
+    }
+}
