@@ -32,6 +32,7 @@ pub(crate) struct Options {
     pub(crate) upkeep: Duration,
     pub(crate) monitor: Option<Duration>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) side_channel: bool,
     pub(crate) stdin: bool,
 }
 
@@ -72,6 +73,7 @@ each device, then `ready`. Ends on SIGTERM, SIGINT and `!shutdown`.
   --tracker ADDR:PORT     listen there; may be repeated, all share one state (127.0.0.1:0)
   --devices N             devices of this process, numbered from 1 (3)
   --device-listen A:P     where the first (second, ...) of them listens (127.0.0.1:0)
+  --side-channel          give each of them a side channel too, and print `side N ADDR:PORT`
   --storage ID=ADDR:PORT  a device that another process serves (see --device)
   --domain NAME:CLASS,... make a domain and its classes; CLASS is NAME[=MINDEVCOUNT[=HASHTYPE]]
   --fill DOMAIN:PREFIX:COUNT[:SIZE[:CLASS]]
@@ -117,7 +119,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String>
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
             None if name == "help" => return Ok(Asked::Help(help())),
-            None if name == "stdin" => (name.to_owned(), String::new()),
+            None if matches!(name, "stdin" | "side-channel") => (name.to_owned(), String::new()),
             None => {
                 let value = args
                     .next()
@@ -173,6 +175,7 @@ impl Given {
                 ms => Some(Duration::from_millis(ms)),
             },
             faults: self.each("fault", Fault::parse)?,
+            side_channel: self.take("side-channel").is_some(),
             stdin: self.take("stdin").is_some(),
         };
         self.finish()?;

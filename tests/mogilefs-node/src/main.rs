@@ -76,6 +76,7 @@ fn run_node(options: &Options) -> io::Result<()> {
             upkeep: options.upkeep,
         },
         started: Instant::now(),
+        workers: options.workers,
         quit: Mutex::new(quit),
     });
     let mut lines = Vec::new();
@@ -95,7 +96,7 @@ fn run_node(options: &Options) -> io::Result<()> {
         .iter()
         .cloned()
         .for_each(|fault: Fault| node.faults.add(fault));
-    node.settle_doors();
+    node.settle_doors(None);
     upkeep::start(&node, options.monitor)?;
     say(trackers.iter().chain(&lines))?;
     sleep(&ended);
@@ -128,6 +129,10 @@ fn open_devices(node: &Arc<Node>, options: &Options, lines: &mut Vec<String>) ->
         };
         let door = storage.serve(asked.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         lines.push(format!("device {id} {}", door.addr()));
+        if options.side_channel {
+            let side = device::side::serve(root.clone(), door.addr().ip())?;
+            lines.push(format!("side {id} {}", side.addr()));
+        }
         lock(&node.devices).push(known(id, door.addr(), Some(root)));
         lock(&node.doors).push((Side::Device, id, door));
     }

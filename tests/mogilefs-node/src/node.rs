@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) doors: Mutex<Vec<(Side, u32, Arc<Door>)>>,
     pub(crate) patience: Patience,
     pub(crate) started: Instant,
+    /// Query workers of each tracker.
+    pub(crate) workers: usize,
     /// Tells main to end.
     pub(crate) quit: Mutex<Sender<()>>,
 }
@@ -137,10 +139,14 @@ impl Node {
         self.work.notify_all();
     }
 
-    /// Shuts and opens what the faults say now.
-    pub(crate) fn settle_doors(&self) {
-        for (side, number, door) in lock(&self.doors).iter() {
-            if self.faults.shuts(*side, *number) {
+    /// Shuts and opens what the faults say now; all doors, or all but one tracker's.
+    pub(crate) fn settle_doors(&self, but: Option<u32>) {
+        let doors = lock(&self.doors).clone();
+        for (side, number, door) in doors {
+            if side == Side::Tracker && but == Some(number) {
+                continue;
+            }
+            if self.faults.shuts(side, number) {
                 door.shut()
             } else {
                 door.open()

@@ -44,6 +44,7 @@ enum Job {
 fn work(node: &Node) {
     let mut dice = Dice::of_the_moment();
     loop {
+        let fault_ends = node.faults.next_end();
         match next(node) {
             Job::Replicate(fid) => {
                 // First, so that a change meanwhile asks again.
@@ -59,8 +60,8 @@ fn work(node: &Node) {
             Job::Nothing => {}
         }
         expire(node);
-        if !node.faults.is_quiet() {
-            node.settle_doors();
+        if fault_ends.is_some_and(|end| end <= Instant::now()) {
+            node.settle_doors(None);
         }
     }
 }

@@ -8,6 +8,7 @@ mod get;
 mod head;
 mod mischief;
 mod put;
+pub(crate) mod side;
 
 use std::io;
 use std::net::SocketAddr;

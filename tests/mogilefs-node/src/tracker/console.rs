@@ -9,13 +9,14 @@ use crate::door::lock;
 use crate::faults::Fault;
 use crate::node::Node;
 
-/// The answer to one line, given without its `!`.
-pub(super) fn answer(node: &Node, line: &[u8]) -> Vec<u8> {
+/// The answer to one line, given without its `!`. What faults shut is shut when it comes, but for
+/// the tracker that it is sent on.
+pub(super) fn answer(node: &Node, line: &[u8], tracker: Option<u32>) -> Vec<u8> {
     let line = String::from_utf8_lossy(line);
     let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
     let rest = rest.trim();
     let text = match command {
-        "fault" => one(fault(node, rest)),
+        "fault" => one(fault(node, rest, tracker)),
         "device" => one(device(node, rest)),
         "hold" => one(hold(node, rest)),
         "reset-calls" => {
@@ -28,7 +29,7 @@ pub(super) fn answer(node: &Node, line: &[u8]) -> Vec<u8> {
         "rows" => many(rows(node)),
         "version" => many(["2.73".to_owned()]),
         "stats" => many(stats(node)),
-        "jobs" => many(jobs()),
+        "jobs" => many(jobs(node)),
         "shutdown" => {
             let _ = lock(&node.quit).send(());
             many([])
@@ -54,7 +55,7 @@ fn many(lines: impl IntoIterator<Item = String>) -> String {
     text + ".\r\n"
 }
 
-fn fault(node: &Node, text: &str) -> Result<(), String> {
+fn fault(node: &Node, text: &str, tracker: Option<u32>) -> Result<(), String> {
     match text
         .split_once(' ')
         .map_or((text, None), |(first, rest)| (first, Some(rest.trim())))
@@ -62,7 +63,7 @@ fn fault(node: &Node, text: &str) -> Result<(), String> {
         ("clear", name) => node.faults.clear(name),
         _ => node.faults.add(Fault::parse(text)?),
     }
-    node.settle_doors();
+    node.settle_doors(tracker);
     node.work.notify_all();
     Ok(())
 }
@@ -165,29 +166,30 @@ fn stats(node: &Node) -> Vec<String> {
         format!("uptime {}", node.started.elapsed().as_secs()),
         "pending_queries 0".to_owned(),
         "processing_queries 0".to_owned(),
-        "bored_queryworkers 4".to_owned(),
+        format!("bored_queryworkers {}", node.workers),
         format!("queries {queries}"),
         "times_out_of_qworkers 0".to_owned(),
     ]
 }
 
 /// All jobs are this process.
-fn jobs() -> Vec<String> {
-    let pid = std::process::id();
+fn jobs(node: &Node) -> Vec<String> {
     let jobs = [
-        "delete",
-        "fsck",
-        "job_master",
-        "monitor",
-        "queryworker",
-        "reaper",
-        "replicate",
+        ("delete", 1),
+        ("fsck", 1),
+        ("job_master", 1),
+        ("monitor", 1),
+        ("queryworker", node.workers),
+        ("reaper", 1),
+        ("replicate", 2),
     ];
-    let lines = jobs.iter().flat_map(|job| {
+    let pid = std::process::id().to_string();
+    let lines = jobs.iter().flat_map(|(job, count)| {
+        let pids = vec![pid.as_str(); *count].join(" ");
         [
-            format!("{job} count 1"),
-            format!("{job} desired 1"),
-            format!("{job} pids {pid}"),
+            format!("{job} count {count}"),
+            format!("{job} desired {count}"),
+            format!("{job} pids {pids}"),
         ]
     });
     lines.collect()

@@ -94,7 +94,7 @@ pub(crate) fn serve_control(node: &Arc<Node>, addr: SocketAddr) -> io::Result<Ar
         while let Ok(Some(line)) = read_line(&mut reader) {
             let text = line.strip_prefix(b"!").unwrap_or(&line);
             if (&guest.stream)
-                .write_all(&console::answer(&node, text))
+                .write_all(&console::answer(&node, text, None))
                 .is_err()
             {
                 return;
@@ -122,7 +122,12 @@ impl Tracker {
             }
             let after = match line.strip_prefix(b"!") {
                 Some(text) => {
-                    (&guest.stream).write_all(&console::answer(&self.node, text))?;
+                    (&guest.stream).write_all(&console::answer(
+                        &self.node,
+                        text,
+                        Some(self.number),
+                    ))?;
+                    self.node.settle_doors(None);
                     After::Keep
                 }
                 None => self.answer(guest, &line, &mut dice)?,
@@ -140,8 +145,9 @@ impl Tracker {
             .as_ref()
             .map_or("", |request| request.command.as_str());
         self.node.counters.queries.fetch_add(1, Ordering::Relaxed);
+        let counted = if verb.is_empty() { "?" } else { verb };
         *lock(&self.node.counters.calls)
-            .entry(verb.to_owned())
+            .entry(counted.to_owned())
             .or_default() += 1;
         let target = Target {
             side: Side::Command,
@@ -187,14 +193,13 @@ impl Tracker {
             callid
         };
         let line = codec::line(&answer, callid.as_deref(), dice);
-        // The parent answers the client before it sees that the worker is idle again.
-        let sent = prank.send(&line, &guest.stream);
+        // First, so that whoever has seen the answer finds the worker idle.
         if stray {
             self.workers.give_back_astray(worker, guest.id, prank.stray);
         } else {
             self.workers.give_back(worker);
         }
-        sent
+        prank.send(&line, &guest.stream)
     }
 
     fn run(&self, request: &Request, worker: &mut Worker, prank: &Prank) -> (Answer, bool) {

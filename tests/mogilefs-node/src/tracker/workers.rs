@@ -13,8 +13,6 @@ pub(super) struct Worker {
     pub(super) last_callid: Option<Vec<u8>>,
     /// Text of the last failure, put at the end of other errors.
     pub(super) last_error: String,
-    /// The connection whose rename left a second line behind, where a fault keeps that line.
-    stray_of: Option<u64>,
 }
 
 /// How a request got its worker.
@@ -33,6 +31,8 @@ pub(super) struct Workers {
 
 struct Pool {
     idle: Vec<Worker>,
+    /// The connection whose rename left a second line behind, where a fault keeps that line.
+    stray_of: Option<u64>,
     queue: VecDeque<Arc<Ticket>>,
 }
 
@@ -68,6 +68,7 @@ impl Workers {
         Self {
             pool: Mutex::new(Pool {
                 idle,
+                stray_of: None,
                 queue: VecDeque::new(),
             }),
         }
@@ -76,14 +77,12 @@ impl Workers {
     /// Waits for a worker, first come, first served.
     pub(super) fn take(&self, guest: u64) -> Granted {
         let mut pool = lock(&self.pool);
-        if let Some(mut worker) = pool.idle.pop() {
-            return match worker.stray_of.take() {
-                Some(of) if of != guest => {
-                    pool.idle.push(Worker::default());
-                    Granted::Struck
-                }
-                _ => Granted::Free(worker),
-            };
+        if pool.stray_of.take().is_some_and(|of| of != guest) {
+            return Granted::Struck;
+        }
+        // The last to be idle is the first to work, so that one client alone always has the same.
+        if let Some(worker) = pool.idle.pop() {
+            return Granted::Free(worker);
         }
         let ticket = Arc::new(Ticket::default());
         pool.queue.push_back(Arc::clone(&ticket));
@@ -109,10 +108,10 @@ impl Workers {
                 ticket.call(Granted::Struck);
                 self.give_back(Worker::default());
             }
-            None if keep => lock(&self.pool).idle.push(Worker {
-                stray_of: Some(guest),
-                ..worker
-            }),
+            None if keep => {
+                lock(&self.pool).stray_of = Some(guest);
+                self.give_back(worker);
+            }
             None => self.give_back(worker),
         }
     }

@@ -1,6 +1,8 @@
 //! Faults that tests ask for: what kinds there are, which are set, and which strike a given request.
 //! What a fault does to an answer or to a transfer is said where answers and transfers are made.
 
+mod kinds;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,265 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::door::lock;
 
-/// Who is struck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// A command on a tracker's port.
-    Command,
-    /// A whole tracker: its listening socket and connections.
-    Tracker,
-    /// A request to a device.
-    Request,
-    /// A whole device: its listening socket and connections.
-    Device,
-}
-
-/// One kind of fault, and its line in the help.
-pub(crate) struct Kind {
-    pub(crate) name: &'static str,
-    pub(crate) side: Side,
-    /// Commands (or HTTP methods) that it strikes when none is named; empty: all.
-    default: &'static [&'static str],
-    params: &'static [&'static str],
-    pub(crate) help: &'static str,
-}
-
-const ANY: &[&str] = &[];
-const BODIES: &[&str] = &["GET", "PUT"];
-
-const fn kind(
-    name: &'static str,
-    side: Side,
-    default: &'static [&'static str],
-    params: &'static [&'static str],
-    help: &'static str,
-) -> Kind {
-    Kind {
-        name,
-        side,
-        default,
-        params,
-        help,
-    }
-}
-
-/// Every kind there is.
-pub(crate) const KINDS: &[Kind] = &[
-    kind(
-        "down",
-        Side::Tracker,
-        ANY,
-        &[],
-        "refuse connections and end the present ones",
-    ),
-    kind(
-        "mute",
-        Side::Command,
-        ANY,
-        &[],
-        "take the request, do nothing, never answer",
-    ),
-    kind(
-        "close",
-        Side::Command,
-        ANY,
-        &[],
-        "close without an answer and without doing it",
-    ),
-    kind(
-        "lose-reply",
-        Side::Command,
-        ANY,
-        &[],
-        "do it, then close without an answer",
-    ),
-    kind(
-        "err",
-        Side::Command,
-        ANY,
-        &["code", "text"],
-        "refuse with code= (failure) and text=",
-    ),
-    kind(
-        "delay",
-        Side::Command,
-        ANY,
-        &["ms"],
-        "wait ms= first, then do it",
-    ),
-    kind(
-        "late",
-        Side::Command,
-        ANY,
-        &["ms"],
-        "do it, then wait ms= before the answer",
-    ),
-    kind(
-        "no-temp-file",
-        Side::Command,
-        &["create_close"],
-        &["after-commit"],
-        "answer no_temp_file; the upload is lost, or committed with after-commit=1",
-    ),
-    kind(
-        "paths-zero",
-        Side::Command,
-        &["get_paths"],
-        ANY,
-        "answer OK paths=0",
-    ),
-    kind(
-        "no-devices",
-        Side::Command,
-        &["create_open"],
-        ANY,
-        "answer no_devices",
-    ),
-    kind(
-        "stray",
-        Side::Command,
-        &["rename"],
-        ANY,
-        "the second line of a rename onto a key hits whoever asks next, queue or no queue",
-    ),
-    kind(
-        "double",
-        Side::Command,
-        ANY,
-        ANY,
-        "answer, then send a second line `OK `",
-    ),
-    kind(
-        "wrong-callid",
-        Side::Command,
-        ANY,
-        ANY,
-        "answer with another callid",
-    ),
-    kind(
-        "garbage",
-        Side::Command,
-        ANY,
-        ANY,
-        "answer with a line that is neither OK nor ERR",
-    ),
-    kind(
-        "cut-reply",
-        Side::Command,
-        ANY,
-        &["at"],
-        "send at= bytes of the answer, then close",
-    ),
-    kind(
-        "flood",
-        Side::Command,
-        ANY,
-        &["bytes"],
-        "answer with a line of bytes= (8 MiB) bytes",
-    ),
-    kind(
-        "refuse",
-        Side::Device,
-        ANY,
-        ANY,
-        "refuse connections and end the present ones",
-    ),
-    kind(
-        "reset",
-        Side::Request,
-        ANY,
-        ANY,
-        "reset the connection when the request is there",
-    ),
-    kind(
-        "freeze",
-        Side::Request,
-        ANY,
-        ANY,
-        "take the request, never read on, never answer",
-    ),
-    kind(
-        "status",
-        Side::Request,
-        BODIES,
-        &["code", "early"],
-        "answer code= (500); early=1: \
-         before the body is read, and close",
-    ),
-    kind(
-        "stall",
-        Side::Request,
-        BODIES,
-        &["at"],
-        "stop before the headers, or after at= bytes \
-         of the body; a PUT is not read on",
-    ),
-    kind(
-        "cut",
-        Side::Request,
-        BODIES,
-        &["at", "rst"],
-        "close after at= (0) bytes of the body; \
-         rst=1: by a reset",
-    ),
-    kind(
-        "slow",
-        Side::Request,
-        BODIES,
-        &["bytes", "ms"],
-        "move bytes= (1) per ms= (100) only",
-    ),
-    kind(
-        "wrong-length",
-        Side::Request,
-        &["GET"],
-        &["by"],
-        "add by= (1) to Content-Length, then \
-         close after the body",
-    ),
-    kind(
-        "short",
-        Side::Request,
-        &["GET"],
-        &["at"],
-        "a sound answer with at= (0) bytes of body",
-    ),
-    kind(
-        "no-length",
-        Side::Request,
-        &["GET"],
-        ANY,
-        "no Content-Length; the end is a close",
-    ),
-    kind(
-        "no-range",
-        Side::Request,
-        &["GET"],
-        ANY,
-        "take no notice of Range",
-    ),
-    kind(
-        "corrupt",
-        Side::Request,
-        &["GET"],
-        &["at"],
-        "turn the bits of byte at= (0) around",
-    ),
-    kind(
-        "hang-reply",
-        Side::Request,
-        &["PUT"],
-        ANY,
-        "store the body, never answer",
-    ),
-    kind(
-        "lose-put",
-        Side::Request,
-        &["PUT"],
-        &["at"],
-        "store at= (0) bytes and answer 200",
-    ),
-];
+pub(crate) use kinds::{KINDS, Kind, Side};
 
 const FILTERS: &[&str] = &[
     "cmd", "tracker", "dev", "method", "fid", "count", "after", "lasting",
@@ -290,14 +34,13 @@ impl Fault {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
         let name = words.next().ok_or("which fault?")?;
-        let known = KINDS.iter().find(|kind| kind.name == name);
-        let kind = known.ok_or_else(|| format!("no fault is called {name}"))?;
+        let kind = Kind::named(name).ok_or_else(|| format!("no fault is called {name}"))?;
         let mut params = BTreeMap::new();
         for word in words {
             let (key, value) = word
                 .split_once('=')
                 .ok_or_else(|| format!("{word}: no ="))?;
-            if !kind.params.contains(&key) && !FILTERS.contains(&key) {
+            if !kind.takes(key) && !FILTERS.contains(&key) {
                 return Err(format!("{name} has no {key}="));
             }
             let numeric = !["cmd", "method", "code", "text", "dev"].contains(&key);
@@ -338,16 +81,12 @@ impl Fault {
         self.text(key)?.parse().ok()
     }
 
-    fn kind(&self) -> Option<&'static Kind> {
-        KINDS.iter().find(|kind| kind.name == self.name)
-    }
-
     fn over(&self, now: Instant) -> bool {
         self.left == Some(0) || self.until.is_some_and(|until| until <= now)
     }
 
     fn fits(&self, target: &Target<'_>) -> bool {
-        let Some(kind) = self.kind().filter(|kind| kind.side == target.side) else {
+        let Some(kind) = Kind::named(self.name).filter(|kind| kind.side == target.side) else {
             return false;
         };
         let verb = if kind.side == Side::Command {
@@ -360,7 +99,7 @@ impl Fault {
             Some(list) => list
                 .split(',')
                 .any(|verb| verb.eq_ignore_ascii_case(target.verb)),
-            None => kind.default.is_empty() || kind.default.contains(&target.verb),
+            None => kind.strikes(target.verb),
         };
         let place = match kind.side {
             Side::Command | Side::Tracker => "tracker",
