@@ -8,22 +8,13 @@ use std::time::{Duration, Instant};
 
 use log::{Level, debug, log_enabled};
 use socket2::{SockRef, TcpKeepalive};
-use zeroize::{Zeroize, Zeroizing};
 
+use super::lines::{BLOCK, Line, Lines};
 use super::reply::Reply;
-use super::telnet::{IAC, Telnet};
+use super::telnet::IAC;
 use super::transfer::Progress;
 use crate::text;
 use crate::vigil::{self, For, Verdict};
-
-/// The longest command line, in bytes, without its end.
-const LONGEST: usize = 4096;
-
-/// How much is read at once.
-const BLOCK: usize = 4096;
-
-/// What is kept of lines that wait for their turn.
-const ROOM: usize = 2 * LONGEST + 2 * BLOCK;
 
 /// After so long without a word the kernel asks whether the client is there, which also keeps
 /// address translators from forgetting it during a long transfer.
@@ -33,25 +24,12 @@ const KEEPALIVE: Duration = Duration::from_secs(120);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// One line of the client.
-#[derive(Debug)]
-pub(super) enum Line {
-    /// Without its end; wiped when it is dropped, since it may hold a password.
-    Text(Zeroizing<Vec<u8>>),
-    /// It was longer than it may be, and is forgotten.
-    TooLong,
-}
-
 /// One end of a control connection.
 pub(super) struct Control {
     stream: TcpStream,
     patience: Duration,
-    telnet: Telnet,
-    raw: Zeroizing<Vec<u8>>,
-    /// What was received and not yet taken; never grows past [`ROOM`].
-    text: Zeroizing<Vec<u8>>,
-    /// Within a line that is too long.
-    is_skipping: bool,
+    block: Vec<u8>,
+    lines: Lines,
     has_ended: bool,
     was_aborted: bool,
     unsent: Vec<u8>,
@@ -79,10 +57,8 @@ impl Control {
         Ok(Self {
             stream,
             patience,
-            telnet: Telnet::default(),
-            raw: Zeroizing::new(vec![0; BLOCK]),
-            text: Zeroizing::new(Vec::with_capacity(ROOM)),
-            is_skipping: false,
+            block: vec![0; BLOCK],
+            lines: Lines::new(),
             has_ended: false,
             was_aborted: false,
             unsent: Vec::new(),
@@ -97,20 +73,7 @@ impl Control {
 
     /// A line that is already here, if a whole one is.
     pub(super) fn line_at_hand(&mut self) -> Option<Line> {
-        if let Some(at) = self.text.iter().position(|&byte| byte == b'\n') {
-            let line = self.take(at);
-            let was_skipping = std::mem::take(&mut self.is_skipping);
-            if was_skipping || line.len() > LONGEST {
-                return Some(Line::TooLong);
-            }
-            return Some(Line::Text(line));
-        }
-        // One more than the longest: the CR of its end.
-        if self.is_skipping || self.text.len() > LONGEST + 1 {
-            self.is_skipping = true;
-            self.text.zeroize();
-        }
-        None
+        self.lines.take()
     }
 
     /// The next line, waited for until `deadline`; `None` when the client has closed its side.
@@ -124,7 +87,7 @@ impl Control {
             }
             match self.fill()? {
                 Filled::Some => {}
-                // No room without a line in it cannot be: such a line is skipped.
+                // Without room there is a line, so that cannot be.
                 Filled::Ended | Filled::NoRoom => return Ok(None),
                 Filled::NothingYet => {
                     vigil::wait_until(&[(self.stream.as_fd(), For::Reading)], deadline)?;
@@ -161,7 +124,7 @@ impl Control {
     /// else waits for its turn.
     pub(super) fn overhear(&mut self, progress: &Progress) -> Verdict {
         loop {
-            match self.waiting_verb().as_deref() {
+            match self.lines.lone_verb().as_deref() {
                 Some("ABOR") => {
                     self.drop_line();
                     self.was_aborted = true;
@@ -187,7 +150,7 @@ impl Control {
 
     /// Whether the client has left, with nothing more to say.
     pub(super) fn is_deserted(&mut self) -> bool {
-        while !self.has_line() {
+        while !self.lines.have_line() {
             match self.fill() {
                 Ok(Filled::Some) => {}
                 Ok(Filled::NothingYet | Filled::NoRoom) => return false,
@@ -224,9 +187,7 @@ impl Control {
         let deadline = Instant::now().checked_add(LINGER);
         let mut left = LINGER_BYTES;
         loop {
-            self.raw.zeroize();
-            self.raw.resize(BLOCK, 0);
-            match self.stream.read(&mut self.raw) {
+            match self.stream.read(&mut self.block) {
                 Ok(0) => return,
                 Ok(count) => left = left.saturating_sub(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -242,37 +203,6 @@ impl Control {
                 return;
             }
         }
-    }
-
-    fn has_line(&self) -> bool {
-        self.text.contains(&b'\n')
-    }
-
-    /// The line up to the LF at `at`, taken out; nothing of it stays behind.
-    fn take(&mut self, at: usize) -> Zeroizing<Vec<u8>> {
-        let mut line = Zeroizing::new(self.text.get(..at).unwrap_or_default().to_vec());
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        let rest = (at + 1)..;
-        let kept = self.text.len().saturating_sub(at + 1);
-        self.text.copy_within(rest, 0);
-        if let Some(tail) = self.text.get_mut(kept..) {
-            tail.zeroize();
-        }
-        self.text.truncate(kept);
-        line
-    }
-
-    /// The verb of the whole line that waits, if it stands alone; otherwise something that is no
-    /// verb.
-    fn waiting_verb(&self) -> Option<String> {
-        let at = self.text.iter().position(|&byte| byte == b'\n')?;
-        let line = self.text.get(..at).unwrap_or_default();
-        if self.is_skipping || line.len() > 16 {
-            return Some(String::new());
-        }
-        Some(String::from_utf8_lossy(line.trim_ascii()).to_ascii_uppercase())
     }
 
     fn drop_line(&mut self) {
@@ -296,19 +226,17 @@ impl Control {
         if self.has_ended {
             return Ok(Filled::Ended);
         }
-        if self.text.len() + BLOCK + 2 > ROOM {
+        if !self.lines.have_room() {
             return Ok(Filled::NoRoom);
         }
-        match self.stream.read(&mut self.raw) {
+        match self.stream.read(&mut self.block) {
             Ok(0) => {
                 self.has_ended = true;
                 Ok(Filled::Ended)
             }
             Ok(count) => {
-                for byte in self.raw.iter_mut().take(count) {
-                    self.telnet.take(*byte, &mut self.text);
-                    byte.zeroize();
-                }
+                self.lines
+                    .add(self.block.get_mut(..count).unwrap_or_default());
                 Ok(Filled::Some)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::NothingYet),

@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::ascii::{FromWire, ToWire};
+use super::ascii::ToWire;
 use super::control::Control;
 use super::data::Link;
 use super::error::Error;
@@ -164,123 +164,4 @@ fn ended_early(left: u64) -> Error {
         "Storage error",
         format!("the file ended {left} bytes early"),
     )
-}
-
-/// An upload as the store reads it: `Ok(0)` only when the client has ended it in good order and is
-/// still there to be told what became of it.
-pub(super) struct Source<'l> {
-    link: &'l mut Link,
-    control: &'l RefCell<Control>,
-    lines: Option<Lines>,
-    state: State,
-}
-
-/// TYPE A: what was converted and not yet read.
-struct Lines {
-    ascii: FromWire,
-    block: Vec<u8>,
-    text: Vec<u8>,
-    at: usize,
-}
-
-#[derive(Clone, Copy)]
-enum State {
-    Open,
-    Ended,
-    /// Once it has failed it never seems to have ended well.
-    Failed(io::ErrorKind),
-}
-
-impl<'l> Source<'l> {
-    /// Reads from `link`; line ends are converted if `ascii`.
-    pub(super) fn new(link: &'l mut Link, control: &'l RefCell<Control>, ascii: bool) -> Self {
-        let lines = ascii.then(|| Lines {
-            ascii: FromWire::default(),
-            block: vec![0; BLOCK / 2],
-            text: Vec::with_capacity(BLOCK / 2 + 1),
-            at: 0,
-        });
-        Self {
-            link,
-            control,
-            lines,
-            state: State::Open,
-        }
-    }
-
-    fn read_wire(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.state {
-            State::Open => {}
-            State::Ended => return Ok(0),
-            State::Failed(kind) => return Err(kind.into()),
-        }
-        let ended = match self.link.read(buffer) {
-            Ok(0) => self.check_end(),
-            other => other,
-        };
-        match &ended {
-            Ok(0) => self.state = State::Ended,
-            // An interrupted wait is interrupted again, and must be known for what it is.
-            Err(error) if vigil::was_interrupted(error) => {}
-            Err(error) => self.state = State::Failed(error.kind()),
-            Ok(_) => {}
-        }
-        ended
-    }
-
-    /// A client that is killed closes the data connection as one does that has sent everything; but
-    /// it closes the control connection as well.
-    fn check_end(&self) -> io::Result<usize> {
-        vigil::pause(Duration::ZERO)?;
-        if self.control.borrow_mut().is_deserted() {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the client left",
-            ));
-        }
-        Ok(0)
-    }
-}
-
-impl Read for Source<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let Some(mut lines) = self.lines.take() else {
-            return self.read_wire(buffer);
-        };
-        let result = self.read_lines(&mut lines, buffer);
-        self.lines = Some(lines);
-        result
-    }
-}
-
-impl Source<'_> {
-    fn read_lines(&mut self, lines: &mut Lines, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let ready = lines.text.get(lines.at..).unwrap_or_default();
-            if !ready.is_empty() {
-                let count = (&*ready).read(buffer)?;
-                lines.at += count;
-                return Ok(count);
-            }
-            lines.text.clear();
-            lines.at = 0;
-            let was_open = matches!(self.state, State::Open);
-            match self.read_wire(&mut lines.block)? {
-                0 if was_open => {
-                    lines.ascii.end(&mut lines.text);
-                    if lines.text.is_empty() {
-                        return Ok(0);
-                    }
-                }
-                0 => return Ok(0),
-                count => {
-                    let block = lines.block.get(..count).unwrap_or_default();
-                    lines.ascii.convert(block, &mut lines.text);
-                }
-            }
-        }
-    }
 }

@@ -7,7 +7,7 @@ use crate::config::Type;
 use crate::ftp::address;
 use crate::ftp::error::Error;
 use crate::ftp::reply::Reply;
-use crate::ftp::session::Seat;
+use crate::ftp::seat::Seat;
 use crate::ftp::verb::{Answer, Arg, Command, Step, Verb, find, say};
 use crate::ftp::visitor::password_required;
 

@@ -1,0 +1,146 @@
+//! Who may sit at the other end of a control connection, and the verbs of everybody.
+
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::facts::Facts;
+use super::member::Member;
+use super::reply::Reply;
+use super::session::Session;
+use super::verb::{Answer, Arg, ELSEWHERE, Feat, Step, Verb, say};
+use super::visitor::Visitor;
+
+/// Whoever sits at the other end of the control connection.
+pub(super) trait Seat<'a>: Sized + 'a {
+    /// Its own verbs.
+    const OWN: &'a [Verb<Self>];
+
+    /// The verbs of everybody.
+    const COMMON: &'a [Verb<Self>] = &[
+        Verb::new("FEAT", Arg::None, "lists the extensions", Self::feat),
+        Verb::new(
+            "HELP",
+            Arg::Optional,
+            "[verb] lists the verbs, or explains one",
+            Self::help,
+        ),
+        Verb::new("NOOP", Arg::None, "does nothing", Self::noop),
+        Verb::new(
+            "OPTS",
+            Arg::Needed,
+            "verb [options] sets options: UTF8, MLST",
+            Self::opts,
+        )
+        .feat(Feat::Line("UTF8")),
+        Verb::new("QUIT", Arg::None, "ends the session", Self::quit),
+        Verb::new("SYST", Arg::None, "names the kind of system", Self::syst),
+    ];
+
+    /// What all sessions have.
+    fn session(&mut self) -> &mut Session<'a>;
+
+    /// A command is about to be carried out.
+    fn begin_turn(&mut self) {}
+
+    /// Until when the next line must have come, and what is said if it has not.
+    fn deadline(&mut self) -> (Option<Instant>, Reply) {
+        let idle = self.session().idle;
+        (Instant::now().checked_add(idle), was_idle(idle))
+    }
+
+    /// What a verb gets that is in neither table.
+    fn unknown(verb: &str) -> Reply {
+        unknown(verb)
+    }
+
+    /// FEAT (RFC 2389 §3)
+    fn feat(&mut self, _: &[u8]) -> Answer {
+        let facts = self.session().facts;
+        let features = Member::OWN.iter().map(|verb| verb.feat);
+        let mut lines: Vec<Vec<u8>> = features
+            .chain(Self::COMMON.iter().map(|verb| verb.feat))
+            .filter_map(|feat| match feat {
+                Feat::No => None,
+                Feat::Line(line) => Some(line.into()),
+                Feat::Facts => Some(format!("MLST {}", facts.feature()).into()),
+            })
+            .collect();
+        lines.sort();
+        Ok(Step::Say(Reply::long(211, "Features:", lines, "End.")))
+    }
+
+    /// HELP (RFC 959 §4.1.3)
+    fn help(&mut self, verb: &[u8]) -> Answer {
+        let wanted = String::from_utf8_lossy(verb.trim_ascii()).to_ascii_uppercase();
+        let mut verbs: Vec<(&str, &str)> = Vec::with_capacity(64);
+        verbs.extend(Visitor::OWN.iter().map(|verb| (verb.name, verb.help)));
+        verbs.extend(Member::OWN.iter().map(|verb| (verb.name, verb.help)));
+        verbs.extend(Self::COMMON.iter().map(|verb| (verb.name, verb.help)));
+        verbs.sort_unstable();
+        verbs.dedup_by_key(|(name, _)| *name);
+        if !wanted.is_empty() {
+            return match verbs.iter().find(|(name, _)| *name == wanted) {
+                Some((name, help)) => say(214, format!("{name} {help}.")),
+                None => Err(Error::refused(501, "No help for that.")),
+            };
+        }
+        let names: Vec<&str> = verbs.iter().map(|(name, _)| *name).collect();
+        let mut lines = vec![b"Commands available:".to_vec()];
+        lines.extend(names.chunks(8).map(|row| row.join(" ").into_bytes()));
+        let first = self.session().settings.nanoftpd.server_name.as_bytes();
+        let last = "HELP command successful.";
+        Ok(Step::Say(Reply::long(214, first, lines, last)))
+    }
+
+    /// NOOP
+    fn noop(&mut self, _: &[u8]) -> Answer {
+        say(200, "Nothing done.")
+    }
+
+    /// OPTS (RFC 2389 §4): UTF8 (any name goes through as it is) and MLST (RFC 3659 §7.9).
+    fn opts(&mut self, argument: &[u8]) -> Answer {
+        let argument = String::from_utf8_lossy(argument);
+        let (verb, options) = argument.split_once(' ').unwrap_or((&argument, ""));
+        match (verb.to_ascii_uppercase().as_str(), options.trim()) {
+            ("UTF8" | "UTF-8", options) if !options.eq_ignore_ascii_case("OFF") => {
+                say(200, "Names are UTF-8.")
+            }
+            ("MLST", options) => {
+                let facts = Facts::chosen(options);
+                self.session().facts = facts;
+                let text = format!("MLST OPTS {}", facts.chosen_names());
+                say(200, text.trim_end())
+            }
+            ("UTF8" | "UTF-8", _) => Err(Error::refused(504, "Names stay UTF-8.")),
+            _ => Err(Error::refused(501, "No options to set for that.")),
+        }
+    }
+
+    /// QUIT
+    fn quit(&mut self, _: &[u8]) -> Answer {
+        let seconds = self.session().begun.elapsed().as_secs_f64();
+        let text = format!("Goodbye. Connection duration: {seconds:.4} seconds.");
+        Ok(Step::Leave(Reply::new(221, text)))
+    }
+
+    /// SYST
+    fn syst(&mut self, _: &[u8]) -> Answer {
+        say(215, "UNIX Type: L8")
+    }
+}
+
+/// 502 for what FTP has and this server has not, 500 for all else.
+pub(super) fn unknown(verb: &str) -> Reply {
+    if ELSEWHERE.contains(&verb) {
+        Reply::new(502, "Command not implemented.")
+    } else {
+        Reply::new(500, "Unknown command.")
+    }
+}
+
+/// What a client hears that said nothing for so long.
+pub(super) fn was_idle(limit: Duration) -> Reply {
+    let seconds = limit.as_secs_f64();
+    let text = format!("Client disconnected because of idle timeout ({seconds} seconds).");
+    Reply::new(421, text)
+}
