@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::{Node, Tracker, http_get, http_put, unique};
+use super::{Node, Tracker, eventually, http_get, http_put, unique};
 
 /// A domain with the classes `photos` and `docs`.
 pub(crate) struct Cluster {
@@ -32,12 +32,16 @@ impl Cluster {
     }
 
     fn prepare(address: SocketAddr, node: Option<Node>) -> Self {
-        let cluster = Self {
+        let mut cluster = Self {
             address,
             domain: unique(),
             node,
         };
-        cluster.call("create_domain", &[]).unwrap();
+        // Two domains that are made at the same moment get the same number, and one of them fails.
+        while let Err(code) = cluster.call("create_domain", &[]) {
+            assert_eq!(code, "domain_exists");
+            cluster.domain = unique();
+        }
         for class in ["photos", "docs"] {
             cluster
                 .call(
@@ -84,6 +88,14 @@ impl Cluster {
                 return keys;
             }
         }
+    }
+
+    /// Waits until the classes are these: a tracker that has deleted one may tell of it for another
+    /// round of its monitor.
+    pub(crate) fn classes_become(&self, expected: &[&str]) {
+        eventually(&format!("the classes are {expected:?}"), || {
+            (self.classes() == expected).then_some(())
+        });
     }
 
     /// The classes of the domain, without `default`.
