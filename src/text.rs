@@ -11,6 +11,12 @@ pub fn quoted(bytes: &[u8]) -> Quoted<'_> {
     Quoted(bytes)
 }
 
+/// The same for what can be shown, such as an error whose text came from a server.
+#[must_use]
+pub fn quoted_error(what: &dyn fmt::Display) -> String {
+    quoted(what.to_string().as_bytes()).to_string()
+}
+
 /// See [`quoted`].
 #[derive(Clone, Copy)]
 pub struct Quoted<'a>(&'a [u8]);
@@ -46,6 +52,12 @@ impl fmt::Display for Quoted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_cannot_break_the_line_either() {
+        let error = std::io::Error::other("no \"such\" file\nfid=1");
+        assert_eq!(quoted_error(&error), r#""no \"such\" file\nfid=1""#);
+    }
 
     #[test]
     fn nothing_from_outside_can_break_or_forge_a_line() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::tracker::{Trackers, is_doubtful};
 use super::{Error, Fate, Target};
+use crate::text::quoted_error;
 use crate::vigil;
 
 /// When a fid in doubt is looked at, in milliseconds after the answer to the close; later, each
@@ -56,9 +57,10 @@ impl Trackers {
                 return settled(error);
             };
             log::warn!(
-                "close-doubt fid={} dev={} error=\"{error}\"",
+                "close-doubt fid={} dev={} error={}",
                 closing.fid,
-                closing.target.device
+                closing.target.device,
+                quoted_error(&error)
             );
             let verdict = self.find_out(closing, doubt, error);
             log::warn!(

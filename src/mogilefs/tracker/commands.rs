@@ -9,6 +9,7 @@ use super::connection::Answer;
 use super::{Repeat, Trackers, is_passing};
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Device, Domain, Error, Fate, Object, Opened, Target};
+use crate::text::quoted_error;
 use crate::vigil;
 
 /// How many paths of a file are asked for.
@@ -212,7 +213,11 @@ impl Trackers {
                 Err(error) if is_doubtful(&error) || error.is("unknown_key") => error,
                 Err(error) => return Err(error),
             };
-            log::warn!("rename-doubt fid={} error=\"{doubt}\"", source.fid);
+            log::warn!(
+                "rename-doubt fid={} error={}",
+                source.fid,
+                quoted_error(&doubt)
+            );
             match self.file_info(domain, to) {
                 Ok(target) if target.fid == source.fid => return Ok(source),
                 Err(error) if !last && error.is("unknown_key") => {}
@@ -299,8 +304,9 @@ impl Trackers {
             Ok(_) => Ok(()),
             Err(error) if is_doubtful(&error) => {
                 log::warn!(
-                    "tracker-doubt command={} error=\"{error}\"",
-                    request.command()
+                    "tracker-doubt command={} error={}",
+                    request.command(),
+                    quoted_error(&error)
                 );
                 match self.ask(request, limit, Repeat::Never) {
                     Err(error) if !error.is(done) => Err(error),

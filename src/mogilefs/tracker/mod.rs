@@ -13,6 +13,7 @@ use super::Error;
 use super::health::Health;
 use super::wire::{Fields, Request};
 use crate::config;
+use crate::text::quoted_error;
 use crate::vigil;
 
 mod answers;
@@ -152,7 +153,10 @@ impl Trackers {
                 if vigil::was_interrupted(&error) {
                     return Err(Error::Interrupted);
                 }
-                log::warn!("tracker-failed addr={address} command={command} error=\"{error}\"");
+                log::warn!(
+                    "tracker-failed addr={address} command={command} error={}",
+                    quoted_error(&error)
+                );
                 let late = error.kind() == io::ErrorKind::TimedOut;
                 self.went_wrong(address, late, again);
                 trouble = error.into();
@@ -204,7 +208,7 @@ impl Trackers {
             Ok(connection) => Ok(connection),
             Err(error) if vigil::was_interrupted(&error) => Err(Error::Interrupted),
             Err(error) => {
-                log::warn!("tracker-down addr={address} error=\"{error}\"");
+                log::warn!("tracker-down addr={address} error={}", quoted_error(&error));
                 if let Some(tracker) = self.tracker(address) {
                     tracker.health.failed(Instant::now());
                 }

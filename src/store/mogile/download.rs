@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::layout::Spot;
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
 use crate::store::Error;
+use crate::text::quoted_error;
 use crate::vigil;
 
 /// How much is waited for when a file is opened, in bytes, at most.
@@ -106,10 +107,11 @@ impl Download {
                     Err(mogilefs::Error::Interrupted) => return Err(mogilefs::Error::Interrupted),
                     Err(error) => {
                         log::warn!(
-                            "replica-bad fid={} url={} offset={} error=\"{error}\"",
+                            "replica-bad fid={} url={} offset={} error={}",
                             self.object.fid,
                             location.url,
-                            self.position
+                            self.position,
+                            quoted_error(&error)
                         );
                         trouble = error;
                         self.next_copy();
@@ -183,14 +185,19 @@ impl Download {
                 Err(error) => error,
             };
             if std::mem::take(&mut self.paused) {
-                log::debug!("replica-resumed fid={} error=\"{error}\"", self.object.fid);
+                log::debug!(
+                    "replica-resumed fid={} error={}",
+                    self.object.fid,
+                    quoted_error(&error)
+                );
                 continue;
             }
             log::warn!(
-                "replica-broke fid={} copy={} offset={} error=\"{error}\"",
+                "replica-broke fid={} copy={} offset={} error={}",
                 self.object.fid,
                 self.copy,
-                self.position
+                self.position,
+                quoted_error(&error)
             );
             self.next_copy();
         }

@@ -10,6 +10,7 @@ use super::pages::{PAGE, Pages};
 use crate::config::Extended;
 use crate::mogilefs::{self, Client, Object};
 use crate::store::{Entry, Error};
+use crate::text::quoted_error;
 
 /// How many sizes are looked up for a listing when the configuration leaves it to us.
 const SIZES: usize = 2000;
@@ -145,7 +146,7 @@ impl Listing {
                 // Removed since its page was made.
                 Err(error) if error.is("unknown_key") => {}
                 Err(error) => {
-                    log::warn!("list-size error=\"{error}\"");
+                    log::warn!("list-size error={}", quoted_error(&error));
                     self.ready.push_back(entry::file(name, None));
                 }
             }

@@ -16,6 +16,7 @@ use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Store};
 use crate::config::{self, ContentMd5};
 use crate::mogilefs::{self, Client, Device, Location};
 use crate::path::Path;
+use crate::text::quoted_error;
 
 mod dirs;
 mod download;
@@ -169,9 +170,10 @@ impl Store for MogileFs {
                 Err(mogilefs::Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
                     log::warn!(
-                        "replica-bad fid={} url={} error=\"{error}\"",
+                        "replica-bad fid={} url={} error={}",
                         object.fid,
-                        location.url
+                        location.url,
+                        quoted_error(&error)
                     );
                 }
             }
@@ -260,7 +262,11 @@ impl Store for MogileFs {
         if object.class != target.class
             && let Err(error) = trackers.updateclass(&target.domain, &target.key, &target.class)
         {
-            log::warn!("class-kept fid={} error=\"{error}\"", object.fid);
+            log::warn!(
+                "class-kept fid={} error={}",
+                object.fid,
+                quoted_error(&error)
+            );
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::spool::Spool;
 use crate::config::ContentMd5;
 use crate::mogilefs::{self, Closing, Location, Opened, Target, Unstored, Verdict};
 use crate::store::Error;
+use crate::text::quoted_error;
 use crate::vigil;
 
 /// How many fids an upload may use up, and how long to wait before each.
@@ -45,7 +46,11 @@ impl MogileFs {
                 Ok(()) => return Ok(opened.fid),
                 Err(Miss::For(error)) => return Err(error),
                 Err(Miss::Again(error)) => {
-                    log::warn!("stor-again fid={} error=\"{error}\"", opened.fid);
+                    log::warn!(
+                        "stor-again fid={} error={}",
+                        opened.fid,
+                        quoted_error(&error)
+                    );
                     last = Some(error);
                 }
             }
@@ -163,7 +168,11 @@ impl MogileFs {
             };
             match unstored {
                 Unstored::Untouched(error) => {
-                    log::warn!("node-down url={} error=\"{error}\"", location.url);
+                    log::warn!(
+                        "node-down url={} error={}",
+                        location.url,
+                        quoted_error(&error)
+                    );
                     dead.push(location.address);
                     bad.push(location.address);
                     miss = (Some(target), Miss::Again(error));
@@ -172,7 +181,11 @@ impl MogileFs {
                     return Err((Some(target), Miss::For(Error::Interrupted)));
                 }
                 Unstored::Begun(error) => {
-                    log::warn!("put-failed url={} error=\"{error}\"", location.url);
+                    log::warn!(
+                        "put-failed url={} error={}",
+                        location.url,
+                        quoted_error(&error)
+                    );
                     bad.push(location.address);
                     return Err((Some(target), Miss::Again(error)));
                 }
@@ -238,7 +251,7 @@ impl MogileFs {
             .trackers()
             .and_then(|mut trackers| trackers.abandon(&spot.domain, fid, target));
         if let Err(error) = given {
-            log::warn!("abort-failed fid={fid} error=\"{error}\"");
+            log::warn!("abort-failed fid={fid} error={}", quoted_error(&error));
         }
     }
 }
