@@ -1,5 +1,5 @@
-//! The arguments of PORT (RFC 959), EPRT and EPSV (RFC 2428), read strictly: numbers only, no
-//! names, nothing behind them.
+//! Numbers, and the arguments of PORT (RFC 959), EPRT and EPSV (RFC 2428), read strictly: digits
+//! only, no names, nothing behind them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -87,6 +87,14 @@ pub(super) fn decimal<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// Octal digits and nothing else.
+pub(super) fn octal(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
+        return None;
+    }
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +116,24 @@ mod tests {
         ] {
             let found = port(argument.as_bytes()).map(|address| address.to_string());
             assert_eq!(found.as_deref(), expected, "{argument}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_and_nothing_else() {
+        for (digits, decimals, octals) in [
+            (&b"644"[..], Some(644), Some(0o644)),
+            (b"0644", Some(644), Some(0o644)),
+            (b"8", Some(8), None),
+            (b"", None, None),
+            (b"+1", None, None),
+            (b"-1", None, None),
+            (b" 1", None, None),
+            (b"99999999999", None, None),
+            (b"77777777777777", None, None),
+        ] {
+            assert_eq!(decimal::<u32>(digits), decimals, "{digits:?}");
+            assert_eq!(octal(digits), octals, "{digits:?}");
         }
     }
 

@@ -110,7 +110,8 @@ impl Member<'_> {
         say(250, "RNTO command successful.")
     }
 
-    fn log_change(&self, event: &str, path: &Path) {
+    /// One line of the log for a change of the tree.
+    pub(super) fn log_change(&self, event: &str, path: &Path) {
         info!(
             "{event} {} user={} path={}",
             self.session.tag(),

@@ -122,8 +122,22 @@ impl<'a> Member<'a> {
         say(200, format!("Idle timeout is {idle} seconds."))
     }
 
-    fn site_chmod(&mut self, _: &[u8]) -> Answer {
-        Err(Error::refused(502, "Permissions cannot be changed here."))
+    /// SITE CHMOD: permission bits in octal, as everywhere else.
+    fn site_chmod(&mut self, argument: &[u8]) -> Answer {
+        let end = argument.iter().position(|&byte| byte == b' ');
+        let (digits, name) = argument.split_at(end.unwrap_or(argument.len()));
+        let name = name.get(1..).unwrap_or_default();
+        let mode = address::octal(digits).filter(|mode| *mode <= 0o777);
+        let (Some(mode), false) = (mode, name.is_empty()) else {
+            return Err(Error::refused(
+                501,
+                "SITE CHMOD takes an octal mode and a path.",
+            ));
+        };
+        let path = self.resolve(name);
+        self.store.set_mode(&path, mode)?;
+        self.log_change("chmod-ok", &path);
+        say(200, "SITE CHMOD command successful.")
     }
 }
 
