@@ -22,6 +22,14 @@ usage: nanoftpd [-c FILE] [-f]    run; -f: in the foreground, and log to standar
        nanoftpd -V | -h           print the version, or this
        nanoftpd passwd [-f USERS] [--module M] [--uid N] [--gid N] [--md5] USER
                                   add a user, or change the password
+       nanoftpd import [--logrotate] CONFIG.PHP
+                                  print the PHP daemon's settings as a configuration, or the
+                                  logrotate file for its log
+       nanoftpd [-c FILE] check [--write]
+                                  try the configuration for real; --write: store a probe in each
+                                  class too; exit 0 fine, 1 warning, 2 critical, 3 unknown
+       nanoftpd [-c FILE] status [--json]
+                                  who is connected to the running daemon, and doing what
 FILE is /etc/nanoftpd/nanoftpd.conf unless it is named. See nanoftpd(8).
 ";
 
@@ -46,6 +54,21 @@ pub enum Command {
         /// `None`: the usual one, where there is one.
         config: Option<PathBuf>,
         change: Passwd,
+    },
+    Import {
+        /// The config.php of the PHP daemon.
+        source: PathBuf,
+        /// Print a file for logrotate(8) instead of a configuration.
+        logrotate: bool,
+    },
+    /// `check`
+    Probe {
+        config: PathBuf,
+        write: bool,
+    },
+    Status {
+        config: PathBuf,
+        json: bool,
     },
 }
 
@@ -77,17 +100,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
                 "-h" | "--help" => return Ok(Command::Help),
                 _ => return Err(format!("there is no option {name}")),
             },
-            Word::Plain(command) if command == "passwd" => {
-                if foreground || check || print {
-                    return Err("passwd goes with no option but -c before it".to_owned());
-                }
-                let change = passwd(&mut words)?;
-                return Ok(
-                    change.map_or(Command::Help, |change| Command::Passwd { config, change })
-                );
-            }
-            Word::Plain(word) => {
-                return Err(format!("there is no command {}", quoted(word.as_bytes())));
+            Word::Plain(command) => {
+                let is_alone = !(foreground || check || print);
+                return verb(&command, is_alone, config, &mut words);
             }
         }
     }
@@ -98,6 +113,76 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
         (false, true) => Ok(Command::Print { config }),
         (false, false) => Ok(Command::Run { config, foreground }),
     }
+}
+
+/// The command that is a word. `is_alone`: no option but -c stands before it.
+fn verb(
+    name: &OsStr,
+    is_alone: bool,
+    config: Option<PathBuf>,
+    words: &mut Words,
+) -> Result<Command, String> {
+    let usual = config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
+    let command = match name.as_bytes() {
+        b"passwd" => passwd(words)?.map(|change| Command::Passwd { config, change }),
+        b"import" if config.is_some() => {
+            return Err("import reads no configuration of ours: -c is of no use".to_owned());
+        }
+        b"import" => import(words)?,
+        b"check" => flag("check", "--write", words)?.map(|write| Command::Probe {
+            config: usual,
+            write,
+        }),
+        b"status" => flag("status", "--json", words)?.map(|json| Command::Status {
+            config: usual,
+            json,
+        }),
+        other => return Err(format!("there is no command {}", quoted(other))),
+    };
+    if is_alone {
+        Ok(command.unwrap_or(Command::Help))
+    } else {
+        let name = name.display();
+        Err(format!("{name} goes with no option but -c before it"))
+    }
+}
+
+/// Whether the one option of `command` was given; `None`: help is asked for.
+fn flag(command: &str, option: &str, words: &mut Words) -> Result<Option<bool>, String> {
+    let mut is_given = false;
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Option(name) if name == option => is_given = true,
+            Word::Option(name) if name == "-h" || name == "--help" => return Ok(None),
+            Word::Option(name) => return Err(format!("{command} has no option {name}")),
+            Word::Plain(word) => {
+                let word = quoted(word.as_bytes());
+                return Err(format!("{command} takes nothing, not {word}"));
+            }
+        }
+    }
+    Ok(Some(is_given))
+}
+
+/// `None`: help is asked for.
+fn import(words: &mut Words) -> Result<Option<Command>, String> {
+    let (mut source, mut logrotate) = (None, false);
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Option(name) => match name.as_str() {
+                "--logrotate" => logrotate = true,
+                "-h" | "--help" => return Ok(None),
+                _ => return Err(format!("import has no option {name}")),
+            },
+            Word::Plain(path) if source.is_none() => source = Some(PathBuf::from(path)),
+            Word::Plain(word) => {
+                let word = quoted(word.as_bytes());
+                return Err(format!("import takes one file, {word} is another"));
+            }
+        }
+    }
+    let source = source.ok_or("import needs the PHP daemon's config.php")?;
+    Ok(Some(Command::Import { source, logrotate }))
 }
 
 /// `None`: help is asked for.
@@ -269,6 +354,9 @@ mod tests {
             ("--version", Command::Version),
             ("-h", Command::Help),
             ("passwd -h", Command::Help),
+            ("import -h", Command::Help),
+            ("check --help", Command::Help),
+            ("status -h", Command::Help),
         ] {
             assert_eq!(typed(line), Ok(expected), "{line}");
         }
@@ -313,6 +401,29 @@ mod tests {
     }
 
     #[test]
+    fn tools_take_their_own_options() {
+        let usual = || PathBuf::from(CONFIG);
+        let import = |source: &str, logrotate| Command::Import {
+            source: source.into(),
+            logrotate,
+        };
+        let probe = |config, write| Command::Probe { config, write };
+        let status = |config, json| Command::Status { config, json };
+        for (line, expected) in [
+            ("import config.php", import("config.php", false)),
+            ("import --logrotate c.php", import("c.php", true)),
+            ("import c.php --logrotate", import("c.php", true)),
+            ("import -- -c", import("-c", false)),
+            ("check", probe(usual(), false)),
+            ("-c x check --write", probe("x".into(), true)),
+            ("status", status(usual(), false)),
+            ("-cx status --json", status("x".into(), true)),
+        ] {
+            assert_eq!(typed(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_says_why() {
         for (line, why) in [
             ("-x", "there is no option -x"),
@@ -336,6 +447,18 @@ mod tests {
                 "an option takes no value, but =\"1\" was given",
             ),
             ("-t passwd a", "passwd goes with no option but -c before it"),
+            ("-f check", "check goes with no option but -c before it"),
+            ("check now", "check takes nothing, not \"now\""),
+            ("check --json", "check has no option --json"),
+            ("status --write", "status has no option --write"),
+            ("status -c x", "status has no option -c"),
+            ("import", "import needs the PHP daemon's config.php"),
+            ("import a b", "import takes one file, \"b\" is another"),
+            ("import -x a", "import has no option -x"),
+            (
+                "-c x import a",
+                "import reads no configuration of ours: -c is of no use",
+            ),
         ] {
             assert_eq!(typed(line), Err(why.to_owned()), "{line}");
         }
