@@ -142,7 +142,7 @@ fn verb(
     if is_alone {
         Ok(command.unwrap_or(Command::Help))
     } else {
-        let name = name.display();
+        let name = name.to_string_lossy();
         Err(format!("{name} goes with no option but -c before it"))
     }
 }

@@ -35,6 +35,8 @@ pub mod store;
 
 // Floor 3: the protocol, and tools that the daemon never runs.
 #[doc(hidden)]
+pub mod check;
+#[doc(hidden)]
 pub mod control;
 #[doc(hidden)]
 pub mod ftp;

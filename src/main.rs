@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nanoftpd::auth::text::Users;
+use nanoftpd::check::{self, Report, Severity};
 use nanoftpd::cli::{self, Command};
 use nanoftpd::config::{Config, Error};
+use nanoftpd::control::{self, Form, Request};
 use nanoftpd::master::{self, Crew, Ground, Listeners, Start};
 use nanoftpd::sys::detach::{self, Ready, Side};
 use nanoftpd::sys::fds::Gutter;
 use nanoftpd::sys::pidfile::{self, Pidfile};
 use nanoftpd::sys::{process, title};
-use nanoftpd::{clerk, logger, passwd, worker};
+use nanoftpd::{clerk, import, logger, passwd, worker};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 64;
@@ -33,7 +35,7 @@ struct End {
 fn main() -> ExitCode {
     let arguments = title::take_arguments();
     match obey(cli::parse(arguments.into_iter().skip(1))) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(end) => {
             complain(&end.text);
             ExitCode::from(end.code)
@@ -41,16 +43,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(command: Result<Command, String>) -> Result<(), End> {
-    match command {
+/// The exit code, where what was to be said is said.
+fn obey(command: Result<Command, String>) -> Result<u8, End> {
+    let done = match command {
         Ok(Command::Run { config, foreground }) => run(&config, foreground),
-        Ok(Command::Check { config }) => check(&config),
+        Ok(Command::Check { config }) => test(&config),
         Ok(Command::Print { config }) => print(load(&config)?),
         Ok(Command::Version) => print(format_args!("{}\n", cli::VERSION)),
         Ok(Command::Help) => print(cli::HELP),
         Ok(Command::Passwd { config, change }) => change_user(config, &change),
+        Ok(Command::Import { source, logrotate }) => import(&source, logrotate),
+        Ok(Command::Probe { config, write }) => return probe(&config, write),
+        Ok(Command::Status { config, json }) => status(&config, json),
         Err(why) => Err(end(USAGE, format_args!("{why}; nanoftpd -h says more"))),
-    }
+    };
+    done.map(|()| 0)
 }
 
 fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
@@ -140,7 +147,7 @@ fn lock(config: &Config) -> Result<Pidfile, End> {
 }
 
 /// -t: also what is only a warning when the daemon runs.
-fn check(path: &Path) -> Result<(), End> {
+fn test(path: &Path) -> Result<(), End> {
     let config = load(path)?;
     let mut users = Users::new(config.auth.text.clone(), config.auth.crypt);
     if let Err(error) = users.refresh() {
@@ -174,6 +181,62 @@ fn change_user(config: Option<PathBuf>, change: &cli::Passwd) -> Result<(), End>
         Err(error @ passwd::Error::Usage(_)) => Err(end(USAGE, error)),
         Err(error @ passwd::Error::Failed(_)) => Err(end(FAILED, error)),
     }
+}
+
+fn import(source: &Path, logrotate: bool) -> Result<(), End> {
+    let unreadable = |error| end(FAILED, format_args!("{}: {error}", source.display()));
+    let path = std::path::absolute(source).map_err(unreadable)?;
+    let text = std::fs::read(source).map_err(unreadable)?;
+    // PHP takes any bytes; what is not UTF-8 was Latin-1 when the daemon was young.
+    let text = String::from_utf8(text)
+        .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
+    let wrong = |error: import::Error| End {
+        code: CONFIG,
+        text: error.to_string(),
+    };
+    let original = import::read(&text, &path.display().to_string()).map_err(wrong)?;
+    if logrotate {
+        print(original.logrotate().map_err(wrong)?)
+    } else {
+        print(original.configuration())
+    }
+}
+
+/// `check`: says everything on standard output, for whoever watches a service.
+fn probe(path: &Path, write: bool) -> Result<u8, End> {
+    process::close_inherited();
+    let report = match Config::load(path) {
+        Err(errors) => unusable(Severity::Unknown, &errors),
+        Ok(config) => match Ground::prepare(&config, path) {
+            Err(errors) => unusable(Severity::Critical, &errors),
+            Ok(ground) => check::run(&config, ground.jail(), write),
+        },
+    };
+    print(&report)?;
+    Ok(report.severity().code())
+}
+
+fn unusable(severity: Severity, errors: &[Error]) -> Report {
+    let mut report = Report::default();
+    for error in errors {
+        report.add(severity, &error.to_string());
+    }
+    report
+}
+
+fn status(path: &Path, json: bool) -> Result<(), End> {
+    let socket = load(path)?.status.socket;
+    let form = if json { Form::Json } else { Form::Table };
+    let answer = control::ask(&socket, &Request::Status(form)).map_err(|error| {
+        let why = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                "no daemon listens there".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        end(FAILED, format_args!("{}: {why}", socket.display()))
+    })?;
+    print(answer)
 }
 
 fn print(text: impl Display) -> Result<(), End> {

@@ -49,6 +49,16 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// As [`quoted`], without the quotes around it.
+#[must_use]
+pub fn bare(bytes: &[u8]) -> String {
+    let text = quoted(bytes).to_string();
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    inner.unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +80,7 @@ mod tests {
             (b"caf\xe9", r#""caf\xe9""#),
         ] {
             assert_eq!(quoted(input).to_string(), expected);
+            assert_eq!(format!("\"{}\"", bare(input)), expected);
         }
     }
 }

@@ -115,6 +115,11 @@ impl Users {
         Ok(is_another)
     }
 
+    /// Everybody who may come in, in no order.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.users.values().map(|user| &user.record)
+    }
+
     /// The lines that let nobody in though they look as if they should, by line.
     #[must_use]
     pub fn errors(&self) -> &[Error] {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::text::quoted;
+use crate::text::bare;
 
 /// What is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,15 +154,6 @@ fn string(bytes: &[u8]) -> String {
     }
     text.push('"');
     text
-}
-
-/// Text of a client without the power to move the cursor.
-fn bare(bytes: &[u8]) -> String {
-    let quoted = quoted(bytes).to_string();
-    let inner = quoted
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    inner.unwrap_or_default().to_owned()
 }
 
 /// `59s`, `59m59s`, `23h59m`, `9d23h`.

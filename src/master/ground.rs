@@ -60,6 +60,12 @@ impl Ground {
         }
     }
 
+    /// What a worker is shut in.
+    #[must_use]
+    pub fn jail(&self) -> &Jail {
+        &self.worker
+    }
+
     /// Says what is weaker than it could be.
     pub(super) fn warn(&self) {
         for part in &self.missing {

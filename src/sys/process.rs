@@ -9,7 +9,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::signals;
@@ -156,6 +156,21 @@ pub fn reap() -> io::Result<Option<(Pid, Ending)>> {
         Ok(WaitStatus::Signaled(pid, signal, _)) => Ok(Some((pid, Ending::Killed(signal)))),
         Ok(_) | Err(Errno::ECHILD) => Ok(None),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Waits for the end of the child `pid` and buries it.
+///
+/// # Errors
+/// What waitpid(2) says.
+pub fn wait(pid: Pid) -> io::Result<Ending> {
+    loop {
+        match waitpid(pid, None) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(Ending::Exit(code)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Ending::Killed(signal)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

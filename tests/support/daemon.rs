@@ -258,7 +258,7 @@ fn on_cluster<'a>(
 }
 
 /// Users (`name:module`), all with password `test`.
-fn users(users: &[&str]) -> String {
+pub(crate) fn users(users: &[&str]) -> String {
     users.iter().fold(String::new(), |mut text, user| {
         let (name, module) = user.split_once(':').unwrap();
         let _ = writeln!(text, "{name}:{TEST_HASH}:65534:65534:{module}");
@@ -266,7 +266,8 @@ fn users(users: &[&str]) -> String {
     })
 }
 
-fn conf(scratch: &Scratch, changes: &[(&str, &str)]) -> String {
+/// A configuration with the defaults of the tests and `changes`, as (`section.key`, value).
+pub(crate) fn conf(scratch: &Scratch, changes: &[(&str, &str)]) -> String {
     let place = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
     let mut keys: BTreeMap<(String, String), String> = BTreeMap::new();
     let mut set = |name: &str, value: String| {

@@ -11,6 +11,7 @@ use layout::{Layout, Place, Spot};
 use listing::{Limited, Listing};
 use made::Made;
 use spool::Spool;
+pub(crate) use spool::nameless;
 
 use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Store};
 use crate::config::{self, ContentMd5};

@@ -125,7 +125,8 @@ impl Read for Reader<'_> {
 }
 
 /// A file that is gone when it is closed, whatever becomes of the process.
-fn nameless(dir: &Path) -> io::Result<File> {
+/// A file in `dir` that vanishes with its last descriptor.
+pub(crate) fn nameless(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     match options.clone().custom_flags(O_TMPFILE).open(dir) {
