@@ -5,6 +5,9 @@ use std::io::{self, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
+use nix::sys::sendfile::sendfile;
+
 use super::conversation::{After, Conversation, keeping, status_line};
 use super::head::Head;
 use super::mischief::Mischief;
@@ -154,9 +157,7 @@ impl Conversation<'_> {
             Body::Disk(mut file) => {
                 file.seek(SeekFrom::Start(start))?;
                 if faults.moves_freely() {
-                    // std turns this copy into sendfile.
-                    let moved = io::copy(&mut file.take(count), &mut &*self.stream)?;
-                    if moved < count {
+                    if self.hand_over(&file, start, count)? < count {
                         return Ok(After::Close);
                     }
                 } else {
@@ -180,6 +181,23 @@ impl Conversation<'_> {
         } else {
             After::Close
         })
+    }
+
+    /// Lets the kernel send `count` bytes from `start`; fewer, where the file ends before.
+    fn hand_over(&self, file: &File, start: u64, count: u64) -> io::Result<u64> {
+        const MOST: u64 = 1 << 30;
+        let mut offset = start.try_into().map_err(io::Error::other)?;
+        let mut done = 0;
+        while done < count {
+            let room = usize::try_from((count - done).min(MOST)).unwrap_or(BUFFER);
+            match sendfile(self.stream, file, Some(&mut offset), room) {
+                Ok(0) => break,
+                Ok(sent) => done += u64::try_from(sent).unwrap_or(0),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(done)
     }
 
     fn trickle(&self, mut source: impl Read, faults: &Mischief) -> io::Result<()> {

@@ -166,6 +166,7 @@ impl Play {
             "OK" => self.same_fields(rest, fields),
             "KEYS" => self.same_keys(rest, &fields),
             "FIDS" => same_fids(rest, &fields),
+            "SETTINGS" => self.same_settings(rest, &fields),
             "DOMAINS" => self.same_domains(lines, &fields),
             _ => panic!("{kind}?"),
         };
@@ -224,6 +225,23 @@ impl Play {
         }
     }
 
+    fn same_settings(&self, expected: &str, fields: &Fields) -> Result<(), String> {
+        let field = |n, what| fields[&format!("{what}_{n}")].as_str();
+        let all: Vec<String> = (1..=fields["key_count"].parse().unwrap())
+            .map(|n: u32| format!("{}={}", field(n, "key"), field(n, "value")))
+            .collect();
+        // A real tracker may have been given more.
+        let there = expected
+            .split(' ')
+            .all(|pair| all.iter().any(|known| known == pair));
+        let no_more = self.real || all.len() == expected.split(' ').count();
+        if there && no_more {
+            Ok(())
+        } else {
+            Err(format!("{all:?}"))
+        }
+    }
+
     fn same_domains(&self, lines: &[String], fields: &Fields) -> Result<(), String> {
         let mut received = BTreeMap::new();
         for n in 1..=fields["domains"].parse().unwrap() {
@@ -263,6 +281,7 @@ impl Play {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
             ["domain", name, ref classes @ ..] => self.make_domain(name, classes),
+            ["away", ref names @ ..] => names.iter().for_each(|name| self.leave_no(name)),
             ["hold"] if !self.real => self.tell("!hold on"),
             ["release"] if !self.real => self.tell("!hold off"),
             ["hold" | "release"] => {}
@@ -295,10 +314,15 @@ impl Play {
         assert_eq!(self.line(), "OK");
     }
 
-    fn make_domain(&mut self, name: &str, classes: &[&str]) {
+    /// A real tracker may have a domain from an earlier run.
+    fn leave_no(&mut self, name: &str) {
         if self.real {
             self.clear(name);
         }
+    }
+
+    fn make_domain(&mut self, name: &str, classes: &[&str]) {
+        self.leave_no(name);
         self.ask(&format!("create_domain domain={name}")).unwrap();
         self.domains.push(name.to_owned());
         for class in classes {
