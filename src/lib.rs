@@ -24,6 +24,8 @@ pub mod logger;
 pub mod mogilefs;
 #[doc(hidden)]
 pub mod sys;
+#[doc(hidden)]
+pub mod tls;
 
 // Floor 2: where files are, who may come in, the state of the whole.
 #[doc(hidden)]

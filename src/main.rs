@@ -65,8 +65,8 @@ fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
     let path = std::path::absolute(path).map_err(|error| end(FAILED, error))?;
     let config = load(&path)?;
     let ground = Ground::prepare(&config, &path).map_err(|errors| all(&errors))?;
-    let listeners = Listeners::bind(&config.nanoftpd)
-        .map_err(|(address, error)| not_bound(&config, address, &error))?;
+    let listeners =
+        Listeners::bind(&config).map_err(|(address, error)| not_bound(&config, address, &error))?;
     let pidfile = lock(&config)?;
     let sinks = logger::open(&config.logging, is_foreground)
         .map_err(|error| end(CONFIG, format_args!("{}: {error}", path.display())))?;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::keys::SECTIONS;
 use super::{
     Auth, AuthExec, AuthModule, AuthText, Config, ContentMd5, Crypt, Extended, File, LogMode,
-    Logging, Mogilefs, Nanoftpd, Passive, Pool, Sandbox, SandboxMode, Status, Type,
+    Logging, Mogilefs, Nanoftpd, Passive, Pool, Sandbox, SandboxMode, SessionReuse, Status, Tls,
+    TlsMode, TlsVersion, Truncation, Type,
 };
 
 impl Default for Config {
@@ -55,6 +56,16 @@ fn blank() -> Config {
             root: String::new(),
             create_mask: 0,
             fsync: false,
+        },
+        tls: Tls {
+            mode: TlsMode::Off,
+            certificate: None,
+            key: None,
+            implicit_port: 0,
+            min_version: TlsVersion::V12,
+            session_reuse: SessionReuse::Off,
+            truncation: Truncation::Ignore,
+            client_ca: None,
         },
         sandbox: Sandbox {
             mode: SandboxMode::On,

@@ -9,7 +9,10 @@ use super::form::{
     AbsolutePath, Form, List, Maybe, Number, Octal, OneOf, Pair, Size, Text, Time, YesNo,
 };
 use super::net::{Address, HostPort, Net, is_host};
-use super::{AuthModule, Config, ContentMd5, Crypt, Extended, LogMode, SandboxMode, Type};
+use super::{
+    AuthModule, Config, ContentMd5, Crypt, Extended, LogMode, SandboxMode, SessionReuse, TlsMode,
+    TlsVersion, Truncation, Type,
+};
 
 /// A section, with its keys in the order in which they are printed.
 pub struct Section {
@@ -223,6 +226,30 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "permissions that new files and directories do not get";
         fsync = "no", YesNo,
             "an upload is on the disk before it is confirmed";
+    }
+    [tls] "Encryption of control and data connections." {
+        mode = "off", OneOf(&[
+                ("off", TlsMode::Off), ("optional", TlsMode::Optional), ("required", TlsMode::Required),
+            ]),
+            "off, optional, or required: no login and no data without it";
+        certificate = "", Maybe(AbsolutePath),
+            "the certificate and those that sign it, PEM";
+        key = "", Maybe(AbsolutePath),
+            "the certificate's private key, PEM";
+        implicit_port = "0", Number(0, 65535),
+            "port on which connections begin with TLS (990 by custom); 0: none";
+        min_version = "1.2", OneOf(&[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)]),
+            "oldest version: 1.2 or 1.3";
+        session_reuse = "require", OneOf(&[
+                ("off", SessionReuse::Off), ("warn", SessionReuse::Warn), ("require", SessionReuse::Require),
+            ]),
+            "data connections resume the control connection's session: off, warn, require";
+        truncation = "log", OneOf(&[
+                ("ignore", Truncation::Ignore), ("log", Truncation::Log), ("require", Truncation::Require),
+            ]),
+            "an upload that ends without close_notify: ignore, log (and store), require (426)";
+        client_ca = "", Maybe(AbsolutePath),
+            "clients need a certificate that these authorities signed, PEM; empty: they need none";
     }
     [sandbox] "What a session cannot do." {
         mode = "on", OneOf(&[("on", SandboxMode::On), ("strict", SandboxMode::Strict)]),

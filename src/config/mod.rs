@@ -30,6 +30,7 @@ pub struct Config {
     pub auth: Auth,
     pub mogilefs: Mogilefs,
     pub file: File,
+    pub tls: Tls,
     pub sandbox: Sandbox,
     pub logging: Logging,
     pub status: Status,
@@ -250,6 +251,55 @@ pub struct File {
     pub fsync: bool,
 }
 
+/// `[tls]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    pub mode: TlsMode,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// 0: no implicit TLS.
+    pub implicit_port: u16,
+    pub min_version: TlsVersion,
+    pub session_reuse: SessionReuse,
+    pub truncation: Truncation,
+    /// Authorities of client certificates; `None`: clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[tls] mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    Off,
+    /// The client chooses.
+    Optional,
+    /// Control and data connections.
+    Required,
+}
+
+/// `[tls] min_version`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    V12,
+    V13,
+}
+
+/// `[tls] session_reuse`: what happens to a data connection that does not resume the session of its
+/// control connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionReuse {
+    Off,
+    Warn,
+    Require,
+}
+
+/// `[tls] truncation`: what an upload is that ends without close_notify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truncation {
+    Ignore,
+    Log,
+    Require,
+}
+
 /// `[sandbox]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sandbox {
@@ -324,11 +374,20 @@ impl Network {
     }
 }
 
-impl Nanoftpd {
-    /// The addresses to listen on.
+impl Config {
+    /// The addresses to listen on, in the clear and under TLS.
     pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listen_addr
-            .iter()
-            .map(|address| SocketAddr::new(*address, self.listen_port))
+        let implicit = self.tls.implicit_port;
+        let ports = [
+            Some(self.nanoftpd.listen_port),
+            (implicit != 0).then_some(implicit),
+        ];
+        let addresses = self.nanoftpd.listen_addr.iter();
+        addresses.flat_map(move |address| {
+            ports
+                .into_iter()
+                .flatten()
+                .map(|port| SocketAddr::new(*address, port))
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What values must be to each other, and what is allowed but odd.
 #![forbid(unsafe_code)]
 
-use super::{AuthModule, Config, LogMode};
+use super::{AuthModule, Config, LogMode, TlsMode};
 
 /// Section and name of a key.
 pub(super) type Name = (&'static str, &'static str);
@@ -14,6 +14,7 @@ pub(super) fn broken(config: &Config) -> Vec<(&'static [Name], String)> {
         most(config),
         root(config),
         program(config),
+        certificate(config),
     ];
     all.into_iter().flatten().collect()
 }
@@ -71,6 +72,16 @@ fn program(config: &Config) -> Broken {
             keys,
             "module = Exec needs a program: [auth.exec] command".to_owned(),
         )
+    })
+}
+
+fn certificate(config: &Config) -> Broken {
+    let tls = &config.tls;
+    let has_both = tls.certificate.is_some() && tls.key.is_some();
+    let is_on = tls.mode != TlsMode::Off || tls.implicit_port != 0;
+    (is_on && !has_both).then(|| {
+        let keys: &[Name] = &[("tls", "mode"), ("tls", "certificate"), ("tls", "key")];
+        (keys, "TLS needs certificate and key".to_owned())
     })
 }
 

@@ -1,8 +1,8 @@
 //! The control connection: command lines in, whole replies out. Bounded memory whatever arrives;
 //! knows no verb but the few that a client may send while a transfer runs.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,9 @@ use super::lines::{BLOCK, Line, Lines};
 use super::reply::Reply;
 use super::telnet::IAC;
 use super::transfer::Progress;
+use super::wire::Wire;
 use crate::text;
+use crate::tls;
 use crate::vigil::{self, For, Verdict};
 
 /// After so long without a word the kernel asks whether the client is there, which also keeps
@@ -26,7 +28,7 @@ const LINGER_BYTES: usize = 64 * 1024;
 
 /// One end of a control connection.
 pub(super) struct Control {
-    stream: TcpStream,
+    wire: Wire,
     patience: Duration,
     block: Vec<u8>,
     lines: Lines,
@@ -34,6 +36,8 @@ pub(super) struct Control {
     was_aborted: bool,
     unsent: Vec<u8>,
     speaker: Option<String>,
+    /// Of TLS.
+    version: Option<String>,
 }
 
 enum Filled {
@@ -55,7 +59,7 @@ impl Control {
         socket.set_out_of_band_inline(true)?;
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         Ok(Self {
-            stream,
+            wire: Wire::Plain(stream),
             patience,
             block: vec![0; BLOCK],
             lines: Lines::new(),
@@ -63,7 +67,27 @@ impl Control {
             was_aborted: false,
             unsent: Vec::new(),
             speaker: None,
+            version: None,
         })
+    }
+
+    /// Goes on under TLS. What the client has sent ahead of the handshake is forgotten: it may not
+    /// be the client that sent it (the class of CVE-2011-0411).
+    ///
+    /// # Errors
+    /// The handshake failed, or was not ended in time.
+    pub(super) fn secure(&mut self, session: &tls::Session, limit: Duration) -> io::Result<()> {
+        self.lines = Lines::new();
+        let socket = self.wire.socket().try_clone()?;
+        let (stream, _) = session.accept(socket, limit)?;
+        self.version = Some(stream.version());
+        self.wire = Wire::Secure(Box::new(stream));
+        Ok(())
+    }
+
+    /// The version of TLS, if it is under TLS.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// Who the dialogue in the log is with, once that is known.
@@ -90,7 +114,7 @@ impl Control {
                 // Without room there is a line, so that cannot be.
                 Filled::Ended | Filled::NoRoom => return Ok(None),
                 Filled::NothingYet => {
-                    vigil::wait_until(&[(self.stream.as_fd(), For::Reading)], deadline)?;
+                    vigil::wait_until(&[(self.wire.as_fd(), For::Reading)], deadline)?;
                 }
             }
         }
@@ -112,11 +136,10 @@ impl Control {
     pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.queue(bytes);
         loop {
-            self.push()?;
-            if self.unsent.is_empty() {
+            if self.push()? {
                 return Ok(());
             }
-            vigil::wait(self.stream.as_fd(), For::Writing, Some(self.patience))?;
+            vigil::wait(self.wire.as_fd(), For::Writing, Some(self.patience))?;
         }
     }
 
@@ -181,17 +204,17 @@ impl Control {
     /// Ends the connection so that the last reply arrives: closing it over bytes that nobody has
     /// read would reset it.
     pub(super) fn close(&mut self) {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.wire.end().is_err() {
             return;
         }
         let deadline = Instant::now().checked_add(LINGER);
         let mut left = LINGER_BYTES;
         loop {
-            match self.stream.read(&mut self.block) {
+            match self.wire.read(&mut self.block) {
                 Ok(0) => return,
                 Ok(count) => left = left.saturating_sub(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let fds = [(self.stream.as_fd(), For::Reading)];
+                    let fds = [(self.wire.as_fd(), For::Reading)];
                     if vigil::wait_until(&fds, deadline).is_err() {
                         return;
                     }
@@ -229,7 +252,7 @@ impl Control {
         if !self.lines.have_room() {
             return Ok(Filled::NoRoom);
         }
-        match self.stream.read(&mut self.block) {
+        match self.wire.read(&mut self.block) {
             Ok(0) => {
                 self.has_ended = true;
                 Ok(Filled::Ended)
@@ -258,19 +281,23 @@ impl Control {
         }
     }
 
-    /// Writes what can be written now.
-    fn push(&mut self) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
+    /// Writes what can be written now; whether that is all.
+    fn push(&mut self) -> io::Result<bool> {
+        loop {
+            let pushed = match self.unsent.as_slice() {
+                [] => self.wire.flush().map(|()| 0),
+                bytes => self.wire.write(bytes),
+            };
+            match pushed {
+                Ok(_) if self.unsent.is_empty() => return Ok(true),
                 Ok(count) => {
                     self.unsent.drain(..count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
     fn log_reply(&self, reply: &Reply) {
@@ -288,7 +315,7 @@ impl Control {
 
 impl AsFd for Control {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.wire.as_fd()
     }
 }
 

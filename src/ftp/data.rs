@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::error::Error;
 use super::ports;
 use super::transfer::Progress;
+use super::wire::Wire;
+use crate::config::{SessionReuse, Truncation};
 use crate::sys::queue;
+use crate::tls;
 use crate::vigil::{self, For};
 
 /// How the next data connection is to be made.
@@ -39,8 +42,56 @@ pub(super) struct Ends<'a> {
     pub(super) connect: Duration,
     /// For the other end to take or to give some bytes.
     pub(super) stall: Duration,
+    /// What TLS must do for it; `None`: it is in the clear.
+    pub(super) protection: Option<Protection<'a>>,
     /// `peer=… session=…`
     pub(super) tag: &'a dyn std::fmt::Display,
+}
+
+/// TLS on a data connection.
+pub(super) struct Protection<'a> {
+    /// The control connection's, which it must resume if `reuse` says so.
+    pub(super) session: &'a tls::Session,
+    pub(super) reuse: SessionReuse,
+    pub(super) truncation: Truncation,
+}
+
+/// Why a data connection did not come about under TLS: it did not resume the session.
+#[derive(Debug)]
+pub(super) struct Foreign;
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the TLS session of the control connection was not resumed")
+    }
+}
+
+impl std::error::Error for Foreign {}
+
+impl Foreign {
+    /// Whether that is what `error` means.
+    pub(super) fn is_cause_of(error: &io::Error) -> bool {
+        error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+    }
+}
+
+impl Protection<'_> {
+    fn apply(&self, stream: TcpStream, ends: &Ends<'_>) -> io::Result<Wire> {
+        let (mut stream, resumption) = self.session.accept(stream, ends.connect)?;
+        match (resumption, self.reuse) {
+            (tls::Resumption::Same, _) | (_, SessionReuse::Off) => {}
+            (tls::Resumption::None, SessionReuse::Warn) => {
+                warn!("data-not-resumed {}", ends.tag);
+            }
+            (tls::Resumption::None, SessionReuse::Require) => {
+                return Err(io::Error::other(Foreign));
+            }
+        }
+        stream.set_limit(ends.stall);
+        Ok(Wire::Secure(Box::new(stream)))
+    }
 }
 
 impl Route {
@@ -55,8 +106,16 @@ impl Route {
         };
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
+        let wire = match &ends.protection {
+            None => Wire::Plain(stream),
+            Some(protection) => protection.apply(stream, ends)?,
+        };
         Ok(Link {
-            stream,
+            wire,
+            truncation: ends
+                .protection
+                .as_ref()
+                .map(|protection| protection.truncation),
             stall: ends.stall,
             progress: Rc::clone(progress),
             broken: None,
@@ -126,9 +185,10 @@ fn connect(address: SocketAddr, ends: &Ends<'_>) -> io::Result<TcpStream> {
 }
 
 /// A data connection that is there.
-#[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    wire: Wire,
+    /// Under TLS: what an end without close_notify means.
+    truncation: Option<Truncation>,
     stall: Duration,
     progress: Rc<Progress>,
     /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
@@ -137,6 +197,11 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Whether the kernel can send by itself: it cannot seal.
+    pub(super) fn is_secure(&self) -> bool {
+        self.wire.is_secure()
+    }
+
     /// Sends a part of `file` from `offset` on without touching it; how much of it, 0 at its end.
     ///
     /// # Errors
@@ -148,9 +213,9 @@ impl Link {
         let mut at = off_t::try_from(offset)
             .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
         loop {
-            vigil::wait(self.stream.as_fd(), For::Writing, Some(self.stall))
+            vigil::wait(self.wire.as_fd(), For::Writing, Some(self.stall))
                 .map_err(|error| Error::data(&error))?;
-            match sendfile(&self.stream, file, Some(&mut at), count) {
+            match sendfile(self.wire.socket(), file, Some(&mut at), count) {
                 Ok(sent) => {
                     self.progress.add(sent);
                     return Ok(sent);
@@ -170,14 +235,15 @@ impl Link {
     /// # Errors
     /// The client reset the connection, or took nothing for too long.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)?;
+        self.attempt(For::Writing, Wire::flush)?;
+        self.wire.end()?;
         let mut left = usize::MAX;
         let mut moved = Instant::now();
         let mut nap = Duration::from_millis(1);
         let mut is_closed = false;
         loop {
-            let now_left = queue::unacknowledged(&self.stream)?;
-            if let Some(error) = self.stream.take_error()? {
+            let now_left = queue::unacknowledged(self.wire.socket())?;
+            if let Some(error) = self.wire.socket().take_error()? {
                 return Err(error);
             }
             if now_left == 0 {
@@ -200,12 +266,12 @@ impl Link {
     /// Waits for the client to close its side, which most do at once; whether it has. What it sends
     /// on a connection for a download is nothing to us.
     fn await_close(&mut self, limit: Duration) -> io::Result<bool> {
-        match vigil::wait(self.stream.as_fd(), For::Reading, Some(limit)) {
+        match vigil::wait(self.wire.as_fd(), For::Reading, Some(limit)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(false),
             Err(error) => return Err(error),
         }
-        match self.stream.read(&mut [0; 512]) {
+        match self.wire.socket().read(&mut [0; 512]) {
             Ok(count) => Ok(count == 0),
             Err(error)
                 if matches!(
@@ -219,10 +285,32 @@ impl Link {
         }
     }
 
+    /// Ends our side of an upload: under TLS the client may wait for it.
+    pub(super) fn part(mut self) {
+        if self.wire.is_secure() && self.broken.is_none() {
+            let _ = self.wire.end();
+        }
+    }
+
+    /// Whether an end without close_notify passes for an end. Many clients never send one.
+    fn is_excused(&self, error: &io::Error) -> bool {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return false;
+        }
+        match self.truncation {
+            None | Some(Truncation::Require) => false,
+            Some(Truncation::Ignore) => true,
+            Some(Truncation::Log) => {
+                warn!("data-truncated bytes={}", self.progress.moved());
+                true
+            }
+        }
+    }
+
     fn attempt<T>(
         &mut self,
         direction: For,
-        mut call: impl FnMut(&mut TcpStream) -> io::Result<T>,
+        mut call: impl FnMut(&mut Wire) -> io::Result<T>,
     ) -> io::Result<T> {
         if let Some(kind) = self.broken {
             return Err(kind.into());
@@ -230,8 +318,12 @@ impl Link {
         loop {
             // Always waited, if only for a look at the bystanders: a quick client would otherwise
             // never let an ABOR be heard.
-            let result = vigil::wait(self.stream.as_fd(), direction, Some(self.stall))
-                .and_then(|()| call(&mut self.stream));
+            let waited = if direction == For::Reading && self.wire.has_read_ahead() {
+                vigil::pause(Duration::ZERO)
+            } else {
+                vigil::wait(self.wire.as_fd(), direction, Some(self.stall))
+            };
+            let result = waited.and_then(|()| call(&mut self.wire));
             match result {
                 Err(error)
                     if matches!(
@@ -253,7 +345,10 @@ impl Link {
 
 impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.attempt(For::Reading, |stream| stream.read(buffer))?;
+        let count = match self.attempt(For::Reading, |wire| wire.read(buffer)) {
+            Err(error) if self.is_excused(&error) => 0,
+            other => other?,
+        };
         self.progress.add(count);
         Ok(count)
     }
@@ -261,12 +356,12 @@ impl Read for Link {
 
 impl Write for Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.attempt(For::Writing, |stream| stream.write(bytes))?;
+        let count = self.attempt(For::Writing, |wire| wire.write(bytes))?;
         self.progress.add(count);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.attempt(For::Writing, Wire::flush)
     }
 }

@@ -15,6 +15,7 @@ mod list;
 mod listing;
 mod member;
 mod ports;
+mod protection;
 mod reply;
 mod seat;
 mod session;
@@ -23,6 +24,7 @@ mod telnet;
 mod transfer;
 mod verb;
 mod visitor;
+mod wire;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -31,6 +33,7 @@ use crate::auth::Password;
 use crate::config;
 use crate::path::Path;
 use crate::store::{Receipt, Store};
+use crate::tls;
 
 /// The process that a session runs in, as the session sees it.
 pub trait Host {
@@ -116,6 +119,18 @@ pub struct Settings<'a> {
     pub announce: Option<IpAddr>,
     /// Names this session in the log.
     pub session: String,
+    /// `None`: no TLS.
+    pub security: Option<Security<'a>>,
+}
+
+/// What a session needs to know of TLS.
+pub struct Security<'a> {
+    /// Certificate and key.
+    pub identity: &'a tls::Identity,
+    /// `[tls]`
+    pub rules: &'a config::Tls,
+    /// Whether the connection begins with the handshake (`implicit_port`).
+    pub is_implicit: bool,
 }
 
 /// What a login gives.

@@ -17,6 +17,9 @@ pub(super) trait Seat<'a>: Sized + 'a {
 
     /// The verbs of everybody.
     const COMMON: &'a [Verb<Self>] = &[
+        Verb::new("AUTH", Arg::Needed, "TLS protects what follows", Self::auth)
+            .feat(Feat::Tls("AUTH TLS")),
+        Verb::new("CCC", Arg::None, "is refused: protection stays", Self::ccc),
         Verb::new("FEAT", Arg::None, "lists the extensions", Self::feat),
         Verb::new(
             "HELP",
@@ -32,6 +35,14 @@ pub(super) trait Seat<'a>: Sized + 'a {
             Self::opts,
         )
         .feat(Feat::Line("UTF8")),
+        Verb::new("PBSZ", Arg::Needed, "0 comes before PROT", Self::pbsz).feat(Feat::Tls("PBSZ")),
+        Verb::new(
+            "PROT",
+            Arg::Needed,
+            "P|C protects data connections, or not",
+            Self::prot,
+        )
+        .feat(Feat::Tls("PROT")),
         Verb::new("QUIT", Arg::None, "ends the session", Self::quit),
         Verb::new("SYST", Arg::None, "names the kind of system", Self::syst),
     ];
@@ -53,15 +64,37 @@ pub(super) trait Seat<'a>: Sized + 'a {
         unknown(verb)
     }
 
+    /// AUTH (RFC 4217 §4)
+    fn auth(&mut self, mechanism: &[u8]) -> Answer {
+        self.session().auth(mechanism)
+    }
+
+    /// CCC (RFC 4217 §6)
+    fn ccc(&mut self, argument: &[u8]) -> Answer {
+        self.session().ccc(argument)
+    }
+
+    /// PBSZ (RFC 4217 §8)
+    fn pbsz(&mut self, size: &[u8]) -> Answer {
+        self.session().pbsz(size)
+    }
+
+    /// PROT (RFC 4217 §9)
+    fn prot(&mut self, level: &[u8]) -> Answer {
+        self.session().prot(level)
+    }
+
     /// FEAT (RFC 2389 §3)
     fn feat(&mut self, _: &[u8]) -> Answer {
         let facts = self.session().facts;
+        let has_tls = self.session().settings.security.is_some();
         let features = Member::OWN.iter().map(|verb| verb.feat);
         let mut lines: Vec<Vec<u8>> = features
             .chain(Self::COMMON.iter().map(|verb| verb.feat))
             .filter_map(|feat| match feat {
                 Feat::No => None,
-                Feat::Line(line) => Some(line.into()),
+                Feat::Tls(_) if !has_tls => None,
+                Feat::Line(line) | Feat::Tls(line) => Some(line.into()),
                 Feat::Facts => Some(format!("MLST {}", facts.feature()).into()),
             })
             .collect();

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 
 use super::control::Control;
-use super::data::{Ends, Link, Route};
+use super::data::{Ends, Foreign, Link, Route};
 use super::error::Error;
 use super::facts::Facts;
 use super::lines::Line;
 use super::member::Member;
+use super::protection::Shield;
 use super::reply::Reply;
 use super::seat::Seat;
 use super::transfer::{self, Progress};
@@ -36,6 +37,7 @@ pub(super) struct Session<'a> {
     pub(super) idle: Duration,
     /// The facts of machine listings.
     pub(super) facts: Facts,
+    pub(super) shield: Shield,
 }
 
 /// Names a session in a line of the log.
@@ -57,13 +59,21 @@ pub(super) fn serve(
     settings: &Settings<'_>,
     host: &mut dyn Host,
 ) {
-    let session = match Session::begin(control, peer, settings, host) {
+    let mut session = match Session::begin(control, peer, settings, host) {
         Ok(session) => session,
         Err(error) => {
             debug!("not-begun peer={} cause={error}", peer.ip());
             return;
         }
     };
+    let is_implicit = settings
+        .security
+        .as_ref()
+        .is_some_and(|security| security.is_implicit);
+    if is_implicit && let Err(error) = session.secure_first() {
+        info!("handshake-failed {} cause={error}", session.tag());
+        return;
+    }
     let control = Rc::clone(&session.control);
     let greeting = Reply::new(220, settings.nanoftpd.server_name.as_bytes());
     if control.borrow_mut().send(&greeting).is_ok() {
@@ -184,6 +194,14 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
             session.control.borrow_mut().speaker_is(None);
             (reply, Some(Passage::Out(name)))
         }
+        Ok(Step::Secure(reply)) => {
+            session.say(&reply).ok()?;
+            if let Err(error) = session.secure() {
+                info!("handshake-failed {} cause={error}", session.tag());
+                return None;
+            }
+            return Some(None);
+        }
         Ok(Step::Leave(reply)) => {
             session.say(&reply).ok()?;
             return None;
@@ -236,6 +254,7 @@ impl<'a> Session<'a> {
             begun: Instant::now(),
             idle: settings.nanoftpd.idle_time,
             facts: Facts::default(),
+            shield: Shield::default(),
         })
     }
 
@@ -260,11 +279,18 @@ impl<'a> Session<'a> {
             local: self.local,
             connect: passive.accept_timeout,
             stall: passive.stall_timeout,
+            protection: self.protection(),
             tag: &self.tag(),
         };
         route.open(&ends, progress).map_err(|error| {
             if vigil::was_interrupted(&error) {
                 Error::Interrupted
+            } else if Foreign::is_cause_of(&error) {
+                info!("data-not-resumed {}", self.tag());
+                Error::refused(
+                    522,
+                    "Data connections must resume the TLS session of this one.",
+                )
             } else {
                 Error::refused(425, "Can't open data connection.")
             }

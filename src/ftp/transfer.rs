@@ -108,7 +108,9 @@ pub(super) fn watch(
 /// `Failed` when the store failed, `Refused` (426) when the data connection did.
 pub(super) fn send(body: Body, mut link: Link, ascii: bool) -> Result<(), Error> {
     match body {
-        Body::File(file, offset, len) if !ascii => send_file(&file, offset, len, &mut link)?,
+        Body::File(file, offset, len) if !ascii && !link.is_secure() => {
+            send_file(&file, offset, len, &mut link)?
+        }
         Body::File(mut file, offset, len) => {
             file.seek(SeekFrom::Start(offset))
                 .map_err(|error| Error::body(&error))?;

@@ -13,6 +13,8 @@ pub(super) enum Step {
     Enter(Reply, Account),
     /// The member becomes a visitor again, who has said this name.
     Return(Reply, Vec<u8>),
+    /// The control connection goes on under TLS, behind this reply.
+    Secure(Reply),
     /// The session ends.
     Leave(Reply),
 }
@@ -43,6 +45,8 @@ pub(super) enum Feat {
     No,
     /// This line.
     Line(&'static str),
+    /// This line, where there is TLS.
+    Tls(&'static str),
     /// The facts of a machine listing, as the client has chosen them.
     Facts,
 }
@@ -147,11 +151,10 @@ impl<'l> Command<'l> {
 }
 
 /// What exists in FTP and not here: 502, where all else that is unknown is 500.
-pub(super) const ELSEWHERE: [&str; 38] = [
-    "ADAT", "AUTH", "AVBL", "CCC", "CLNT", "COMB", "CONF", "CPSV", "CSID", "DSIZ", "ENC", "HASH",
-    "HOST", "LANG", "LPRT", "LPSV", "MD5", "MFCT", "MFF", "MFMT", "MIC", "PBSZ", "PRET", "PROT",
-    "RANG", "REIN", "RMDA", "SMNT", "SPSV", "SSCN", "STOU", "THMB", "XCRC", "XMD5", "XSEM", "XSEN",
-    "XSHA", "XSHA1",
+pub(super) const ELSEWHERE: [&str; 34] = [
+    "ADAT", "AVBL", "CLNT", "COMB", "CONF", "CPSV", "CSID", "DSIZ", "ENC", "HASH", "HOST", "LANG",
+    "LPRT", "LPSV", "MD5", "MFCT", "MFF", "MFMT", "MIC", "PRET", "RANG", "REIN", "RMDA", "SMNT",
+    "SPSV", "SSCN", "STOU", "THMB", "XCRC", "XMD5", "XSEM", "XSEN", "XSHA", "XSHA1",
 ];
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ impl<'a> Visitor<'a> {
 
     /// USER: the same answer to every name.
     fn user(&mut self, name: &[u8]) -> Answer {
+        self.session.check_login()?;
         self.name = Some(name.to_vec());
         Ok(Step::Say(password_required(name)))
     }

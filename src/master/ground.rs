@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use crate::config::{AuthModule, Config, Error, SandboxMode};
+use crate::config::{AuthModule, Config, Error, SandboxMode, TlsMode};
 use crate::sys::jail::Jail;
 use crate::sys::rights::{self, Identity};
 use crate::sys::sandbox::{self, Part, Sandbox};
+use crate::tls;
 
 /// What children are given at birth beside the configuration.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Ground {
     pub(super) clerk: Jail,
     /// Of LIST; read here, since children cannot.
     pub(super) zone: TimeZone,
+    /// Certificate and key; read here, since children may not.
+    pub(super) tls: Option<tls::Identity>,
     missing: Vec<Part>,
     is_root: bool,
 }
@@ -48,11 +51,15 @@ impl Ground {
         if config.auth.module == AuthModule::Exec {
             wrong.add("module", "Exec cannot be used yet".to_owned());
         }
+        let has_tls = config.tls.mode != TlsMode::Off || config.tls.implicit_port != 0;
+        let tls = has_tls.then(|| tls::Identity::load(&config.tls));
+        let tls = tls.and_then(|loaded| wrong.unless("certificate", loaded));
         match (worker, clerk, zone) {
             (Some(worker), Some(clerk), Some(zone)) if wrong.errors.is_empty() => Ok(Self {
                 worker: Jail::new(identity, false, worker),
                 clerk: Jail::new(identity, true, clerk),
                 zone,
+                tls,
                 missing,
                 is_root,
             }),

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::Nanoftpd;
+use crate::config::Config;
 use crate::sys::sockets;
 
 /// All listening sockets.
@@ -23,7 +23,7 @@ impl Listeners {
     ///
     /// # Errors
     /// The first address that could not be had, and why.
-    pub fn bind(config: &Nanoftpd) -> Result<Self, (SocketAddr, io::Error)> {
+    pub fn bind(config: &Config) -> Result<Self, (SocketAddr, io::Error)> {
         let mut none = Self(Vec::new());
         none.rebind(config)?;
         Ok(none)
@@ -33,7 +33,7 @@ impl Listeners {
     ///
     /// # Errors
     /// As [`Self::bind`]; nothing has changed then.
-    pub(super) fn rebind(&mut self, config: &Nanoftpd) -> Result<(), (SocketAddr, io::Error)> {
+    pub(super) fn rebind(&mut self, config: &Config) -> Result<(), (SocketAddr, io::Error)> {
         let wanted: Vec<SocketAddr> = config.listeners().collect();
         let mut added = Vec::new();
         for &wanted in &wanted {

@@ -21,6 +21,7 @@ use crate::sys::fds::Gutter;
 use crate::sys::jail::Jail;
 use crate::sys::signals::Signals;
 use crate::sys::{process, title};
+use crate::tls::Identity;
 
 mod bell;
 mod clerks;
@@ -40,10 +41,21 @@ pub use ground::Ground;
 pub use listeners::Listeners;
 use stop::Stop;
 
+/// The life of a worker: it is given its leash, the listening sockets, and what the master has read.
+pub type Work = fn(
+    leash::Worker,
+    Vec<TcpListener>,
+    &Config,
+    &TimeZone,
+    Option<&Identity>,
+    &Addresses,
+    &Jail,
+) -> !;
+
 /// What children do with their lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew {
-    pub worker: fn(leash::Worker, Vec<TcpListener>, &Config, &TimeZone, &Addresses, &Jail) -> !,
+    pub worker: Work,
     pub clerk: fn(&leash::Clerk, &[String], &Jail) -> !,
 }
 

@@ -30,7 +30,7 @@ impl Master<'_> {
             .map_err(|error| wrong("logging", error.to_string()))?;
         self.leave_the_door();
         self.listeners
-            .rebind(&config.nanoftpd)
+            .rebind(&config)
             .map_err(|(address, error)| wrong("listen_addr", format!("{address}: {error}")))?;
 
         logger::install(sinks);

@@ -16,6 +16,7 @@ use crate::leash::{self, FromWorker};
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
 use crate::sys::{process, sockets, title};
+use crate::tls::Identity;
 use crate::vigil;
 
 mod bond;
@@ -34,6 +35,7 @@ pub fn run(
     listeners: Vec<TcpListener>,
     config: &Config,
     zone: &TimeZone,
+    tls: Option<&Identity>,
     addresses: &Addresses,
     jail: &Jail,
 ) -> ! {
@@ -42,7 +44,7 @@ pub fn run(
     let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
         let members = Members::new(config, addresses);
         let bond = Rc::new(Bond::new(leash, ear, listeners, members, addresses, grace));
-        work(&bond, door, config, zone)
+        work(&bond, door, config, zone, tls)
     });
     match lived {
         Ok(()) => process::leave(0),
@@ -66,7 +68,13 @@ fn confine(
     Ok((ear, door))
 }
 
-fn work(bond: &Rc<Bond>, door: Door, config: &Config, zone: &TimeZone) -> io::Result<()> {
+fn work(
+    bond: &Rc<Bond>,
+    door: Door,
+    config: &Config,
+    zone: &TimeZone,
+    tls: Option<&Identity>,
+) -> io::Result<()> {
     let mut left = config.pool.sessions_per_worker;
     let mut door = Some(door);
     bond.tell(&FromWorker::Ready)?;
@@ -80,7 +88,7 @@ fn work(bond: &Rc<Bond>, door: Door, config: &Config, zone: &TimeZone) -> io::Re
             door = None;
             bond.close_listeners();
         }
-        serve(bond, config, zone, control, peer)?;
+        serve(bond, config, zone, tls, control, peer)?;
         if left > 0 && !bond.is_leaving() {
             title::set("nanoftpd [worker] idle");
             bond.tell(&FromWorker::Left)?;
@@ -123,6 +131,7 @@ fn serve(
     bond: &Rc<Bond>,
     config: &Config,
     zone: &TimeZone,
+    tls: Option<&Identity>,
     control: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
@@ -137,6 +146,11 @@ fn serve(
         zone: zone.clone(),
         announce: bond.announced(),
         session: session_name()?,
+        security: tls.map(|identity| ftp::Security {
+            identity,
+            rules: &config.tls,
+            is_implicit: is_implicit(&control, config),
+        }),
     };
     // The master and the signals are heard in every wait of the session.
     let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
@@ -148,6 +162,12 @@ fn serve(
     bond.rest(true);
     bond.members().forget();
     Ok(())
+}
+
+/// Whether the client came in where TLS comes first.
+fn is_implicit(control: &TcpStream, config: &Config) -> bool {
+    let port = config.tls.implicit_port;
+    port != 0 && control.local_addr().is_ok_and(|local| local.port() == port)
 }
 
 /// Eight random hex digits.

@@ -76,9 +76,9 @@ impl Member<'_> {
         let stored = self.session.connect(route, &progress).and_then(|mut link| {
             let ascii = self.is_ascii();
             let mut source = Source::new(&mut link, &self.session.control, ascii);
-            self.store
-                .put(&path, &mut source, &plan)
-                .map_err(Error::of_new_name)
+            let stored = self.store.put(&path, &mut source, &plan);
+            link.part();
+            stored.map_err(Error::of_new_name)
         });
         drop(watch);
         self.conclude(Direction::Up, &path, &progress, stored.map(Some))

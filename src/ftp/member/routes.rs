@@ -80,6 +80,7 @@ impl Member<'_> {
 
     /// The route that the client has prepared.
     pub(super) fn take_route(&mut self) -> Result<Route, Error> {
+        self.session.check_data()?;
         self.route
             .take()
             .ok_or_else(|| Error::refused(425, "Use PASV or PORT first."))

@@ -112,6 +112,7 @@ impl Server {
                 zone: jiff::tz::TimeZone::UTC,
                 announce: None,
                 session: "5e551017".into(),
+                security: None,
             };
             serve(control, peer, &settings, &mut process);
         });

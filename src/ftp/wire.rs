@@ -1,0 +1,74 @@
+//! A connection with its client, in the clear or under TLS. Each call does what can be done now;
+//! who waits, and for how long, is the caller's affair.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::tls;
+
+/// One end of a connection; its socket does not block.
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Secure(Box<tls::Stream>),
+}
+
+impl Wire {
+    /// Reads what is there; `WouldBlock` when nothing is. The end of a TLS stream without its
+    /// close_notify is `UnexpectedEof`.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Secure(stream) => stream.read_now(buffer),
+        }
+    }
+
+    /// Takes some of `bytes`; `WouldBlock` when it can take none.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Secure(stream) => stream.write_now(bytes),
+        }
+    }
+
+    /// Hands what was taken over to the kernel; `WouldBlock` when some of it has to wait.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Secure(stream) => stream.flush_now(),
+        }
+    }
+
+    /// Whether something can be read that poll(2) does not know of.
+    pub(super) fn has_read_ahead(&mut self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Secure(stream) => stream.has_read_ahead(),
+        }
+    }
+
+    /// Says that nothing more will come.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown(Shutdown::Write),
+            Self::Secure(stream) => stream.close(),
+        }
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self, Self::Secure(_))
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Secure(stream) => stream.socket(),
+        }
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+}

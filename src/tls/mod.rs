@@ -1,0 +1,180 @@
+//! TLS for control and data connections. A data connection must resume the TLS session of the
+//! control connection that it belongs to: whoever races for a data port has the address, perhaps,
+//! but not the ticket. Knows sockets and certificates, nothing of FTP.
+#![forbid(unsafe_code)]
+
+mod stream;
+mod ticket;
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+
+use crate::config;
+
+pub use stream::Stream;
+
+/// What a client that speaks ALPN must offer (RFC 7301; the registered name of FTP). One that
+/// offers only others was led here by somebody who hopes to have its bytes taken for commands.
+const PROTOCOL: &[u8] = b"ftp";
+
+/// The largest certificate or key file that is read, in bytes.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Certificate, key and rules. Read by the master, with the rights to do so; inherited by workers.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    rules: ServerConfig,
+}
+
+/// What is wrong with the certificate or the key.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Identity {
+    /// Reads certificate and key, and the authorities of client certificates if there are any.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or does not hold what it should; a key of another certificate.
+    pub fn load(settings: &config::Tls) -> Result<Self, Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let both: &[&SupportedProtocolVersion] = match settings.min_version {
+            config::TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
+            config::TlsVersion::V13 => &[&version::TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(both)
+            .map_err(|error| Error(error.to_string()))?;
+        let builder = match &settings.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => builder.with_client_cert_verifier(authorities(path, provider)?),
+        };
+        let (certificate, key) = (named(&settings.certificate)?, named(&settings.key)?);
+        let mut rules = builder
+            .with_single_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|error| Error(format!("{}: {error}", key.display())))?;
+        rules.alpn_protocols = vec![PROTOCOL.to_vec()];
+        // Tickets belong to one control connection: see Session. Nothing else can be resumed.
+        rules.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(Self { rules })
+    }
+
+    /// A fresh session: one for each control connection.
+    ///
+    /// # Errors
+    /// The kernel gives no random numbers.
+    pub fn session(&self) -> io::Result<Session> {
+        let mut rules = self.rules.clone();
+        rules.ticketer = Arc::new(ticket::OwnTickets::new()?);
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(io::Error::other)?;
+        Ok(Session {
+            rules: Arc::new(rules),
+            id,
+        })
+    }
+}
+
+/// A control connection with the data connections that belong to it. Its tickets are sealed with a
+/// key of its own, which lives as long as the control connection and is never written down: the
+/// ticket of another session cannot even be opened.
+#[derive(Clone)]
+pub struct Session {
+    rules: Arc<ServerConfig>,
+    /// What is sealed in each ticket, and compared.
+    id: [u8; 16],
+}
+
+/// Whether a data connection continues the session of its control connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// It presented a ticket of this very session.
+    Same,
+    /// It began a session of its own.
+    None,
+}
+
+impl Session {
+    /// Performs the handshake on `socket`, as the server, with `limit` between two steps of the
+    /// other side; later reads and writes have the same limit.
+    ///
+    /// # Errors
+    /// `TimedOut`, what the socket says, or `InvalidData` with what is wrong with the other side's
+    /// TLS; an interrupted wait ([`crate::vigil`]).
+    pub fn accept(&self, socket: TcpStream, limit: Duration) -> io::Result<(Stream, Resumption)> {
+        let mut stream = Stream::new(Arc::clone(&self.rules), &self.id, socket, limit)?;
+        stream.shake_hands()?;
+        let resumption = if stream.resumes(&self.id) {
+            Resumption::Same
+        } else {
+            Resumption::None
+        };
+        Ok((stream, resumption))
+    }
+}
+
+fn named(path: &Option<std::path::PathBuf>) -> Result<&Path, Error> {
+    path.as_deref()
+        .ok_or_else(|| Error("certificate and key are needed".to_owned()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    use std::io::Read as _;
+    let failed = |error: io::Error| Error(format!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(LARGEST_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let bytes = read(path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(Error(format!("{}: no certificate in it", path.display()))),
+        Err(error) => Err(Error(format!("{}: {error}", path.display()))),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(&read(path)?)
+        .map_err(|error| Error(format!("{}: {error}", path.display())))
+}
+
+fn authorities(
+    path: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, Error> {
+    let failed = |error: &dyn fmt::Display| Error(format!("{}: {error}", path.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| failed(&error))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! One TLS connection over a non-blocking socket: blocking reads and writes with a limit on each
+//! wait, during which bystanders are noticed.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+
+use crate::vigil::{self, For};
+
+/// How much plain text may wait to be sealed, in bytes: a few full records at a time, so that one
+/// write to the socket carries them together.
+const RECORDS_AHEAD: usize = 256 * 1024;
+
+/// A TLS connection that has been accepted.
+pub struct Stream {
+    tls: ServerConnection,
+    socket: TcpStream,
+    limit: Duration,
+}
+
+impl Stream {
+    pub(super) fn new(
+        rules: Arc<ServerConfig>,
+        id: &[u8],
+        socket: TcpStream,
+        limit: Duration,
+    ) -> io::Result<Self> {
+        let mut tls = ServerConnection::new(rules).map_err(io::Error::other)?;
+        tls.set_resumption_data(id);
+        tls.set_buffer_limit(Some(RECORDS_AHEAD));
+        socket.set_nonblocking(true)?;
+        Ok(Self { tls, socket, limit })
+    }
+
+    pub(super) fn shake_hands(&mut self) -> io::Result<()> {
+        while self.tls.is_handshaking() {
+            self.send()?;
+            if self.tls.is_handshaking() && self.receive()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        // The tickets, in TLS 1.3.
+        self.send()
+    }
+
+    /// A ticket that could be opened is one of this session, in either version: the key has sealed
+    /// no others. TLS 1.3 also shows what was sealed; rustls does not for TLS 1.2.
+    pub(super) fn resumes(&self, id: &[u8]) -> bool {
+        let sealed = self.tls.received_resumption_data();
+        let is_same = match self.tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => sealed.is_none_or(|sealed| sealed == id),
+            _ => sealed == Some(id),
+        };
+        is_same && self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// The protocol version, for the log: `TLSv1_3`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.tls
+            .protocol_version()
+            .map_or_else(String::new, |version| format!("{version:?}"))
+    }
+
+    /// The client's certificate in DER, where one was asked for.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&[u8]> {
+        self.tls.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Sets the longest wait of later reads and writes.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Whether a read would not wait, whatever poll(2) says of the socket: plain text, or the end,
+    /// has been received with what was read before.
+    pub fn has_read_ahead(&mut self) -> bool {
+        let state = self.process();
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
+    }
+
+    /// Reads what is there now, without waiting: `WouldBlock` if nothing is.
+    ///
+    /// # Errors
+    /// As [`Read::read`], and `WouldBlock`.
+    pub fn read_now(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                answer => return answer,
+            }
+            let received = self.tls.read_tls(&mut self.socket)?;
+            self.process()?;
+            if received == 0 {
+                // Without close_notify the reader reports UnexpectedEof: the end is a lie.
+                return self.tls.reader().read(buf);
+            }
+        }
+    }
+
+    /// Takes some of `bytes` to be sealed, without waiting; `WouldBlock` when what was taken before
+    /// must leave first.
+    ///
+    /// # Errors
+    /// As [`Write::write`], and `WouldBlock`.
+    pub fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush_now()?;
+        let taken = self.tls.writer().write(bytes)?;
+        match self.flush_now() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Hands what was sealed to the kernel, without waiting; `WouldBlock` if some of it is left.
+    ///
+    /// # Errors
+    /// As [`Write::flush`], and `WouldBlock`.
+    pub fn flush_now(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut self.socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that no more will come (close_notify), and sends all that is still here.
+    ///
+    /// # Errors
+    /// As [`Write::flush`].
+    pub fn close(&mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        self.send()?;
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// The socket, for its addresses and options.
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    fn process(&mut self) -> io::Result<rustls::IoState> {
+        match self.tls.process_new_packets() {
+            Ok(state) => Ok(state),
+            Err(error) => {
+                // The alert that explains it; whether it arrives no longer matters.
+                let _ = self.tls.write_tls(&mut self.socket);
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<usize> {
+        loop {
+            match self.tls.read_tls(&mut self.socket) {
+                Ok(received) => {
+                    self.process()?;
+                    return Ok(received);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    vigil::wait(self.socket.as_fd(), For::Reading, Some(self.limit))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        loop {
+            match self.flush_now() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    vigil::wait(self.socket.as_fd(), For::Writing, Some(self.limit))?;
+                }
+                sent => return sent,
+            }
+        }
+    }
+}
+
+impl Read for Stream {
+    /// `Ok(0)` is the other side's close_notify. An end without it is `UnexpectedEof`.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.read_now(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    vigil::wait(self.socket.as_fd(), For::Reading, Some(self.limit))?;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let taken = self.tls.writer().write(buf)?;
+        self.send()?;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
