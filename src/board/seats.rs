@@ -129,7 +129,7 @@ impl Board {
         }
     }
 
-    /// A worker was killed: it is dead before `again`, or is killed once more.
+    /// A worker was killed, or ends by itself: it is dead before `again`, or is killed then.
     pub fn killed(&mut self, pid: i32, again: Instant) {
         if let Some(seat) = self.seats.get_mut(&pid) {
             seat.deadline = Some(again);

@@ -52,7 +52,8 @@ pub enum FromWorker {
 /// What the master tells a worker.
 #[derive(Debug)]
 pub enum ToWorker {
-    /// The answer to [`FromWorker::Account`]: a record or the lack of one, as `auth` writes it.
+    /// The answer to [`FromWorker::Account`]: a record or the lack of one, as `auth` writes it;
+    /// empty: nobody can be looked up now.
     Record { found: Vec<u8> },
     /// Serve no further client after this one.
     Retire,

@@ -1,8 +1,8 @@
 //! The door of a full pool. Workers accept clients themselves; only when none is left to do it does
 //! the master look who stands outside.
 
-use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Master;
@@ -18,6 +18,9 @@ const MOST_AT_ONCE: usize = 32;
 /// After so long without a crowd visitors are sent away one by one again.
 const CALM: Duration = Duration::from_secs(1);
 
+/// How long the door is left alone when nobody can be accepted.
+const BLOCKED: Duration = Duration::from_millis(200);
+
 /// What is remembered of the crowd.
 #[derive(Debug, Default)]
 pub(super) struct Door {
@@ -26,6 +29,8 @@ pub(super) struct Door {
     /// How many visitors were sent away together, and when: nobody can see how many stand outside,
     /// so it is one, then twice as many each time while there is still somebody.
     shed: Option<(usize, Instant)>,
+    /// Nobody can be accepted until then, not even to be refused.
+    blocked_until: Option<Instant>,
 }
 
 impl Door {
@@ -50,18 +55,24 @@ impl Master<'_> {
     }
 
     pub(super) fn mind_the_door(&mut self, now: Instant) {
-        let is_full = self.is_full(now);
-        if is_full == self.door.is_watched {
+        let is_blocked = self.door.blocked_until.is_some_and(|until| until > now);
+        let is_wanted = self.is_full(now) && !is_blocked;
+        if is_wanted == self.door.is_watched {
             return;
         }
-        self.door.is_watched = is_full;
+        self.door.is_watched = is_wanted;
         for socket in self.listeners.sockets() {
-            if !is_full {
+            if !is_wanted {
                 self.bell.remove(socket);
             } else if let Err(error) = self.bell.add(socket, Ring::Client) {
                 log::error!("door-not-watched why=\"{error}\"");
             }
         }
+    }
+
+    /// When the door is to be looked at again, if it is not looked at.
+    pub(super) fn door_due(&self, now: Instant) -> Option<Instant> {
+        self.door.blocked_until.filter(|until| *until > now)
     }
 
     /// The listeners are about to change.
@@ -84,7 +95,7 @@ impl Master<'_> {
             false => Vec::new(),
         };
         if visitors.is_empty() {
-            self.refuse();
+            self.refuse(now);
             return;
         }
         self.door.shed = Some((visitors.len(), now));
@@ -96,20 +107,26 @@ impl Master<'_> {
         }
     }
 
-    fn refuse(&self) {
+    fn refuse(&mut self, now: Instant) {
         let mut left = REFUSALS_A_TURN;
         for socket in self.listeners.sockets() {
-            while let Some((client, peer)) = next_client(socket, &mut left) {
-                log::info!("refused peer={} why=full", peer.ip());
-                say_no(client);
+            while left > 0 {
+                left -= 1;
+                match socket.accept() {
+                    Ok((client, peer)) => {
+                        log::info!("refused peer={} why=full", peer.ip());
+                        say_no(client);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // No descriptors, most likely: who stands outside would ring for ever.
+                    Err(_) => {
+                        self.door.blocked_until = now.checked_add(BLOCKED);
+                        break;
+                    }
+                }
             }
         }
     }
-}
-
-fn next_client(socket: &TcpListener, left: &mut usize) -> Option<(TcpStream, SocketAddr)> {
-    *left = left.checked_sub(1)?;
-    socket.accept().ok()
 }
 
 /// A few bytes fit into a new connection's buffer; whoever cannot take them does without.

@@ -263,6 +263,7 @@ impl<'a> Master<'a> {
             self.stop.as_ref().and_then(Stop::deadline),
             self.worker_due(now),
             self.clerk_due(),
+            self.door_due(now),
             logger::is_disconnected().then(|| now + logs::RECONNECT),
         ]
         .into_iter()

@@ -4,7 +4,6 @@ use std::io;
 use std::time::Instant;
 
 use super::Master;
-use crate::auth::Found;
 use crate::leash::{FromWorker, Heard, ToWorker};
 use crate::text::quoted;
 
@@ -43,7 +42,7 @@ impl Master<'_> {
             }
             FromWorker::Taken { peer } => self.board.taken(pid, peer, now),
             FromWorker::Account { user } => {
-                let found = self.look_up(&user).encode();
+                let found = self.look_up(&user);
                 self.tell(pid, &ToWorker::Record { found });
             }
             FromWorker::Entered { user, module } => self.board.entered(pid, user, module, now),
@@ -60,11 +59,15 @@ impl Master<'_> {
         }
     }
 
-    fn look_up(&mut self, user: &[u8]) -> Found {
-        self.users.look_up(user).unwrap_or_else(|error| {
-            self.complain_of_users(&error);
-            Found::nobody()
-        })
+    /// Nothing at all when nobody can be looked up: that must not pass for a wrong password.
+    fn look_up(&mut self, user: &[u8]) -> Vec<u8> {
+        match self.users.look_up(user) {
+            Ok(found) => found.encode(),
+            Err(error) => {
+                self.complain_of_users(&error);
+                Vec::new()
+            }
+        }
     }
 
     /// Reads the users; bad lines are logged on the way.

@@ -151,7 +151,7 @@ impl Master<'_> {
     pub(super) fn unleash(&mut self, pid: i32, now: Instant) {
         if let Some(leash) = self.leashes.remove(&pid) {
             self.bell.remove(&leash);
-            self.board.dismissed(pid, now + KILL_AFTER);
+            self.board.killed(pid, now + KILL_AFTER);
         }
     }
 
@@ -169,7 +169,7 @@ impl Master<'_> {
         }
         log::warn!("worker-died pid={pid} {ending} {}", about(&seat));
         let is_young = matches!(seat.state, State::Unborn | State::Idle);
-        if is_young && seat.deadline.is_none_or(|_| seat.state == State::Unborn) {
+        if is_young && !seat.is_leaving {
             let pause = self.births.failed(now).as_millis();
             log::debug!("births-paused ms={pause}");
         }

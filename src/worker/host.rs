@@ -62,7 +62,7 @@ fn clean(bytes: &[u8]) -> String {
 impl Host for Session {
     fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal> {
         let found = Found::decode(&self.bond.account(user)?)
-            .ok_or_else(|| Refusal::Unavailable("the master answered nonsense".to_owned()))?;
+            .ok_or_else(|| Refusal::Unavailable("the users cannot be read".to_owned()))?;
         let is_right = found.verify(password);
         let Some(record) = found.record.filter(|_| is_right) else {
             return Err(Refusal::WrongLogin);
@@ -81,11 +81,17 @@ impl Host for Session {
             Doing::Idle => ("", &b""[..]),
             Doing::Command { verb, argument } => (verb, argument),
         };
-        if self.bond.rest(what == Doing::Idle) {
+        let must_leave = self.bond.rest(what == Doing::Idle);
+        if what != Doing::Idle {
+            // A session that always has something to do never waits; it hears the master all the
+            // same.
+            self.watch.set(self.bond.hear());
+        } else if must_leave {
             self.watch.set(Verdict::Leave);
         }
         self.show(if verb.is_empty() { "IDLE" } else { verb }, argument);
-        if self.pace.may_go(Instant::now()) {
+        // Of a visitor the master only wants to know that there is one.
+        if self.user.is_some() && self.pace.may_go(Instant::now()) {
             self.bond.mention(&FromWorker::Doing {
                 verb: verb.to_owned(),
                 argument: argument.to_vec(),

@@ -13,6 +13,7 @@ use seccompiler::{
 };
 
 use super::lists;
+use super::shorten::shorten;
 
 /// System calls, each with the rules for its arguments; none: any arguments.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
@@ -37,11 +38,11 @@ impl Calls {
     /// What a session needs; anything strange kills.
     pub(super) fn of_worker() -> io::Result<Self> {
         let worker = || -> Result<_, BackendError> {
-            // Beside the arguments that are fine: what else an ioctl would do, we do without.
-            let mut refused = plain(&[lists::BENIGN]);
+            // The second filter is entered under the first, and then bars its own way.
+            let entering = &[libc::SYS_seccomp];
+            let mut known = plain(&[lists::COMMON, lists::WORKER, lists::BENIGN, entering]);
+            let mut refused = plain(&[lists::BENIGN, entering]);
             refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
-            refused.insert(libc::SYS_prctl, vec![rule([unneeded_prctls()])?]);
-            let mut known = plain(&[lists::COMMON, lists::WORKER, lists::BENIGN]);
             known.insert(libc::SYS_ioctl, Vec::new());
             known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
             known.insert(libc::SYS_socket, tcp()?);
@@ -49,8 +50,8 @@ impl Calls {
                 known.insert(call, vec![rule([no_code()])?]);
             }
             Ok([
-                (refused, SeccompAction::Allow, EPERM),
                 (known, SeccompAction::KillProcess, SeccompAction::Allow),
+                (refused, SeccompAction::Allow, EPERM),
             ])
         };
         Self::compile(worker().map_err(io::Error::other)?)
@@ -78,7 +79,8 @@ impl Calls {
         }
         let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
         let programs = filters.into_iter().map(|(rules, others, these)| {
-            SeccompFilter::new(rules, others, these, arch)?.try_into()
+            let program: BpfProgram = SeccompFilter::new(rules, others, these, arch)?.try_into()?;
+            Ok(shorten(&program))
         });
         let programs: Result<_, BackendError> = programs.collect();
         Ok(Self {
@@ -116,11 +118,6 @@ fn argument(index: u8, operator: SeccompCmpOp, value: i32) -> Condition {
 fn unneeded_ioctls() -> [Condition; 2] {
     [libc::FIONBIO, libc::TIOCOUTQ]
         .map(|needed| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, needed))
-}
-
-/// Anything but what entering the second filter begins with.
-fn unneeded_prctls() -> Condition {
-    argument(0, SeccompCmpOp::Ne, libc::PR_SET_NO_NEW_PRIVS)
 }
 
 /// A process may raise the signal of abort(3), and no other: it could reach its siblings.

@@ -11,6 +11,7 @@ pub(super) const COMMON: &[c_long] = &[
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
     libc::SYS_dup,
+    libc::SYS_dup3,
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
     libc::SYS_exit,
@@ -110,7 +111,6 @@ pub(super) const WORKER: &[c_long] = &[
 
 /// What libraries ask in good faith, and can do without.
 pub(super) const BENIGN: &[c_long] = &[
-    libc::SYS_dup3,
     libc::SYS_eventfd2,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,

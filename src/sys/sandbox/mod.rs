@@ -10,6 +10,7 @@ use std::path::Path;
 mod calls;
 mod files;
 mod lists;
+mod shorten;
 
 use calls::Calls;
 use files::Files;
