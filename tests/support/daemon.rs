@@ -42,7 +42,12 @@ impl Daemon {
         Self::launch(&[], USERS, changes)
     }
 
-    /// The same through a program that ends by executing the rest of its arguments.
+    /// The same, with user `test` of module File: no tracker is needed.
+    pub(crate) fn of_files(changes: &[(&str, &str)]) -> Self {
+        Self::launch(&[], &["test:File"], changes)
+    }
+
+    /// As [`Self::start`], through a program that ends by executing the rest of its arguments.
     pub(crate) fn within(program: &[&str], changes: &[(&str, &str)]) -> Self {
         Self::launch(program, USERS, changes)
     }
@@ -144,6 +149,11 @@ impl Daemon {
         self.log.all().len()
     }
 
+    /// The master's title.
+    pub(crate) fn title(&self) -> String {
+        title(&PathBuf::from(format!("/proc/{}", self.pid())))
+    }
+
     /// The master's children, by pid, with their titles.
     pub(crate) fn children(&self) -> BTreeMap<i32, String> {
         children(self.pid())
@@ -227,12 +237,16 @@ pub(crate) fn children(parent: Pid) -> BTreeMap<i32, String> {
         };
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         if after_name.split(' ').nth(2) == Some(&parent.to_string()) {
-            let title = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let title = String::from_utf8_lossy(&title).replace('\0', " ");
-            found.insert(pid, title.trim().to_owned());
+            found.insert(pid, title(&entry.path()));
         }
     }
     found
+}
+
+fn title(process: &Path) -> String {
+    let title = fs::read(process.join("cmdline")).unwrap_or_default();
+    let title = String::from_utf8_lossy(&title).replace('\0', " ");
+    title.trim().to_owned()
 }
 
 /// A field of `/proc/PID/status`.

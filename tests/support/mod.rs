@@ -20,7 +20,7 @@ mod tracker;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{Daemon, children, conf, field, status, users};
-pub(crate) use ftp::{Ftp, Mode};
+pub(crate) use ftp::{Data, Ftp, Mode};
 pub(crate) use node::Node;
 pub(crate) use tracker::{Tracker, http_get, http_put};
 
