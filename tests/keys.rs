@@ -49,8 +49,8 @@ fn passive_ports_lie_between_low_port_and_high_port_and_are_given_back() {
     let daemon = Daemon::on(
         &cluster,
         &[
-            ("nanoftpd.low_port", "24801"),
-            ("nanoftpd.high_port", "24803"),
+            ("nanoftpd.low_port", "25801"),
+            ("nanoftpd.high_port", "25803"),
         ],
     );
     let mut ftp = daemon.log_in();
@@ -58,12 +58,12 @@ fn passive_ports_lie_between_low_port_and_high_port_and_are_given_back() {
     for _ in 0..40 {
         let reply = ftp.expect("EPSV", 229);
         let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
-        assert!((24801..=24803).contains(&port), "{port}");
+        assert!((25801..=25803).contains(&port), "{port}");
         seen.insert(port);
     }
     assert!(seen.len() > 1, "always the same port");
     // All taken: the answer comes at once, and no port from elsewhere.
-    let _taken: Vec<TcpListener> = (24801..=24803)
+    let _taken: Vec<TcpListener> = (25801..=25803)
         .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
         .collect();
     let mut second = daemon.log_in();
@@ -244,6 +244,7 @@ fn timeout_bounds_the_connection_to_a_tracker() {
         ("mogilefs.domain", "d"),
         ("mogilefs.timeout", "200ms"),
     ]);
+    daemon.expect_error("login-unavailable");
     let mut ftp = Ftp::connect(daemon.address);
     ftp.expect("USER test", 331);
     ftp.send(b"PASS test\r\n");
