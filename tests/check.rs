@@ -109,7 +109,7 @@ fn a_sound_site_is_fine_and_nothing_is_left_behind() {
         "ok tmpdir ".to_owned(),
         "ok passive ports 15000-25000 on 127.0.0.1: ".to_owned(),
         "ok file root ".to_owned(),
-        "ok tls: none".to_owned(),
+        "ok tls: off: ".to_owned(),
     ] {
         assert_says(&text, &found);
     }

@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access};
 use super::users::Members;
 use super::{Report, Severity, cluster};
 use crate::board::Addresses;
-use crate::config::{self, Auth, AuthModule, Config, LogMode, Logging};
+use crate::config::{self, Auth, AuthModule, Config, LogMode, Logging, TlsMode};
 use crate::store::file::Tree;
 use crate::store::{Error, Store, mogile};
 use crate::sys::{rights, sandbox, sockets};
@@ -77,8 +77,8 @@ fn log_room(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// What there is to be said of kernel and rights.
-pub(super) fn kernel(report: &mut Report) {
+/// What there is to be said of kernel, rights and encryption.
+pub(super) fn kernel(config: &Config, report: &mut Report) {
     for part in sandbox::missing() {
         let text = format!("sandbox: this kernel has no {part}");
         report.add(Severity::Warning, &text);
@@ -87,8 +87,14 @@ pub(super) fn kernel(report: &mut Report) {
         let text = "rights: not root: tried as this user, as whom sessions would run too";
         report.add(Severity::Ok, text);
     }
-    let text = "tls: none here: passwords and files cross the network as they are";
-    report.add(Severity::Ok, text);
+    report.add(
+        Severity::Ok,
+        match config.tls.mode {
+            TlsMode::Off => "tls: off: passwords and files cross the network as they are",
+            TlsMode::Optional => "tls: optional: clients may send passwords as they are",
+            TlsMode::Required => "tls: required",
+        },
+    );
 }
 
 /// Finds every name that the clerk would have to find.

@@ -34,7 +34,7 @@ pub fn run(config: &Config, jail: &Jail, write: bool) -> Report {
     }
     let members = Members::read(config, &mut report);
     host::logs(&config.logging, &mut report);
-    host::kernel(&mut report);
+    host::kernel(config, &mut report);
     let mut addresses = Addresses::new(&config.mogilefs, &config.passive);
     host::names(&mut addresses, config, &mut report);
     let cluster = Cluster {

@@ -16,11 +16,15 @@ pub(super) enum Ring {
     Worker(i32),
     Stray,
     Client,
+    Desk,
+    Guest(u32),
 }
 
 impl Ring {
     /// Pids fill the lower half of a number.
     const OTHERS: u64 = 1 << 32;
+    /// And guests the lower half of another.
+    const GUESTS: u64 = 2 << 32;
 
     fn number(self) -> u64 {
         match self {
@@ -29,18 +33,23 @@ impl Ring {
             Self::Clerk => Self::OTHERS + 1,
             Self::Stray => Self::OTHERS + 2,
             Self::Client => Self::OTHERS + 3,
+            Self::Desk => Self::OTHERS + 4,
+            Self::Guest(guest) => Self::GUESTS + u64::from(guest),
         }
     }
 
     fn of(number: u64) -> Self {
-        match i32::try_from(number) {
-            Ok(pid) => Self::Worker(pid),
-            Err(_) => match number - Self::OTHERS {
+        let half = u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
+        match number >> 32 {
+            0 => Self::Worker(i32::try_from(half).unwrap_or_default()),
+            1 => match half {
                 0 => Self::Signal,
                 1 => Self::Clerk,
                 2 => Self::Stray,
-                _ => Self::Client,
+                3 => Self::Client,
+                _ => Self::Desk,
             },
+            _ => Self::Guest(half),
         }
     }
 }
@@ -56,6 +65,12 @@ impl Bell {
     pub(super) fn add(&self, fd: &impl AsFd, ring: Ring) -> io::Result<()> {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, ring.number());
         Ok(self.0.add(fd, event)?)
+    }
+
+    /// From now on `fd` rings when it can be written.
+    pub(super) fn await_room(&self, fd: &impl AsFd, ring: Ring) {
+        let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, ring.number());
+        let _ = self.0.modify(fd, &mut event);
     }
 
     pub(super) fn remove(&self, fd: &impl AsFd) {
@@ -101,6 +116,9 @@ mod tests {
             Ring::Worker(i32::MAX),
             Ring::Stray,
             Ring::Client,
+            Ring::Desk,
+            Ring::Guest(0),
+            Ring::Guest(u32::MAX),
         ];
         for ring in all {
             assert_eq!(Ring::of(ring.number()), ring);

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
+use nix::unistd::Uid;
 
 use crate::config::{AuthModule, Config, Error, SandboxMode, TlsMode};
 use crate::sys::jail::Jail;
@@ -21,6 +22,8 @@ pub struct Ground {
     /// Certificate and key; read here, since children may not.
     pub(super) tls: Option<tls::Identity>,
     missing: Vec<Part>,
+    /// Whom children become; `None`: whoever we are.
+    identity: Option<Identity>,
     is_root: bool,
 }
 
@@ -61,6 +64,7 @@ impl Ground {
                 zone,
                 tls,
                 missing,
+                identity,
                 is_root,
             }),
             _ => Err(wrong.errors),
@@ -71,6 +75,11 @@ impl Ground {
     #[must_use]
     pub fn jail(&self) -> &Jail {
         &self.worker
+    }
+
+    /// Whom children become; `None`: whoever we are.
+    pub(super) fn user(&self) -> Option<Uid> {
+        self.identity.map(Identity::uid)
     }
 
     /// Says what is weaker than it could be.

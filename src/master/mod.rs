@@ -25,6 +25,7 @@ use crate::tls::Identity;
 
 mod bell;
 mod clerks;
+mod desk;
 mod door;
 mod ground;
 mod listeners;
@@ -36,6 +37,7 @@ mod workers;
 
 use bell::{Bell, Ring};
 use clerks::ClerkSeat;
+use desk::Desk;
 use door::Door;
 pub use ground::Ground;
 pub use listeners::Listeners;
@@ -78,7 +80,7 @@ pub struct Start {
 /// The service could not be started, or could not go on; a text for the operator.
 pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), String> {
     title::set("nanoftpd [master]");
-    let mut master = Master::new(start, gutter, ready).map_err(|error| error.to_string())?;
+    let mut master = Master::new(start, gutter, ready)?;
     let ended = master.work();
     if let Err(why) = &ended {
         log::error!("failed why=\"{why}\"");
@@ -113,6 +115,7 @@ struct Master<'a> {
     addresses: Addresses,
     users: Users,
     door: Door,
+    desk: Desk,
     stop: Option<Stop>,
     ready: &'a mut Ready,
     is_started: bool,
@@ -120,13 +123,28 @@ struct Master<'a> {
     complaint: Option<Instant>,
     /// When syslogd was last looked for.
     syslogd_sought: Option<Instant>,
+    /// When all this began.
+    since: Instant,
 }
 
 impl<'a> Master<'a> {
-    fn new(start: Start, gutter: Gutter, ready: &'a mut Ready) -> io::Result<Self> {
+    fn new(start: Start, gutter: Gutter, ready: &'a mut Ready) -> Result<Self, String> {
+        let socket = start.config.status.socket.display();
+        let desk = Desk::open(&start.config.status, &start.ground)
+            .map_err(|error| format!("control socket {socket}: {error}"))?;
+        Self::assemble(start, gutter, desk, ready).map_err(|error| error.to_string())
+    }
+
+    fn assemble(
+        start: Start,
+        gutter: Gutter,
+        desk: Desk,
+        ready: &'a mut Ready,
+    ) -> io::Result<Self> {
         let (signals, bell) = (Signals::register()?, Bell::new()?);
         bell.add(&signals, Ring::Signal)?;
         bell.add(&gutter, Ring::Stray)?;
+        desk.ring(&bell)?;
         let config = start.config;
         Ok(Self {
             users: Users::new(config.auth.text.clone(), config.auth.crypt),
@@ -147,11 +165,13 @@ impl<'a> Master<'a> {
             clerk: None,
             clerk_births: Births::default(),
             door: Door::default(),
+            desk,
             stop: None,
             ready,
             is_started: false,
             complaint: None,
             syslogd_sought: None,
+            since: Instant::now(),
         })
     }
 
@@ -201,6 +221,8 @@ impl<'a> Master<'a> {
             Ring::Worker(pid) => self.hear_worker(pid, now),
             Ring::Stray => self.log_stray(),
             Ring::Client => self.turn_away(now),
+            Ring::Desk => self.receive_guests(now),
+            Ring::Guest(guest) => self.hear_guest(guest, now),
         }
     }
 
@@ -250,6 +272,7 @@ impl<'a> Master<'a> {
             self.board.killed(pid, now + KILL_AFTER);
         }
         self.reconnect_syslogd(now);
+        self.mind_the_desk(now);
     }
 
     fn login_limit(&self) -> Duration {
@@ -264,6 +287,7 @@ impl<'a> Master<'a> {
             self.worker_due(now),
             self.clerk_due(),
             self.door_due(now),
+            self.desk_due(),
             logger::is_disconnected().then(|| now + logs::RECONNECT),
         ]
         .into_iter()

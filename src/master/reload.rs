@@ -28,6 +28,9 @@ impl Master<'_> {
         let wrong = |key: &str, why: String| vec![Error::new(&file, 0, key, why)];
         let sinks = logger::open(&config.logging, self.is_foreground)
             .map_err(|error| wrong("logging", error.to_string()))?;
+        let desk = self
+            .other_desk(&config.status, &ground)
+            .map_err(|error| wrong("socket", error.to_string()))?;
         self.leave_the_door();
         self.listeners
             .rebind(&config)
@@ -37,6 +40,7 @@ impl Master<'_> {
         self.users = Users::new(config.auth.text.clone(), config.auth.crypt);
         self.addresses = self.addresses.renewed(&config.mogilefs, &config.passive);
         self.ground = ground;
+        self.move_desk(desk);
         self.config = config;
         self.introduce();
         // The clerk is given its names at birth.

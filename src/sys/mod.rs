@@ -8,6 +8,7 @@
 pub mod detach;
 pub mod fds;
 pub mod jail;
+pub mod named;
 pub mod pidfile;
 pub mod process;
 pub mod queue;

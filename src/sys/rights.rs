@@ -88,6 +88,12 @@ impl Identity {
         Ok(gid)
     }
 
+    /// The user.
+    #[must_use]
+    pub fn uid(self) -> Uid {
+        self.user
+    }
+
     /// Joins the two.
     #[must_use]
     pub fn new(user: Uid, group: Gid) -> Self {

@@ -11,8 +11,11 @@ use crate::leash::FromWorker;
 use crate::logger;
 use crate::store::Store;
 use crate::sys::title;
-use crate::text::quoted;
+use crate::text::bare;
 use crate::vigil::{Verdict, Watch};
+
+/// What may take long: the master hears of each, and of its end, however fast they follow.
+const LONG: [&str; 7] = ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"];
 
 /// One session's host.
 pub(super) struct Session {
@@ -22,6 +25,8 @@ pub(super) struct Session {
     /// Of the master's words.
     watch: Watch,
     pace: Pace,
+    /// The last command was a long one.
+    was_long: bool,
 }
 
 impl Session {
@@ -33,6 +38,7 @@ impl Session {
             user: None,
             watch,
             pace: Pace::new(Instant::now()),
+            was_long: false,
         };
         session.show("connected", b"");
         session
@@ -40,23 +46,14 @@ impl Session {
 
     /// `USER@PEER: VERB argument`, in one line that nothing from outside can break.
     fn show(&self, verb: &str, argument: &[u8]) {
-        let user = self.user.as_ref().map(|user| format!("{}@", clean(user)));
+        let user = self.user.as_ref().map(|user| format!("{}@", bare(user)));
         let user = user.unwrap_or_default();
         let blank = if argument.is_empty() { "" } else { " " };
-        let (peer, argument) = (self.peer, clean(argument));
+        let (peer, argument) = (self.peer, bare(argument));
         title::set(&format!(
             "nanoftpd [worker] {user}{peer}: {verb}{blank}{argument}"
         ));
     }
-}
-
-/// As in a log line, without the quotes around it.
-fn clean(bytes: &[u8]) -> String {
-    let text = quoted(bytes).to_string();
-    let inner = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    inner.unwrap_or_default().to_owned()
 }
 
 impl Host for Session {
@@ -90,8 +87,11 @@ impl Host for Session {
             self.watch.set(Verdict::Leave);
         }
         self.show(if verb.is_empty() { "IDLE" } else { verb }, argument);
+        let is_long = LONG.contains(&verb);
+        let is_news = is_long || self.was_long;
+        self.was_long = is_long;
         // Of a visitor the master only wants to know that there is one.
-        if self.user.is_some() && self.pace.may_go(Instant::now()) {
+        if self.user.is_some() && (self.pace.may_go(Instant::now()) || is_news) {
             self.bond.mention(&FromWorker::Doing {
                 verb: verb.to_owned(),
                 argument: argument.to_vec(),
@@ -120,8 +120,8 @@ impl Host for Session {
     }
 }
 
-/// How often the master is told: once a second in the long run, a few times in a row, so that the
-/// transfer after a quick dialogue is not the one that it never hears of.
+/// How often the master is told of what is soon over: once a second in the long run, a few times in
+/// a row.
 #[derive(Debug)]
 struct Pace {
     saved: u32,
@@ -171,10 +171,5 @@ mod tests {
         assert_eq!(sent(1900), 1);
         assert_eq!(sent(2000), 1);
         assert_eq!(sent(100_000), 8);
-    }
-
-    #[test]
-    fn a_title_holds_no_control_characters() {
-        assert_eq!(clean(b"a\x1b[31m\n\"b\""), "a\\u{1b}[31m\\n\\\"b\\\"");
     }
 }

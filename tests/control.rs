@@ -1,0 +1,243 @@
+//! What operators ask the running daemon over its control socket, and who may not.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use support::{Cluster, Daemon, Ftp, eventually, is_here, skip};
+
+fn socket(daemon: &Daemon) -> PathBuf {
+    daemon.dir().join("control.sock")
+}
+
+/// Exit code, standard output and standard error of `nanoftpd status`.
+fn status(daemon: &Daemon, options: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-c")
+        .arg(daemon.conf())
+        .arg("status")
+        .args(options)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// The first table that `wanted` holds for: reports of workers come when they come.
+fn table(daemon: &Daemon, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    eventually(what, || {
+        let (code, table, said) = status(daemon, &[]);
+        assert_eq!((code, said.as_str()), (Some(0), ""));
+        wanted(&table).then_some(table)
+    })
+}
+
+/// The number or text behind `"name":`, the first that there is.
+fn field<'a>(json: &'a str, name: &str) -> &'a str {
+    let (_, rest) = json.split_once(&format!("\"{name}\":")).unwrap();
+    rest.split([',', '}']).next().unwrap()
+}
+
+#[test]
+fn a_status_tells_who_is_there_and_what_they_do() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let text = table(&daemon, "an idle daemon", |table| table.contains("\n0 of "));
+    let first = format!(
+        "nanoftpd {} (pid {}), up ",
+        env!("CARGO_PKG_VERSION"),
+        daemon.pid()
+    );
+    assert!(text.starts_with(&first), "{text}");
+    assert!(
+        text.contains(&format!("trackers: {}\n", cluster.address)),
+        "{text}"
+    );
+
+    let _visitor = Ftp::connect(daemon.address);
+    let mut member = daemon.log_in();
+    for _ in 0..8 {
+        member.expect("TYPE I", 200);
+    }
+    let data = member.data();
+    member.expect("STOR /photos/a \"b\" \u{fc}.jpg", 150);
+    let mut stream = data.stream();
+    stream.write_all(b"x").unwrap();
+    let text = table(&daemon, "an upload", |table| {
+        table.contains("STOR /photos/a")
+    });
+    assert!(text.contains("\n2 of 256 sessions, "), "{text}");
+    let peer = format!(
+        "127.0.0.1:{}",
+        member.control().local_addr().unwrap().port()
+    );
+    let line = text.lines().find(|line| line.contains(&peer)).unwrap();
+    assert!(line.contains(" test "), "{line}");
+    assert!(
+        line.ends_with("STOR /photos/a \\\"b\\\" \u{fc}.jpg"),
+        "{line}"
+    );
+
+    let (code, json, _) = status(&daemon, &["--json"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(field(&json, "pid"), daemon.pid().to_string());
+    assert_eq!(field(&json, "max_clients"), "256");
+    let sessions = json.split_once("\"sessions\":[").unwrap().1;
+    assert_eq!(sessions.matches("\"peer\":\"127.0.0.1:").count(), 2);
+    for part in [
+        format!("\"peer\":\"{peer}\",\"user\":\"test\",\"module\":\"MogileFs\",\"verb\":\"STOR\""),
+        "\"argument\":\"/photos/a \\\"b\\\" \u{fc}.jpg\"".to_owned(),
+        "\"user\":null".to_owned(),
+    ] {
+        assert!(sessions.contains(&part), "{part}\n{json}");
+    }
+    if is_here("python3") {
+        let mut python = Command::new("python3");
+        python.args(["-c", "import json, sys; json.loads(sys.argv[1])", &json]);
+        assert!(python.status().unwrap().success(), "{json}");
+    }
+
+    drop(stream);
+    member.reply_of(226);
+    table(&daemon, "idle again", |table| {
+        let line = table.lines().find(|line| line.contains(&peer));
+        line.is_some_and(|line| line.ends_with("  idle"))
+    });
+}
+
+#[test]
+fn whoever_asks_and_does_not_read_holds_nobody_up() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[("pool.max_spare", "8")]);
+    let mut crowd = Vec::new();
+    for _ in 0..40 {
+        let mut guest = UnixStream::connect(socket(&daemon)).unwrap();
+        // Some ask and never read, some begin to ask, some say nothing.
+        match crowd.len() % 3 {
+            0 => guest.write_all(b"status json\n").unwrap(),
+            1 => guest.write_all(b"stat").unwrap(),
+            _ => {}
+        }
+        crowd.push(guest);
+    }
+    for _ in 0..5 {
+        daemon.log_in().expect("QUIT", 221);
+    }
+    daemon.wait_for("control-refused why=\"too many at once\"");
+    drop(crowd);
+    table(&daemon, "an answer", |table| table.contains("sessions"));
+}
+
+#[test]
+fn nonsense_is_answered_and_nothing_else_happens() {
+    let daemon = Daemon::start(&[]);
+    for words in ["", "halt", "status  json", "\u{1b}[2J"] {
+        let mut guest = UnixStream::connect(socket(&daemon)).unwrap();
+        guest.write_all(format!("{words}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut guest, &mut answer).unwrap();
+        assert_eq!(answer, "error: that is not understood\n");
+    }
+    Ftp::connect(daemon.address).expect("QUIT", 221);
+}
+
+#[test]
+fn other_users_are_kept_out() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip("needs root");
+    }
+    if !is_here("curl") {
+        return;
+    }
+    let daemon = Daemon::start(&[]);
+    let path = socket(&daemon);
+    let about = fs::metadata(&path).unwrap();
+    assert!(about.file_type().is_socket());
+    assert_eq!(about.permissions().mode() & 0o777, 0o600);
+    // `nobody`, as whom sessions run.
+    assert_eq!(about.uid(), 65534);
+    let ask = |user: u32| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "20", "--http0.9", "--unix-socket"]);
+        let output = curl.arg(&path).arg("http://x/").uid(user).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    assert_eq!(ask(65534).1, "error: that is not understood\n");
+    // The file's mode keeps others out, and behind it the daemon itself does.
+    assert_eq!(ask(65533).0, Some(7));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let (code, answer) = ask(65533);
+    assert!(code != Some(0) && answer.is_empty(), "{code:?} {answer}");
+    daemon.wait_for("control-refused why=\"permission denied\"");
+}
+
+#[test]
+fn the_socket_goes_with_the_daemon_and_a_dead_one_is_replaced() {
+    let mut daemon = Daemon::start(&[]);
+    let path = socket(&daemon);
+    assert!(path.exists());
+    daemon.stop(Duration::from_secs(10));
+    assert!(!path.exists());
+    let (code, printed, said) = status(&daemon, &[]);
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    assert_eq!(
+        said,
+        format!("nanoftpd: {}: no daemon listens there\n", path.display())
+    );
+
+    // What a killed daemon leaves is in nobody's way; what another one listens on is.
+    let taken = daemon.dir().join("taken.sock");
+    let path_text = taken.to_str().unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&taken).unwrap());
+    let second = Daemon::start(&[("status.socket", path_text)]);
+    assert_eq!(status(&second, &[]).0, Some(0));
+    let third = daemon.dir().join("third.conf");
+    let conf = fs::read_to_string(daemon.conf()).unwrap();
+    let conf = conf.replace(path.to_str().unwrap(), path_text);
+    fs::write(&third, conf).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-f")
+        .arg("-c")
+        .arg(&third)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("somebody listens there"), "{said}");
+    assert_eq!(status(&second, &[]).0, Some(0));
+}
+
+#[test]
+fn a_reload_moves_the_socket() {
+    let daemon = Daemon::start(&[]);
+    let (old, new) = (socket(&daemon), daemon.dir().join("other.sock"));
+    let change = [("status.socket", new.to_str().unwrap())];
+    daemon.write_conf(&change);
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    daemon.wait_for(" reloaded");
+    assert!(!old.exists());
+    assert_eq!(status(&daemon, &[]).0, Some(0));
+
+    daemon.expect_error("reload-failed");
+    daemon.expect_error("config-error");
+    daemon.write_conf(&[("status.socket", daemon.conf().to_str().unwrap())]);
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    daemon.wait_for("reload-failed");
+    daemon.write_conf(&change);
+    assert_eq!(status(&daemon, &[]).0, Some(0));
+}
