@@ -38,6 +38,7 @@ pub(super) struct Control {
     speaker: Option<String>,
     /// Of TLS.
     version: Option<String>,
+    linger: Duration,
 }
 
 enum Filled {
@@ -68,6 +69,7 @@ impl Control {
             unsent: Vec::new(),
             speaker: None,
             version: None,
+            linger: LINGER,
         })
     }
 
@@ -201,13 +203,19 @@ impl Control {
         }
     }
 
+    /// The client is being sent away and somebody waits for its place: nothing is waited for at the
+    /// end.
+    pub(super) fn hurry(&mut self) {
+        self.linger = Duration::ZERO;
+    }
+
     /// Ends the connection so that the last reply arrives: closing it over bytes that nobody has
     /// read would reset it.
     pub(super) fn close(&mut self) {
         if self.wire.end().is_err() {
             return;
         }
-        let deadline = Instant::now().checked_add(LINGER);
+        let deadline = Instant::now().checked_add(self.linger);
         let mut left = LINGER_BYTES;
         loop {
             match self.wire.read(&mut self.block) {

@@ -307,6 +307,7 @@ impl<'a> Session<'a> {
 
     /// What is said when the session is ended from outside.
     fn farewell(&self) -> Reply {
+        self.control.borrow_mut().hurry();
         Reply::new(421, self.host.farewell())
     }
 }
