@@ -49,7 +49,7 @@ impl Master<'_> {
     /// stays, or no new worker can be had.
     fn is_full(&self, now: Instant) -> bool {
         let counts = self.board.counts();
-        let is_stuck = !self.births.may_begin(now);
+        let is_stuck = self.births.are_hopeless() && !self.births.may_begin(now);
         let is_taken = counts.total >= self.config.pool.max_clients;
         self.stop.is_none() && counts.spare == 0 && counts.ending == 0 && (is_taken || is_stuck)
     }
