@@ -15,7 +15,7 @@ use nanoftpd::mogilefs::Client;
 use nanoftpd::path::Path;
 use nanoftpd::store::mogile::MogileFs;
 use nanoftpd::store::mogile::layout::{Classes, Domains, Flat, Layout};
-use nanoftpd::store::{Body, Entry, Error, Kind, Plan, Store};
+use nanoftpd::store::{Body, Entry, Error, Kind, Plan, Store, Wish};
 use nanoftpd::vigil;
 use support::{Cluster, PATIENCE, noise};
 
@@ -81,7 +81,7 @@ fn get(store: &mut MogileFs, path: &str, offset: u64) -> Result<Vec<u8>, Error> 
 }
 
 fn list(store: &mut MogileFs, dir: &str) -> Result<Vec<Entry>, Error> {
-    store.list(&at(dir))?.collect()
+    store.list(&at(dir), Wish::default())?.collect()
 }
 
 fn names(store: &mut MogileFs, dir: &str) -> Vec<String> {
@@ -306,7 +306,7 @@ fn a_listing_turns_pages_and_says_where_it_was_cut() {
         wanted.listlimit_error = strict;
         wanted.extendedlist = Extended::No;
         let mut store = store_at(node.trackers.clone(), layout(), wanted.clone());
-        let mut entries: Vec<_> = store.list(&at("/docs")).unwrap().collect();
+        let mut entries: Vec<_> = store.list(&at("/docs"), Wish::default()).unwrap().collect();
         let last = entries.pop().unwrap();
         match last {
             Err(Error::Cut(cut)) => assert!(cut == limit && !strict),

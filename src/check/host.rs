@@ -15,7 +15,7 @@ use super::{Report, Severity, cluster};
 use crate::board::Addresses;
 use crate::config::{self, Auth, AuthModule, Config, LogMode, Logging, TlsMode};
 use crate::store::file::Tree;
-use crate::store::{Error, Store, mogile};
+use crate::store::{Error, Store, Wish, mogile};
 use crate::sys::{rights, sandbox, sockets};
 use crate::text::bare;
 
@@ -223,7 +223,7 @@ pub(super) fn trees(settings: &config::File, members: &Members, write: bool, rep
 fn tree(settings: &config::File, user: &[u8], write: bool) -> Result<(), Error> {
     let mut tree = Tree::open(settings, user)?;
     let root = crate::path::Path::root();
-    tree.list(&root)?.next().transpose()?;
+    tree.list(&root, Wish::default())?.next().transpose()?;
     if write {
         cluster::probe(&mut tree, &root)?;
     }

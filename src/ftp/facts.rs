@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::store::{Entry, Kind};
+use crate::store::{Abilities, Entry, Kind};
 
 /// The facts there are, in the order in which they are sent.
 const FACTS: [&str; 6] = ["type", "size", "modify", "perm", "unique", "UNIX.mode"];
@@ -58,10 +58,16 @@ impl Facts {
         FACTS.into_iter().zip(self.wanted)
     }
 
+    /// Whether a fact is wanted that a store may have to ask for.
+    pub(super) fn want_details(self) -> bool {
+        self.named()
+            .any(|(fact, wanted)| wanted && matches!(fact, "size" | "modify" | "unique"))
+    }
+
     /// Puts the facts of `entry` and the blank that ends them at the end of `out`.
-    pub(super) fn put(self, entry: &Entry, out: &mut Vec<u8>) {
+    pub(super) fn put(self, entry: &Entry, can: Abilities, out: &mut Vec<u8>) {
         for (fact, wanted) in self.named() {
-            if let (true, Some(value)) = (wanted, value(fact, entry)) {
+            if let (true, Some(value)) = (wanted, value(fact, entry, can)) {
                 out.extend_from_slice(format!("{fact}={value};").as_bytes());
             }
         }
@@ -70,7 +76,7 @@ impl Facts {
 }
 
 /// The value of one fact; what the store does not know is left out, never guessed.
-fn value(fact: &str, entry: &Entry) -> Option<String> {
+fn value(fact: &str, entry: &Entry, can: Abilities) -> Option<String> {
     match fact {
         "type" => Some(
             match entry.kind {
@@ -81,7 +87,7 @@ fn value(fact: &str, entry: &Entry) -> Option<String> {
         ),
         "size" if entry.kind == Kind::File => entry.size.map(|size| size.to_string()),
         "modify" => entry.modified.and_then(time),
-        "perm" => Some(permissions(entry)),
+        "perm" => Some(permissions(entry, can)),
         "unique" => entry.unique.map(|unique| format!("{unique:x}")),
         "UNIX.mode" => Some(format!("{:04o}", entry.mode & 0o7777)),
         _ => None,
@@ -89,19 +95,34 @@ fn value(fact: &str, entry: &Entry) -> Option<String> {
 }
 
 /// What may be tried (RFC 3659 §7.5.5): read off the permission bits, which say what the account
-/// may do. `a` is missing while nothing can be appended.
-fn permissions(entry: &Entry) -> String {
+/// may do with this entry, and off what can be done at all.
+fn permissions(entry: &Entry, can: Abilities) -> String {
     let may_read = entry.mode & 0o444 != 0;
     let may_write = entry.mode & 0o222 != 0;
-    let (read, write) = match entry.kind {
-        Kind::File => ("r", "dfw"),
-        Kind::Dir => ("el", "cdfmp"),
+    let letters = match entry.kind {
+        Kind::File => [
+            ('a', may_write && can.append),
+            ('d', may_write),
+            ('f', may_write && can.rename),
+            ('r', may_read),
+            ('w', may_write),
+        ]
+        .to_vec(),
+        Kind::Dir => [
+            ('c', may_write),
+            ('d', may_write && can.remove_dirs),
+            ('e', may_read),
+            ('f', may_write && can.rename),
+            ('l', may_read),
+            ('m', may_write && can.make_dirs),
+            ('p', may_write),
+        ]
+        .to_vec(),
     };
-    let mut letters: Vec<char> = Vec::with_capacity(8);
-    letters.extend(read.chars().filter(|_| may_read));
-    letters.extend(write.chars().filter(|_| may_write));
-    letters.sort_unstable();
-    letters.into_iter().collect()
+    letters
+        .into_iter()
+        .filter_map(|(letter, holds)| holds.then_some(letter))
+        .collect()
 }
 
 /// `YYYYMMDDHHMMSS`, UTC (RFC 3659 §2.3); `None` for a time that cannot be.
@@ -131,7 +152,7 @@ mod tests {
 
     fn facts(facts: Facts, entry: &Entry) -> String {
         let mut out = Vec::new();
-        facts.put(entry, &mut out);
+        facts.put(entry, Abilities::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -140,7 +161,7 @@ mod tests {
         let all = Facts::default();
         assert_eq!(
             facts(all, &file()),
-            "type=file;size=1234;modify=20261122120000;perm=dfrw;unique=4711;UNIX.mode=0644; "
+            "type=file;size=1234;modify=20261122120000;perm=adfrw;unique=4711;UNIX.mode=0644; "
         );
         let vague = Entry {
             size: None,
@@ -158,6 +179,24 @@ mod tests {
             ..file()
         };
         assert_eq!(facts(all, &dir), "type=dir;perm=cdeflmp;UNIX.mode=0755; ");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_not_promised() {
+        let can = Abilities {
+            append: false,
+            rename: false,
+            make_dirs: false,
+            remove_dirs: false,
+        };
+        let dir = Entry {
+            kind: Kind::Dir,
+            ..file()
+        };
+        for (entry, able, unable) in [(file(), "adfrw", "drw"), (dir, "cdeflmp", "celp")] {
+            assert_eq!(permissions(&entry, Abilities::default()), able);
+            assert_eq!(permissions(&entry, can), unable);
+        }
     }
 
     #[test]

@@ -10,6 +10,16 @@ pub(super) fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
+/// What every name begins with that `pattern` means.
+pub(super) fn beginning(pattern: &[u8]) -> &[u8] {
+    let end = pattern
+        .iter()
+        .position(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'));
+    pattern
+        .get(..end.unwrap_or(pattern.len()))
+        .unwrap_or_default()
+}
+
 /// Whether the whole of `name` is what `pattern` means.
 pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut rest, mut left) = (pattern, name);
@@ -116,6 +126,19 @@ mod tests {
         ] {
             let found = matches(pattern.as_bytes(), name.as_bytes());
             assert_eq!(found, expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_begins_with_what_means_itself() {
+        for (pattern, expected) in [
+            ("*.jpg", ""),
+            ("img-[0-9]", "img-"),
+            ("a?", "a"),
+            ("a\\*", "a"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(beginning(pattern.as_bytes()), expected.as_bytes());
         }
     }
 

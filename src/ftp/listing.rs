@@ -7,7 +7,7 @@ use super::error::Error;
 use super::facts::Facts;
 use super::glob;
 use super::list::Long;
-use crate::store::{self, Entry};
+use crate::store::{self, Abilities, Entry};
 
 /// Lines are sent when there are so many bytes of them,
 const BLOCK: usize = 32 * 1024;
@@ -22,7 +22,7 @@ pub(super) enum Form {
     /// NLST: names with this in front, so that the client can use them as they are.
     Names(Vec<u8>),
     /// MLSD
-    Facts(Facts),
+    Facts(Facts, Abilities),
 }
 
 impl Form {
@@ -34,8 +34,8 @@ impl Form {
                 out.extend_from_slice(&entry.name);
                 out.extend_from_slice(b"\r\n");
             }
-            Self::Facts(facts) => {
-                facts.put(entry, out);
+            Self::Facts(facts, can) => {
+                facts.put(entry, *can, out);
                 out.extend_from_slice(&entry.name);
                 out.extend_from_slice(b"\r\n");
             }
@@ -52,19 +52,18 @@ pub(super) struct Poured {
     pub(super) cut: Option<usize>,
 }
 
-/// Writes `entries`, those that `pattern` means if there is one, as lines to `sink`.
+/// Writes `entries` as lines to `sink`, the first of them at once.
 ///
 /// # Errors
 /// The store's, turned into a reply, and those of `sink`.
 pub(super) fn pour(
     entries: impl Iterator<Item = Result<Entry, store::Error>>,
-    pattern: Option<&[u8]>,
     form: &Form,
     mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<Poured, Error> {
     let mut poured = Poured::default();
     let mut lines = Vec::with_capacity(BLOCK + 1024);
-    let mut sent = Instant::now();
+    let mut sent: Option<Instant> = None;
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
@@ -81,22 +80,20 @@ pub(super) fn pour(
             poured.hidden += 1;
             continue;
         }
-        if pattern.is_some_and(|pattern| !is_meant(pattern, &entry.name)) {
-            continue;
-        }
         form.line(&entry, &mut lines);
-        if lines.len() >= BLOCK || sent.elapsed() >= SOON {
+        let is_due = sent.is_none_or(|sent| sent.elapsed() >= SOON);
+        if is_due || lines.len() >= BLOCK {
             sink(&lines)?;
             lines.clear();
-            sent = Instant::now();
+            sent = Some(Instant::now());
         }
     }
     sink(&lines)?;
     Ok(poured)
 }
 
-/// A name that looks like a pattern means itself, too.
-fn is_meant(pattern: &[u8], name: &[u8]) -> bool {
+/// Whether `pattern` means `name`. One that looks like a pattern means itself, too.
+pub(super) fn is_meant(pattern: &[u8], name: &[u8]) -> bool {
     pattern == name || glob::matches(pattern, name)
 }
 
@@ -154,13 +151,10 @@ mod tests {
         }
     }
 
-    fn names(
-        entries: Vec<Result<Entry, store::Error>>,
-        pattern: Option<&[u8]>,
-    ) -> (Result<Poured, Error>, String) {
+    fn names(entries: Vec<Result<Entry, store::Error>>) -> (Result<Poured, Error>, String) {
         let mut out = Vec::new();
         let form = Form::Names(b"d/".to_vec());
-        let poured = pour(entries.into_iter(), pattern, &form, |lines| {
+        let poured = pour(entries.into_iter(), &form, |lines| {
             out.extend_from_slice(lines);
             Ok(())
         });
@@ -170,27 +164,40 @@ mod tests {
     #[test]
     fn what_would_break_a_line_is_hidden_and_counted() {
         let entries = ["a", "b\r\nc", "", "d/e", "\u{7f}", "f g", "%s"].map(|name| Ok(entry(name)));
-        let (poured, lines) = names(entries.into(), None);
+        let (poured, lines) = names(entries.into());
         assert_eq!(poured.unwrap().hidden, 4);
         assert_eq!(lines, "d/a\r\nd/f g\r\nd/%s\r\n");
     }
 
     #[test]
     fn a_cut_is_no_error_and_an_error_keeps_what_came_before() {
-        let (poured, lines) = names(vec![Ok(entry("a")), Err(store::Error::Cut(1))], None);
+        let (poured, lines) = names(vec![Ok(entry("a")), Err(store::Error::Cut(1))]);
         assert_eq!(poured.unwrap().cut, Some(1));
         assert_eq!(lines, "d/a\r\n");
         let broken = store::Error::Broken("x".into());
-        let (poured, lines) = names(vec![Ok(entry("a")), Err(broken)], None);
+        let (poured, lines) = names(vec![Ok(entry("a")), Err(broken)]);
         assert!(poured.is_err());
         assert_eq!(lines, "d/a\r\n");
     }
 
     #[test]
     fn a_pattern_chooses_and_means_itself() {
-        let entries = ["a1", "a[1]", "b"].map(|name| Ok(entry(name)));
-        let (_, lines) = names(entries.into(), Some(b"a[1]"));
-        assert_eq!(lines, "d/a1\r\nd/a[1]\r\n");
+        for (name, expected) in [("a1", true), ("a[1]", true), ("b", false)] {
+            assert_eq!(is_meant(b"a[1]", name.as_bytes()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_does_not_wait_for_the_second() {
+        let mut sent = 0;
+        let entries = ["a", "b", "c"].map(|name| Ok(entry(name)));
+        let form = Form::Names(Vec::new());
+        let sink = |_: &[u8]| {
+            sent += 1;
+            Ok(())
+        };
+        pour(entries.into_iter(), &form, sink).unwrap();
+        assert_eq!(sent, 2);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store};
+use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store, Wish};
 use crate::config;
 use crate::path::Path;
 
@@ -166,10 +166,14 @@ impl Tree {
 }
 
 impl Store for Tree {
-    fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error> {
+    fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
         let fd = self.resolve(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
         let names = Dir::from_fd(fd.try_clone().map_err(|error| broken(&error))?)?.into_iter();
-        Ok(Box::new(Listing { dir: fd, names }))
+        Ok(Box::new(Listing {
+            dir: fd,
+            names,
+            wish,
+        }))
     }
 
     fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
@@ -271,6 +275,7 @@ impl Store for Tree {
 struct Listing {
     dir: OwnedFd,
     names: OwningIter,
+    wish: Wish,
 }
 
 impl Iterator for Listing {
@@ -283,7 +288,8 @@ impl Iterator for Listing {
                 Err(errno) => return Some(Err(errno.into())),
             };
             let bytes = name.to_bytes();
-            if matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED) {
+            let is_ours = matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED);
+            if is_ours || !self.wish.wants(bytes) {
                 continue;
             }
             match fstatat(&self.dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {

@@ -37,7 +37,7 @@ impl Garden {
     }
 
     fn names(&mut self, dir: &str) -> Vec<String> {
-        let entries = self.tree.list(&path(dir)).unwrap();
+        let entries = self.tree.list(&path(dir), Wish::default()).unwrap();
         let mut names: Vec<String> = entries
             .map(|entry| String::from_utf8(entry.unwrap().name).unwrap())
             .collect();
@@ -242,7 +242,10 @@ fn errors_say_what_is_wrong() {
         garden.tree.remove_dir(&path("/")),
         Err(Error::Denied)
     ));
-    assert!(matches!(garden.tree.list(&path("/f")), Err(Error::NotADir)));
+    assert!(matches!(
+        garden.tree.list(&path("/f"), Wish::default()),
+        Err(Error::NotADir)
+    ));
 }
 
 #[test]

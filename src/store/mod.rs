@@ -15,12 +15,23 @@ pub mod mogile;
 
 /// A tree of files, as one account sees it.
 pub trait Store {
-    /// What is in the directory `dir`, as it is found: an implementation never collects it all.
+    /// What of the directory `dir` is wished for, as it is found: an implementation never collects
+    /// it all.
     ///
     /// # Errors
     /// `NotFound`, `NotADir`, `Unavailable`; an error may also come later, as the last item:
     /// [`Error::Cut`] is one that is no failure.
-    fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error>;
+    fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error>;
+
+    /// Whether the list of a name that does not exist is that of all names which begin so.
+    fn searches(&self) -> bool {
+        false
+    }
+
+    /// What may be done here at all.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
 
     /// The one entry at `path`, asked afresh. Where a name is both a file and a directory (an
     /// object store may have that) this is the file. `modified` is what it costs nothing to know.
@@ -100,6 +111,49 @@ pub trait Store {
     /// `NotFound`, `Denied`, `Unsupported`.
     fn set_mode(&mut self, _path: &Path, _mode: u32) -> Result<(), Error> {
         Err(Error::Unsupported)
+    }
+}
+
+/// Which entries of a directory are wanted, and what of them; by default all of everything.
+#[derive(Default)]
+pub struct Wish {
+    /// Only those whose names begin so.
+    pub beginning: Vec<u8>,
+    /// Only those for whose names this holds.
+    pub meant: Option<Box<dyn Fn(&[u8]) -> bool>>,
+    /// Names and kinds will do: sizes and times need not be looked up.
+    pub names_only: bool,
+}
+
+impl Wish {
+    /// Whether an entry of this name is wanted.
+    #[must_use]
+    pub fn wants(&self, name: &[u8]) -> bool {
+        name.starts_with(&self.beginning) && self.meant.as_ref().is_none_or(|meant| meant(name))
+    }
+}
+
+/// What a store can do and the configuration allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// APPE.
+    pub append: bool,
+    /// RNFR.
+    pub rename: bool,
+    /// MKD.
+    pub make_dirs: bool,
+    /// RMD.
+    pub remove_dirs: bool,
+}
+
+impl Default for Abilities {
+    fn default() -> Self {
+        Self {
+            append: true,
+            rename: true,
+            make_dirs: true,
+            remove_dirs: true,
+        }
     }
 }
 

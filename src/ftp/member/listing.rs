@@ -11,13 +11,13 @@ use super::Member;
 use crate::ftp::error::Error;
 use crate::ftp::glob;
 use crate::ftp::list::Long;
-use crate::ftp::listing::{Form, Poured, pour, split_pattern, without_options};
+use crate::ftp::listing::{Form, Poured, is_meant, pour, split_pattern, without_options};
 use crate::ftp::reply::Reply;
 use crate::ftp::session::Session;
 use crate::ftp::transfer::Progress;
 use crate::ftp::verb::{Answer, Step, say};
 use crate::path::Path;
-use crate::store::{self, Entries, Kind, Store};
+use crate::store::{self, Entries, Entry, Kind, Store, Wish};
 
 impl Member<'_> {
     /// LIST
@@ -38,9 +38,10 @@ impl Member<'_> {
     /// MLST (RFC 3659 §7)
     pub(super) fn mlst(&mut self, name: &[u8]) -> Answer {
         let path = self.resolve(name);
-        let entry = self.store.stat(&path)?;
+        let facts = self.session.facts;
+        let entry = detailed(self.store.as_mut(), &path, !facts.want_details())?;
         let mut line = Vec::new();
-        self.session.facts.put(&entry, &mut line);
+        facts.put(&entry, self.store.abilities(), &mut line);
         line.extend_from_slice(path.as_bytes());
         let first = [b"Listing ", path.as_bytes()].concat();
         Ok(Step::Say(Reply::long(250, first, vec![line], "End.")))
@@ -53,7 +54,7 @@ impl Member<'_> {
         }
         let name = path_argument(argument)?;
         let form = Form::Long(long(&self.session));
-        let list = find(self.store.as_mut(), &self.cwd, name)?;
+        let list = find(self.store.as_mut(), &self.cwd, name, false)?;
         let code = if list.is_file { 213 } else { 212 };
         let send = |bytes: &[u8]| {
             let sent = self.session.control.borrow_mut().send_bytes(bytes);
@@ -61,7 +62,7 @@ impl Member<'_> {
         };
         let entries = begun(list.entries)?;
         send(format!("{code}-Status follows:\r\n").as_bytes())?;
-        match pour(entries, list.pattern, &form, send) {
+        match pour(entries, &form, send) {
             Ok(poured) => say(code, last_words(&self.session, &poured, "End of status.")),
             // The reply has begun with its code, and must end with it.
             Err(Error::Failed(_, cause)) => {
@@ -84,12 +85,17 @@ impl Member<'_> {
         } = self;
         let progress = Rc::new(Progress::new(verb, name));
         let watch = session.watch(&progress)?;
+        let can = store.abilities();
+        let names_only = match verb {
+            "MLSD" => !session.facts.want_details(),
+            verb => verb == "NLST",
+        };
         let list = match verb {
-            "MLSD" => directory(store.as_mut(), &cwd.resolve(name))?,
-            _ => find(store.as_mut(), cwd, name)?,
+            "MLSD" => directory(store.as_mut(), &cwd.resolve(name), names_only)?,
+            _ => find(store.as_mut(), cwd, name, names_only)?,
         };
         let form = match verb {
-            "MLSD" => Form::Facts(session.facts),
+            "MLSD" => Form::Facts(session.facts, can),
             "NLST" => Form::Names(prefix(cwd, name, &list)),
             _ => Form::Long(long(session)),
         };
@@ -99,7 +105,7 @@ impl Member<'_> {
             "Opening ASCII mode data connection for file list.",
         ))?;
         let mut link = session.connect(route, &progress)?;
-        let poured = pour(entries, list.pattern, &form, |lines| {
+        let poured = pour(entries, &form, |lines| {
             link.write_all(lines).map_err(|error| Error::data(&error))
         })?;
         link.finish().map_err(|error| Error::data(&error))?;
@@ -111,46 +117,87 @@ impl Member<'_> {
 /// What is to be listed.
 struct List<'l> {
     entries: Entries<'l>,
-    pattern: Option<&'l [u8]>,
+    /// Whether the last part of the client's name is no directory, but names entries of one.
+    is_part: bool,
     is_file: bool,
 }
 
-/// What `name` means to LIST: what is in a directory, a file, or the entries that a pattern means.
-fn find<'l>(store: &'l mut dyn Store, cwd: &Path, name: &'l [u8]) -> Result<List<'l>, Error> {
-    if let Some((dir, pattern)) = split_pattern(name) {
-        if pattern.len() > glob::LONGEST {
-            return Err(Error::refused(501, "The pattern is too long."));
-        }
-        return Ok(List {
-            entries: store.list(&cwd.resolve(dir))?,
-            pattern: Some(pattern),
-            is_file: false,
-        });
-    }
+/// What `name` means to LIST: what is in a directory, a file, the entries that a pattern means, or,
+/// where the store searches, those that begin so.
+fn find<'l>(
+    store: &'l mut dyn Store,
+    cwd: &Path,
+    name: &[u8],
+    names_only: bool,
+) -> Result<List<'l>, Error> {
     let path = cwd.resolve(name);
-    let may_be_file = !name.is_empty() && !path.is_root() && path != *cwd;
-    match may_be_file.then(|| store.enter(&path)) {
-        Some(Err(store::Error::NotFound | store::Error::NotADir)) => {
-            let entry = store.stat(&path)?;
-            match entry.kind {
-                Kind::File => Ok(List {
-                    entries: Box::new(std::iter::once(Ok(entry))),
-                    pattern: None,
-                    is_file: true,
-                }),
-                Kind::Dir => directory(store, &path),
+    if name.is_empty() || path.is_root() || path == *cwd {
+        return directory(store, &path, names_only);
+    }
+    let pattern = split_pattern(name);
+    if pattern.is_some_and(|(_, pattern)| pattern.len() > glob::LONGEST) {
+        return Err(Error::refused(501, "The pattern is too long."));
+    }
+    match (store.enter(&path), pattern) {
+        (Ok(()), _) => directory(store, &path, names_only),
+        (Err(store::Error::NotFound | store::Error::NotADir), Some((dir, pattern))) => {
+            let (dir, pattern) = (cwd.resolve(dir), pattern.to_vec());
+            let beginning = glob::beginning(&pattern).to_vec();
+            let wish = Wish {
+                beginning,
+                meant: Some(Box::new(move |name: &[u8]| is_meant(&pattern, name))),
+                names_only,
+            };
+            part(store.list(&dir, wish)?)
+        }
+        (Err(store::Error::NotFound | store::Error::NotADir), None) if store.searches() => {
+            let wish = Wish {
+                beginning: path.name().to_vec(),
+                meant: None,
+                names_only,
+            };
+            let mut entries = store.list(&path.parent(), wish)?;
+            match entries.next() {
+                Some(first) => part(Box::new(std::iter::once(first).chain(entries))),
+                None => Err(store::Error::NotFound.into()),
             }
         }
-        Some(Err(error)) => Err(error.into()),
-        Some(Ok(())) | None => directory(store, &path),
+        (Err(store::Error::NotFound | store::Error::NotADir), None) => {
+            let entry = detailed(store, &path, names_only)?;
+            if entry.kind == Kind::Dir {
+                return directory(store, &path, names_only);
+            }
+            Ok(List {
+                entries: Box::new(std::iter::once(Ok(entry))),
+                is_part: true,
+                is_file: true,
+            })
+        }
+        (Err(error), _) => Err(error.into()),
     }
 }
 
-fn directory<'l>(store: &'l mut dyn Store, path: &Path) -> Result<List<'l>, Error> {
-    match store.list(path) {
+fn part(entries: Entries<'_>) -> Result<List<'_>, Error> {
+    Ok(List {
+        entries,
+        is_part: true,
+        is_file: false,
+    })
+}
+
+fn directory<'l>(
+    store: &'l mut dyn Store,
+    path: &Path,
+    names_only: bool,
+) -> Result<List<'l>, Error> {
+    let wish = Wish {
+        names_only,
+        ..Wish::default()
+    };
+    match store.list(path, wish) {
         Ok(entries) => Ok(List {
             entries,
-            pattern: None,
+            is_part: false,
             is_file: false,
         }),
         Err(store::Error::NotADir) => Err(Error::refused(501, "Not a directory.")),
@@ -158,10 +205,22 @@ fn directory<'l>(store: &'l mut dyn Store, path: &Path) -> Result<List<'l>, Erro
     }
 }
 
+/// The one entry at `path`, with its time if that can be found out.
+fn detailed(store: &mut dyn Store, path: &Path, names_only: bool) -> Result<Entry, Error> {
+    let mut entry = store.stat(path)?;
+    if entry.kind == Kind::File && entry.modified.is_none() && !names_only {
+        match store.modified(path) {
+            Err(store::Error::Interrupted) => return Err(Error::Interrupted),
+            found => entry.modified = found.ok().flatten(),
+        }
+    }
+    Ok(entry)
+}
+
 /// The entries, the first of them asked for already: its error is one of the whole command.
 fn begun(
     mut entries: Entries<'_>,
-) -> Result<impl Iterator<Item = Result<store::Entry, store::Error>>, Error> {
+) -> Result<impl Iterator<Item = Result<Entry, store::Error>>, Error> {
     match entries.next() {
         Some(Err(error)) if !matches!(error, store::Error::Cut(_)) => Err(error.into()),
         first => Ok(first.into_iter().chain(entries)),
@@ -171,7 +230,7 @@ fn begun(
 /// What stands before each name of an NLST, so that the client can use it as it is: the directory
 /// as the client gave it, unless it is the current one.
 fn prefix(cwd: &Path, name: &[u8], list: &List<'_>) -> Vec<u8> {
-    let dir = if list.is_file || list.pattern.is_some() {
+    let dir = if list.is_part {
         let end = name.iter().rposition(|&byte| byte == b'/');
         end.and_then(|end| name.get(..=end)).unwrap_or_default()
     } else {

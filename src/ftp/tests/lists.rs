@@ -82,7 +82,7 @@ fn machine_listings_have_facts_and_bare_names() {
         client.fetch_text("MLSD"),
         "type=dir;perm=cdeflmp;UNIX.mode=0755; photos\r\n"
     );
-    let facts = "modify=20261122120000;perm=dfrw;unique=4711;UNIX.mode=0644;";
+    let facts = "modify=20261122120000;perm=adfrw;unique=4711;UNIX.mode=0644;";
     assert_eq!(
         client.fetch_text("MLSD photos"),
         format!(

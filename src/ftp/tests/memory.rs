@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::path::Path;
-use crate::store::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store};
+use crate::store::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store, Wish};
 use crate::vigil;
 
 /// What is stored, shared with the test.
@@ -99,7 +99,7 @@ impl Read for Zeros {
 }
 
 impl Store for Memory {
-    fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error> {
+    fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
         match self.kind(dir)? {
             Kind::File => return Err(Error::NotADir),
             Kind::Dir => {}
@@ -116,7 +116,9 @@ impl Store for Memory {
                 let rest = path.strip_prefix(prefix.as_slice());
                 rest.is_some_and(|rest| !rest.contains(&b'/'))
             })
-            .map(|path| Ok(tree.entry(path)))
+            .map(|path| tree.entry(path))
+            .filter(|entry| wish.wants(&entry.name))
+            .map(Ok)
             .collect();
         match dir.name() {
             b"cut" => entries.push(Err(Error::Cut(entries.len()))),
@@ -229,7 +231,7 @@ impl Store for Memory {
         if self.kind(path)? == Kind::File {
             return Err(Error::NotADir);
         }
-        if self.list(path)?.next().is_some() {
+        if self.list(path, Wish::default())?.next().is_some() {
             return Err(Error::NotEmpty);
         }
         self.tree.lock().unwrap().nodes.remove(path.as_bytes());

@@ -13,8 +13,8 @@ use made::Made;
 use spool::Spool;
 pub(crate) use spool::nameless;
 
-use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Store};
-use crate::config::{self, ContentMd5};
+use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Store, Wish};
+use crate::config::{self, ContentMd5, Extended};
 use crate::mogilefs::{self, Client, Device, Location};
 use crate::path::Path;
 use crate::text::quoted_error;
@@ -75,7 +75,7 @@ impl MogileFs {
         Ok(())
     }
 
-    fn list_spot(&self, spot: &Spot) -> Listing {
+    fn list_spot(&self, spot: &Spot, names_only: bool) -> Listing {
         let prefix = spot.prefix();
         let made = self.made.names_in(&spot.domain, &prefix);
         Listing::new(listing::Plan {
@@ -83,47 +83,70 @@ impl MogileFs {
             domain: spot.domain.clone(),
             prefixes: self.written(prefix),
             made,
-            sizes: self.settings.extendedlist,
+            sizes: match self.settings.extendedlist {
+                _ if names_only => Extended::No,
+                sizes => sizes,
+            },
             limit: self.settings.listlimit,
         })
     }
 
-    fn limited<'e>(&self, entries: impl Iterator<Item = Result<Entry, Error>> + 'e) -> Entries<'e> {
+    fn limited<'e>(
+        &self,
+        entries: impl Iterator<Item = Result<Entry, Error>> + 'e,
+        wish: Wish,
+    ) -> Entries<'e> {
         let settings = &self.settings;
+        let is_wanted = move |entry: &Result<Entry, Error>| {
+            entry.as_ref().map_or(true, |entry| wish.wants(&entry.name))
+        };
         Box::new(Limited::new(
-            entries,
+            entries.filter(is_wanted),
             settings.listlimit,
             settings.listlimit_error,
         ))
     }
 
-    fn names<'e>(&self, names: Vec<Vec<u8>>, group: &'static str) -> Entries<'e> {
+    fn names<'e>(&self, names: Vec<Vec<u8>>, group: &'static str, wish: Wish) -> Entries<'e> {
         let shown = names.into_iter().filter(|name| names::is_shown(name));
-        self.limited(shown.map(move |name| Ok(entry::dir(&name, group))))
+        self.limited(shown.map(move |name| Ok(entry::dir(&name, group))), wish)
     }
 }
 
 impl Store for MogileFs {
-    fn list(&mut self, dir: &Path) -> Result<Entries<'_>, Error> {
+    fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
         match self.layout.place(dir) {
             Place::Domains => {
                 let domains = self.client.trackers()?.get_domains()?;
                 let names = domains.into_iter().map(|domain| domain.name).collect();
-                Ok(self.names(names, entry::DOMAIN))
+                Ok(self.names(names, entry::DOMAIN, wish))
             }
             Place::Domain(domain) => {
                 let classes = self.classes(&domain)?.ok_or(Error::NotFound)?;
-                Ok(self.names(classes, entry::CLASS))
+                Ok(self.names(classes, entry::CLASS, wish))
             }
             Place::Class(spot) | Place::Key(spot) => {
-                let mut listing = self.list_spot(&spot);
+                let mut listing = self.list_spot(&spot, wish.names_only);
                 // What has no entries may be an empty directory, a file, or nothing.
                 let first = listing.next();
                 if first.is_none() {
                     self.enter(dir)?;
                 }
-                Ok(self.limited(first.into_iter().chain(listing)))
+                Ok(self.limited(first.into_iter().chain(listing), wish))
             }
+        }
+    }
+
+    fn searches(&self) -> bool {
+        self.settings.searchlist
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            append: false,
+            rename: self.settings.canrename,
+            make_dirs: self.settings.canmkdir,
+            remove_dirs: self.settings.canrmdir,
         }
     }
 
