@@ -15,6 +15,7 @@ pub(super) fn broken(config: &Config) -> Vec<(&'static [Name], String)> {
         root(config),
         program(config),
         certificate(config),
+        two_ports(config),
     ];
     all.into_iter().flatten().collect()
 }
@@ -82,6 +83,14 @@ fn certificate(config: &Config) -> Broken {
     (is_on && !has_both).then(|| {
         let keys: &[Name] = &[("tls", "mode"), ("tls", "certificate"), ("tls", "key")];
         (keys, "TLS needs certificate and key".to_owned())
+    })
+}
+
+fn two_ports(config: &Config) -> Broken {
+    let (clear, implicit) = (config.nanoftpd.listen_port, config.tls.implicit_port);
+    (implicit != 0 && clear == implicit).then(|| {
+        let keys: &[Name] = &[("nanoftpd", "listen_port"), ("tls", "implicit_port")];
+        (keys, "implicit_port is listen_port".to_owned())
     })
 }
 

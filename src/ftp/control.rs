@@ -81,7 +81,7 @@ impl Control {
     pub(super) fn secure(&mut self, session: &tls::Session, limit: Duration) -> io::Result<()> {
         self.lines = Lines::new();
         let socket = self.wire.socket().try_clone()?;
-        let (stream, _) = session.accept(socket, limit)?;
+        let stream = session.accept(socket, limit)?;
         self.version = Some(stream.version());
         self.wire = Wire::Secure(Box::new(stream));
         Ok(())

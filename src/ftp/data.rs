@@ -79,7 +79,7 @@ impl Foreign {
 
 impl Protection<'_> {
     fn apply(&self, stream: TcpStream, ends: &Ends<'_>) -> io::Result<Wire> {
-        let (mut stream, resumption) = self.session.accept(stream, ends.connect)?;
+        let (mut stream, resumption) = self.session.accept_data(stream, ends.connect)?;
         match (resumption, self.reuse) {
             (tls::Resumption::Same, _) | (_, SessionReuse::Off) => {}
             (tls::Resumption::None, SessionReuse::Warn) => {
@@ -115,7 +115,7 @@ impl Route {
             truncation: ends
                 .protection
                 .as_ref()
-                .map(|protection| protection.truncation),
+                .map(|protection| (protection.truncation, ends.tag.to_string())),
             stall: ends.stall,
             progress: Rc::clone(progress),
             broken: None,
@@ -187,8 +187,8 @@ fn connect(address: SocketAddr, ends: &Ends<'_>) -> io::Result<TcpStream> {
 /// A data connection that is there.
 pub(super) struct Link {
     wire: Wire,
-    /// Under TLS: what an end without close_notify means.
-    truncation: Option<Truncation>,
+    /// Under TLS: what an end without close_notify means, and whose it is, for the log.
+    truncation: Option<(Truncation, String)>,
     stall: Duration,
     progress: Rc<Progress>,
     /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
@@ -297,11 +297,11 @@ impl Link {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return false;
         }
-        match self.truncation {
-            None | Some(Truncation::Require) => false,
-            Some(Truncation::Ignore) => true,
-            Some(Truncation::Log) => {
-                warn!("data-truncated bytes={}", self.progress.moved());
+        match &self.truncation {
+            None | Some((Truncation::Require, _)) => false,
+            Some((Truncation::Ignore, _)) => true,
+            Some((Truncation::Log, tag)) => {
+                warn!("data-truncated {tag} bytes={}", self.progress.moved());
                 true
             }
         }

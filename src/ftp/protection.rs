@@ -78,6 +78,13 @@ impl Session<'_> {
         self.secure()
     }
 
+    /// PROT and PBSZ are forgotten.
+    pub(super) fn unprotect_data(&mut self) {
+        let security = self.settings.security.as_ref();
+        self.shield.is_sized = false;
+        self.shield.is_private = security.is_some_and(|security| security.is_implicit);
+    }
+
     /// PBSZ: TLS needs no buffer size, but the client must say so.
     pub(super) fn pbsz(&mut self, size: &[u8]) -> Answer {
         self.check_secure()?;

@@ -44,6 +44,12 @@ pub(super) trait Seat<'a>: Sized + 'a {
         )
         .feat(Feat::Tls("PROT")),
         Verb::new("QUIT", Arg::None, "ends the session", Self::quit),
+        Verb::new(
+            "REIN",
+            Arg::None,
+            "ends the login, not the session",
+            Self::rein,
+        ),
         Verb::new("SYST", Arg::None, "names the kind of system", Self::syst),
     ];
 
@@ -154,6 +160,14 @@ pub(super) trait Seat<'a>: Sized + 'a {
         let seconds = self.session().begun.elapsed().as_secs_f64();
         let text = format!("Goodbye. Connection duration: {seconds:.4} seconds.");
         Ok(Step::Leave(Reply::new(221, text)))
+    }
+
+    /// REIN (RFC 959 §4.1.1, RFC 4217 §11): all is as after the greeting, TLS included.
+    fn rein(&mut self, _: &[u8]) -> Answer {
+        let session = self.session();
+        session.reset();
+        let reply = Reply::new(220, session.settings.nanoftpd.server_name.as_bytes());
+        Ok(Step::Return(reply, None))
     }
 
     /// SYST

@@ -85,19 +85,28 @@ pub(super) fn serve(
 /// Visitor and member by turns, as the client logs in and, with another USER, out.
 fn converse(session: Session<'_>) {
     let mut visitor = Visitor::new(session, None);
-    while let Some(Passage::In(account)) = turns(&mut visitor) {
+    loop {
+        let account = match turns(&mut visitor) {
+            Some(Passage::In(account)) => account,
+            Some(Passage::Out(name)) => {
+                visitor.is_now(name);
+                continue;
+            }
+            None => return,
+        };
         let mut member = Member::new(visitor.session, account);
         let Some(Passage::Out(name)) = turns(&mut member) else {
             return;
         };
-        visitor = Visitor::new(member.leave(), Some(name));
+        visitor = Visitor::new(member.leave(), name);
     }
 }
 
 /// Where a conversation goes on.
 enum Passage {
     In(Account),
-    Out(Vec<u8>),
+    /// To a visitor, who may have said a name already.
+    Out(Option<Vec<u8>>),
 }
 
 /// Line, answer, reply; until the session goes elsewhere or (`None`) ends.
@@ -200,7 +209,9 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
                 info!("handshake-failed {} cause={error}", session.tag());
                 return None;
             }
-            return Some(None);
+            // RFC 2228 §3: who it is must be said again, by the client that is protected now.
+            session.control.borrow_mut().speaker_is(None);
+            return Some(Some(Passage::Out(None)));
         }
         Ok(Step::Leave(reply)) => {
             session.say(&reply).ok()?;
@@ -258,6 +269,13 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// As it was after the greeting; the control connection stays under TLS if it is.
+    pub(super) fn reset(&mut self) {
+        self.idle = self.settings.nanoftpd.idle_time;
+        self.facts = Facts::default();
+        self.unprotect_data();
+    }
+
     /// Sends a reply.
     ///
     /// # Errors
@@ -292,6 +310,7 @@ impl<'a> Session<'a> {
                     "Data connections must resume the TLS session of this one.",
                 )
             } else {
+                info!("data-not-opened {} cause={error}", self.tag());
                 Error::refused(425, "Can't open data connection.")
             }
         })

@@ -11,9 +11,9 @@ pub(super) enum Step {
     Say(Reply),
     /// The visitor becomes a member.
     Enter(Reply, Account),
-    /// The member becomes a visitor again, who has said this name.
-    Return(Reply, Vec<u8>),
-    /// The control connection goes on under TLS, behind this reply.
+    /// Back to a visitor, who may have said a name already.
+    Return(Reply, Option<Vec<u8>>),
+    /// The control connection goes on under TLS, behind this reply, with a visitor.
     Secure(Reply),
     /// The session ends.
     Leave(Reply),

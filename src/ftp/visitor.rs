@@ -69,6 +69,11 @@ impl<'a> Visitor<'a> {
         }
     }
 
+    /// Nobody in particular again, or somebody else; the time for the login runs on.
+    pub(super) fn is_now(&mut self, name: Option<Vec<u8>>) {
+        self.name = name;
+    }
+
     /// USER: the same answer to every name.
     fn user(&mut self, name: &[u8]) -> Answer {
         self.session.check_login()?;

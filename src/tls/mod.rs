@@ -8,7 +8,7 @@ mod ticket;
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,16 +17,23 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config;
 
 pub use stream::Stream;
+use ticket::{DataTickets, OwnTickets, ReadOnly};
 
 /// What a client that speaks ALPN must offer (RFC 7301; the registered name of FTP). One that
 /// offers only others was led here by somebody who hopes to have its bytes taken for commands.
 const PROTOCOL: &[u8] = b"ftp";
+
+/// What some clients offer on data connections (`FileZilla` does).
+const DATA_PROTOCOL: &[u8] = b"ftp-data";
+
+/// Sessions that are remembered for a client of TLS 1.2 without tickets: the control connection's.
+const REMEMBERED: usize = 1;
 
 /// The largest certificate or key file that is read, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -72,7 +79,7 @@ impl Identity {
             .with_single_cert(certificates(certificate)?, private_key(key)?)
             .map_err(|error| Error(format!("{}: {error}", key.display())))?;
         rules.alpn_protocols = vec![PROTOCOL.to_vec()];
-        // Tickets belong to one control connection: see Session. Nothing else can be resumed.
+        // What can be resumed belongs to one control connection: see Session.
         rules.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         Ok(Self { rules })
     }
@@ -82,12 +89,19 @@ impl Identity {
     /// # Errors
     /// The kernel gives no random numbers.
     pub fn session(&self) -> io::Result<Session> {
-        let mut rules = self.rules.clone();
-        rules.ticketer = Arc::new(ticket::OwnTickets::new()?);
+        let mut control = self.rules.clone();
+        let tickets = Arc::new(OwnTickets::new()?);
+        control.ticketer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
+        control.session_storage = ServerSessionMemoryCache::new(REMEMBERED);
+        let mut data = control.clone();
+        data.alpn_protocols.push(DATA_PROTOCOL.to_vec());
+        data.session_storage = Arc::new(ReadOnly(Arc::clone(&control.session_storage)));
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         Ok(Session {
-            rules: Arc::new(rules),
+            control: Arc::new(control),
+            data,
+            tickets,
             id,
         })
     }
@@ -98,7 +112,9 @@ impl Identity {
 /// ticket of another session cannot even be opened.
 #[derive(Clone)]
 pub struct Session {
-    rules: Arc<ServerConfig>,
+    control: Arc<ServerConfig>,
+    data: ServerConfig,
+    tickets: Arc<OwnTickets>,
     /// What is sealed in each ticket, and compared.
     id: [u8; 16],
 }
@@ -113,15 +129,41 @@ pub enum Resumption {
 }
 
 impl Session {
-    /// Performs the handshake on `socket`, as the server, with `limit` between two steps of the
-    /// other side; later reads and writes have the same limit.
+    /// Performs the handshake on a control connection, as the server, within `limit`, which is
+    /// also that of each later read and write.
     ///
     /// # Errors
     /// `TimedOut`, what the socket says, or `InvalidData` with what is wrong with the other side's
     /// TLS; an interrupted wait ([`crate::vigil`]).
-    pub fn accept(&self, socket: TcpStream, limit: Duration) -> io::Result<(Stream, Resumption)> {
-        let mut stream = Stream::new(Arc::clone(&self.rules), &self.id, socket, limit)?;
-        stream.shake_hands()?;
+    pub fn accept(&self, socket: TcpStream, limit: Duration) -> io::Result<Stream> {
+        let mut stream = Stream::new(Arc::clone(&self.control), &self.id, socket, limit)?;
+        stream.shake_hands(|_| {})?;
+        // The tickets of TLS 1.3: the client may need them before it says another word.
+        stream.flush()?;
+        Ok(stream)
+    }
+
+    /// The same on a data connection.
+    ///
+    /// # Errors
+    /// As [`Session::accept`].
+    pub fn accept_data(
+        &self,
+        socket: TcpStream,
+        limit: Duration,
+    ) -> io::Result<(Stream, Resumption)> {
+        let tickets = Arc::new(DataTickets::new(Arc::clone(&self.tickets)));
+        let mut rules = self.data.clone();
+        rules.ticketer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
+        let mut stream = Stream::new(Arc::new(rules), &self.id, socket, limit)?;
+        // New tickets of TLS 1.3 wait for what else is sent: the file, or our end of an upload. A
+        // client that uploads and closes over bytes that it has not read would reset the
+        // connection, and lose what was still on its way to us.
+        stream.shake_hands(|stream| {
+            if stream.resumes(&self.id) {
+                tickets.allow();
+            }
+        })?;
         let resumption = if stream.resumes(&self.id) {
             Resumption::Same
         } else {

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 
@@ -37,19 +37,26 @@ impl Stream {
         Ok(Self { tls, socket, limit })
     }
 
-    pub(super) fn shake_hands(&mut self) -> io::Result<()> {
+    /// All of it must be done within the limit, however many steps the other side makes of it.
+    /// `look` is called before each of them.
+    pub(super) fn shake_hands(&mut self, look: impl Fn(&Self)) -> io::Result<()> {
+        let deadline = Instant::now().checked_add(self.limit);
         while self.tls.is_handshaking() {
-            self.send()?;
-            if self.tls.is_handshaking() && self.receive()? == 0 {
+            look(self);
+            self.send(deadline)?;
+            if self.tls.is_handshaking() && self.receive(deadline)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        // The tickets, in TLS 1.3.
-        self.send()
+        match self.tls.protocol_version() {
+            // The handshake ends with our word in TLS 1.2, and with the client's in TLS 1.3.
+            Some(ProtocolVersion::TLSv1_3) => Ok(()),
+            _ => self.send(deadline),
+        }
     }
 
     /// A ticket that could be opened is one of this session, in either version: the key has sealed
-    /// no others. TLS 1.3 also shows what was sealed; rustls does not for TLS 1.2.
+    /// none for others. TLS 1.3 also shows what was sealed; rustls does not for TLS 1.2.
     pub(super) fn resumes(&self, id: &[u8]) -> bool {
         let sealed = self.tls.received_resumption_data();
         let is_same = match self.tls.protocol_version() {
@@ -140,7 +147,7 @@ impl Stream {
     /// As [`Write::flush`].
     pub fn close(&mut self) -> io::Result<()> {
         self.tls.send_close_notify();
-        self.send()?;
+        self.flush()?;
         self.socket.shutdown(Shutdown::Write)
     }
 
@@ -161,7 +168,7 @@ impl Stream {
         }
     }
 
-    fn receive(&mut self) -> io::Result<usize> {
+    fn receive(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
         loop {
             match self.tls.read_tls(&mut self.socket) {
                 Ok(received) => {
@@ -169,7 +176,7 @@ impl Stream {
                     return Ok(received);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    vigil::wait(self.socket.as_fd(), For::Reading, Some(self.limit))?;
+                    vigil::wait_until(&[(self.socket.as_fd(), For::Reading)], deadline)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -177,11 +184,11 @@ impl Stream {
         }
     }
 
-    fn send(&mut self) -> io::Result<()> {
+    fn send(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         loop {
             match self.flush_now() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    vigil::wait(self.socket.as_fd(), For::Writing, Some(self.limit))?;
+                    vigil::wait_until(&[(self.socket.as_fd(), For::Writing)], deadline)?;
                 }
                 sent => return sent,
             }
@@ -206,12 +213,12 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let taken = self.tls.writer().write(buf)?;
-        self.send()?;
+        self.flush()?;
         Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send()
+        self.send(Instant::now().checked_add(self.limit))
     }
 }
 

@@ -82,11 +82,11 @@ fn client(version: &'static SupportedProtocolVersion) -> ClientConfig {
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// One connection from `client` to `session`: the server's result and the client's end.
-fn connect(
-    session: &Session,
+/// One connection from `client`: what `accept` makes of it and the client's end.
+fn connect<T>(
     client: &Arc<ClientConfig>,
-) -> (io::Result<(Stream, Resumption)>, Client) {
+    accept: impl FnOnce(TcpStream) -> io::Result<T>,
+) -> (io::Result<T>, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
@@ -96,8 +96,19 @@ fn connect(
         while far.conn.is_handshaking() && far.conn.complete_io(&mut far.sock).is_ok() {}
         far
     });
-    let near = session.accept(listener.accept().unwrap().0, LIMIT);
+    let near = accept(listener.accept().unwrap().0);
     (near, shaking.join().unwrap())
+}
+
+fn control(session: &Session, client: &Arc<ClientConfig>) -> (io::Result<Stream>, Client) {
+    connect(client, |socket| session.accept(socket, LIMIT))
+}
+
+fn data(
+    session: &Session,
+    client: &Arc<ClientConfig>,
+) -> (io::Result<(Stream, Resumption)>, Client) {
+    connect(client, |socket| session.accept_data(socket, LIMIT))
 }
 
 /// Lets the client take the tickets that came with the handshake.
@@ -117,15 +128,13 @@ fn a_data_connection_resumes_its_own_control_session_as_often_as_it_likes() {
     for version in [&version::TLS12, &version::TLS13] {
         let session = identity.session().unwrap();
         let client = Arc::new(client(version));
-        let (control, mut far) = connect(&session, &client);
-        let (mut control, first) = control.unwrap();
-        assert_eq!(first, Resumption::None);
-        exchange(&mut control, &mut far);
+        let (near, mut far) = control(&session, &client);
+        exchange(&mut near.unwrap(), &mut far);
         for _ in 0..20 {
-            let (data, mut far) = connect(&session, &client);
-            let (mut data, resumption) = data.unwrap();
+            let (near, mut far) = data(&session, &client);
+            let (mut near, resumption) = near.unwrap();
             assert_eq!(resumption, Resumption::Same, "{version:?}");
-            exchange(&mut data, &mut far);
+            exchange(&mut near, &mut far);
         }
     }
 }
@@ -136,10 +145,29 @@ fn the_ticket_of_another_session_does_not_do() {
     for version in [&version::TLS12, &version::TLS13] {
         let (own, other) = (identity.session().unwrap(), identity.session().unwrap());
         let client = Arc::new(client(version));
-        let (control, mut far) = connect(&other, &client);
-        exchange(&mut control.unwrap().0, &mut far);
-        let (data, _far) = connect(&own, &client);
-        assert_eq!(data.unwrap().1, Resumption::None, "{version:?}");
+        let (near, mut far) = control(&other, &client);
+        exchange(&mut near.unwrap(), &mut far);
+        let (near, _far) = data(&own, &client);
+        assert_eq!(near.unwrap().1, Resumption::None, "{version:?}");
+    }
+}
+
+#[test]
+fn a_strangers_first_try_does_not_earn_a_ticket_for_the_second() {
+    let identity = identity();
+    for version in [&version::TLS12, &version::TLS13] {
+        let session = identity.session().unwrap();
+        let (owner, stranger) = (Arc::new(client(version)), Arc::new(client(version)));
+        let (near, mut far) = control(&session, &owner);
+        exchange(&mut near.unwrap(), &mut far);
+        for _ in 0..3 {
+            let (near, mut far) = data(&session, &stranger);
+            let (mut near, resumption) = near.unwrap();
+            assert_eq!(resumption, Resumption::None, "{version:?}");
+            exchange(&mut near, &mut far);
+        }
+        let (near, _far) = data(&session, &owner);
+        assert_eq!(near.unwrap().1, Resumption::Same, "{version:?}");
     }
 }
 
@@ -148,7 +176,7 @@ fn an_end_without_close_notify_is_not_an_end() {
     let session = identity().session().unwrap();
     let client = Arc::new(client(&version::TLS13));
     for says_goodbye in [true, false] {
-        let (near, mut far) = connect(&session, &client);
+        let (near, mut far) = data(&session, &client);
         let mut near = near.unwrap().0;
         far.write_all(b"all of it").unwrap();
         if says_goodbye {
@@ -172,12 +200,39 @@ fn an_end_without_close_notify_is_not_an_end() {
 #[test]
 fn a_client_that_speaks_only_another_protocol_is_refused() {
     let session = identity().session().unwrap();
-    for (offered, is_welcome) in [(&b"ftp"[..], true), (b"http/1.1", false)] {
+    for (offered, as_control, as_data) in [
+        (&b"ftp"[..], true, true),
+        (b"ftp-data", false, true),
+        (b"http/1.1", false, false),
+    ] {
         let mut client = client(&version::TLS13);
         client.alpn_protocols = vec![offered.to_vec()];
-        let (near, _far) = connect(&session, &Arc::new(client));
-        assert_eq!(near.is_ok(), is_welcome);
+        let client = Arc::new(client);
+        assert_eq!(control(&session, &client).0.is_ok(), as_control);
+        assert_eq!(data(&session, &client).0.is_ok(), as_data);
     }
+}
+
+#[test]
+fn a_slow_handshake_ends_with_its_limit() {
+    let session = identity().session().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut slow = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (near, far) = (
+        listener.accept().unwrap().0,
+        thread::spawn(move || {
+            // The head of a record of 16,000 bytes, and a byte of it now and then.
+            slow.write_all(&[22, 3, 1, 0x3e, 0x80]).unwrap();
+            while slow.write_all(&[1]).is_ok() {
+                thread::park_timeout(Duration::from_millis(5));
+            }
+        }),
+    );
+    let begun = std::time::Instant::now();
+    let near = session.accept_data(near, Duration::from_millis(100));
+    assert_eq!(near.err().unwrap().kind(), io::ErrorKind::TimedOut);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    far.join().unwrap();
 }
 
 #[test]

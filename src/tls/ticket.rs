@@ -1,12 +1,16 @@
 //! Session tickets of one control connection (RFC 5077, RFC 8446 §4.6.1), sealed with a key that
 //! only its worker has and that dies with it: no rotation, because nothing outlives the session.
+//! On data connections nobody gets a ticket who has not shown one, or a stranger's first try would
+//! earn what the second needs.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use rustls::server::ProducesTickets;
+use rustls::server::{ProducesTickets, StoresServerSessions};
 
 /// Seven days, the most that TLS 1.3 allows a client to keep a ticket. Each data connection brings
 /// a new one.
@@ -65,6 +69,69 @@ impl ProducesTickets for OwnTickets {
             .len();
         plain.truncate(length);
         Some(plain)
+    }
+}
+
+/// The tickets of one data connection.
+#[derive(Debug)]
+pub(super) struct DataTickets {
+    own: Arc<OwnTickets>,
+    may_seal: AtomicBool,
+}
+
+impl DataTickets {
+    pub(super) fn new(own: Arc<OwnTickets>) -> Self {
+        Self {
+            own,
+            may_seal: AtomicBool::new(false),
+        }
+    }
+
+    /// The client has resumed the session: it may have another ticket.
+    pub(super) fn allow(&self) {
+        self.may_seal.store(true, Ordering::Relaxed);
+    }
+}
+
+impl ProducesTickets for DataTickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        LIFETIME
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let may_seal = self.may_seal.load(Ordering::Relaxed);
+        may_seal.then(|| self.own.encrypt(plain))?
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.own.decrypt(ticket)
+    }
+}
+
+/// What a control connection left for data connections of clients without tickets (TLS 1.2), to
+/// read and never to add to.
+#[derive(Debug)]
+pub(super) struct ReadOnly(pub(super) Arc<dyn StoresServerSessions>);
+
+impl StoresServerSessions for ReadOnly {
+    fn put(&self, _: Vec<u8>, _: Vec<u8>) -> bool {
+        false
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key)
+    }
+
+    fn take(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn can_cache(&self) -> bool {
+        false
     }
 }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use jiff::tz::TimeZone;
 
 use crate::board::Addresses;
-use crate::config::Config;
+use crate::config::{Config, TlsMode};
 use crate::ftp;
 use crate::leash::{self, FromWorker};
 use crate::sys::jail::Jail;
@@ -146,11 +146,7 @@ fn serve(
         zone: zone.clone(),
         announce: bond.announced(),
         session: session_name()?,
-        security: tls.map(|identity| ftp::Security {
-            identity,
-            rules: &config.tls,
-            is_implicit: is_implicit(&control, config),
-        }),
+        security: security(tls, config, is_implicit(&control, config)),
     };
     // The master and the signals are heard in every wait of the session.
     let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
@@ -162,6 +158,20 @@ fn serve(
     bond.rest(true);
     bond.members().forget();
     Ok(())
+}
+
+/// Where TLS comes first it is there whatever the mode says of the other port.
+fn security<'a>(
+    tls: Option<&'a Identity>,
+    config: &'a Config,
+    is_implicit: bool,
+) -> Option<ftp::Security<'a>> {
+    let is_on = is_implicit || config.tls.mode != TlsMode::Off;
+    tls.filter(|_| is_on).map(|identity| ftp::Security {
+        identity,
+        rules: &config.tls,
+        is_implicit,
+    })
 }
 
 /// Whether the client came in where TLS comes first.

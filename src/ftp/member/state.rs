@@ -54,7 +54,7 @@ impl<'a> Member<'a> {
     /// USER ends this login and begins another; its directory, its store and its data connection
     /// go with it.
     pub(super) fn user(&mut self, name: &[u8]) -> Answer {
-        Ok(Step::Return(password_required(name), name.to_vec()))
+        Ok(Step::Return(password_required(name), Some(name.to_vec())))
     }
 
     /// PASS without a USER before it.
