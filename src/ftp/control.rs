@@ -158,17 +158,16 @@ impl Control {
                 Some("STAT") => self.answer_at_once(&progress.report()),
                 Some("NOOP") => self.answer_at_once(&Reply::new(200, "The transfer goes on.")),
                 Some(_) => return Verdict::Rest,
-                None => {}
+                None => match self.fill() {
+                    Ok(Filled::Some) => {}
+                    Ok(Filled::NothingYet) => return Verdict::Stay,
+                    Ok(Filled::NoRoom) => return Verdict::Rest,
+                    // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
+                    Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
+                },
             }
             if !self.unsent.is_empty() {
                 return Verdict::Rest;
-            }
-            match self.fill() {
-                Ok(Filled::Some) => {}
-                Ok(Filled::NothingYet) => return Verdict::Stay,
-                Ok(Filled::NoRoom) => return Verdict::Rest,
-                // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
-                Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
             }
         }
     }

@@ -81,9 +81,9 @@ impl Daemon {
             scratch,
         };
         let line = daemon.wait_for("listening ");
-        daemon
-            .address
-            .set_port(field(&line, "port").unwrap().parse().unwrap());
+        let (ip, port) = (field(&line, "addr"), field(&line, "port"));
+        daemon.address =
+            SocketAddr::new(ip.unwrap().parse().unwrap(), port.unwrap().parse().unwrap());
         daemon
     }
 
@@ -97,6 +97,11 @@ impl Daemon {
     pub(crate) fn with_users(cluster: &Cluster, names: &[&str], changes: &[(&str, &str)]) -> Self {
         let tracker = cluster.address.to_string();
         Self::launch(&[], names, &on_cluster(cluster, &tracker, changes))
+    }
+
+    /// What the users of module File see as `/`.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.dir().join("files")
     }
 
     /// A connection that is logged in as user `test`.

@@ -16,6 +16,7 @@ mod cluster;
 mod daemon;
 mod ftp;
 mod node;
+pub(crate) mod tls;
 mod tracker;
 
 pub(crate) use cluster::Cluster;
@@ -35,6 +36,15 @@ pub(crate) fn unique() -> String {
         .unwrap();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("t{}n{number}x{:x}", std::process::id(), time.subsec_nanos())
+}
+
+/// An address of this machine that no other test uses, for tests that cannot do with any port.
+pub(crate) fn own_address() -> std::net::Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(2);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let last = u8::try_from(number % 250).unwrap() + 2;
+    std::net::Ipv4Addr::new(127, 128 | high ^ middle, low, last)
 }
 
 /// A directory of one's own, entered by anybody, removed at the end unless the test failed.
