@@ -1,0 +1,89 @@
+//! Changes while the service runs: another configuration, other files; and what should not be said.
+
+use std::fs;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Daemon, Ftp, eventually, say};
+
+#[test]
+fn hup_takes_a_good_file_and_leaves_a_broken_one() {
+    let daemon = Daemon::of_files(&[("nanoftpd.server_name", "first")]);
+    let mut old = daemon.log_in();
+    daemon.expect_error("config-error");
+    daemon.expect_error("reload-failed");
+    fs::write(daemon.conf(), "[nanoftpd]\nlisten_port = x\nnonsense\n").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reload-failed errors=2");
+    let mut ftp = Ftp::silent(daemon.address);
+    assert!(ftp.reply_of(220).contains("first"));
+
+    let mark = daemon.mark();
+    daemon.write_conf(&[("nanoftpd.server_name", "second")]);
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_after(mark, "reloaded");
+    let greeting = || {
+        let mut ftp = Ftp::silent(daemon.address);
+        ftp.reply_of(220).contains("second").then_some(())
+    };
+    eventually("the new greeting", greeting);
+    old.expect("PWD", 257);
+}
+
+#[test]
+fn usr1_reopens_the_log_for_everybody() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    let log = |name: &str| daemon.dir().join(name);
+    fs::rename(log("nanoftpd.log"), log("old.log")).unwrap();
+    fs::rename(log("xferlog"), log("old.xferlog")).unwrap();
+    daemon.signal(Signal::SIGUSR1);
+    daemon.wait_for("logs-reopened");
+    ftp.store("a", b"abc");
+    let text = fs::read_to_string(log("nanoftpd.log")).unwrap();
+    assert!(text.contains("logs-reopened"), "{text}");
+    assert!(text.contains("STOR a"), "{text}");
+    let transfers = fs::read_to_string(log("xferlog")).unwrap();
+    assert!(transfers.contains("/a b _ i r test"), "{transfers}");
+}
+
+#[test]
+fn a_login_without_users_is_not_a_wrong_password() {
+    let daemon = Daemon::of_files(&[]);
+    daemon.expect_error("users-unreadable");
+    daemon.expect_error("login-unavailable");
+    fs::remove_file(daemon.dir().join("users")).unwrap();
+    let mut ftp = Ftp::connect(daemon.address);
+    ftp.expect("USER test", 331);
+    ftp.expect("PASS test", 421);
+    daemon.wait_for("users-unreadable");
+}
+
+/// Writes to the standard error of the process `argv[1]`, as if that had done it.
+const STRAY: &str = "
+import ctypes, os, sys
+call = ctypes.CDLL(None).syscall
+pid = call(434, int(sys.argv[1]), 0)
+os.write(call(438, pid, 2, 0), b'first \\x1b[31m\\nsecond')
+";
+
+#[test]
+fn stray_output_reaches_the_log() {
+    let python = Command::new("python3").arg("--version").output();
+    if !nix::unistd::geteuid().is_root() || python.is_err() {
+        say("not tried: it takes root and python3");
+        return;
+    }
+    let daemon = Daemon::of_files(&[]);
+    daemon.expect_error("stray pid=");
+    for title in ["[clerk]", "[worker] idle"] {
+        let (mark, pid) = (daemon.mark(), daemon.worker(title).to_string());
+        let status = Command::new("python3").args(["-c", STRAY, &*pid]).status();
+        assert!(status.unwrap().success());
+        let (_, line) = daemon.wait_after(mark, "text=\"first");
+        assert!(line.contains("error stray pid="), "{line}");
+        assert!(line.ends_with("text=\"first \\u{1b}[31m\""), "{line}");
+        daemon.wait_after(mark, "text=\"second\"");
+    }
+}

@@ -1,0 +1,128 @@
+//! Starts, those that fail above all: what the terminal is told.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Daemon, Ftp, Scratch, eventually, say};
+use crate::{is_dismissed, run};
+
+#[test]
+fn a_second_start_says_who_runs_already() {
+    let daemon = Daemon::of_files(&[]);
+    let output = run(daemon.conf());
+    assert_eq!(output.status.code(), Some(69));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains(&format!("already running, pid {}", daemon.pid())),
+        "{text}"
+    );
+
+    // Another lock, the same address.
+    let port = daemon.address.port().to_string();
+    let pidfile = daemon.dir().join("other.pid");
+    let changes = [
+        ("nanoftpd.listen_port", &*port),
+        ("nanoftpd.pidfile", pidfile.to_str().unwrap()),
+    ];
+    daemon.write_conf(&changes);
+    let output = run(daemon.conf());
+    assert_eq!(output.status.code(), Some(69));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{text}"
+    );
+    daemon.log_in().expect("PWD", 257);
+}
+
+#[test]
+fn a_broken_configuration_is_told_line_by_line() {
+    let scratch = Scratch::new();
+    let text = "[nanoftpd]\nlisten_port = 99999\nlistenport = 1\n[pool]\nmin_spare = none\n";
+    let conf = scratch.file("broken.conf", text.as_bytes());
+    let output = run(&conf);
+    assert_eq!(output.status.code(), Some(78));
+    let text = String::from_utf8_lossy(&output.stderr);
+    for line in [2, 3, 5] {
+        assert!(text.contains(&format!("broken.conf:{line}: ")), "{text}");
+    }
+}
+
+#[test]
+fn a_daemon_detaches_when_it_serves_and_leaves_nothing_behind() {
+    let daemon = Daemon::of_files(&[]);
+    let scratch = Scratch::new();
+    let place = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
+    let changes = [
+        ("nanoftpd.daemonize", "yes"),
+        ("nanoftpd.pidfile", &*place("run/nanoftpd.pid")),
+        ("logging.file", &*place("nanoftpd.log")),
+        ("status.socket", &*place("control.sock")),
+    ];
+    daemon.write_conf(&changes);
+    let output = run(daemon.conf());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), &*text), (Some(0), ""));
+
+    let pid = fs::read_to_string(place("run/nanoftpd.pid")).unwrap();
+    let pid = Pid::from_raw(pid.trim().parse().unwrap());
+    let log = fs::read_to_string(place("nanoftpd.log")).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("listening "))
+        .unwrap();
+    let port: u16 = line.rsplit('=').next().unwrap().parse().unwrap();
+    let mut ftp = Ftp::connect((Ipv4Addr::LOCALHOST, port).into());
+    ftp.log_in("test", "test");
+    kill(pid, Signal::SIGTERM).unwrap();
+    is_dismissed(&mut ftp);
+    let end = || (!Path::new(&place("run/nanoftpd.pid")).exists()).then_some(());
+    eventually("the end of the daemon", end);
+    let log = fs::read_to_string(place("nanoftpd.log")).unwrap();
+    assert!(log.contains(" info stopped"), "{log}");
+}
+
+#[test]
+fn a_start_that_fails_says_why_where_it_was_asked_for() {
+    let daemon = Daemon::of_files(&[]);
+    let pidfile = daemon.dir().join("other.pid");
+    let pidfile = ("nanoftpd.pidfile", pidfile.to_str().unwrap());
+    let detached = ("nanoftpd.daemonize", "yes");
+    for (change, code, why) in [
+        (("nanoftpd.tmpdir", "/no/such/dir"), 78, "/no/such/dir"),
+        (("logging.file", "/no/such/dir/log"), 78, "/no/such/dir/log"),
+        (("nanoftpd.listen_addr", "192.0.2.1"), 78, "192.0.2.1"),
+    ] {
+        daemon.write_conf(&[detached, pidfile, change]);
+        let output = run(daemon.conf());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(why), "{text}");
+    }
+}
+
+#[test]
+fn a_port_that_is_roots_is_not_for_others() {
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if !nix::unistd::geteuid().is_root() || first.trim() == "0" {
+        say("not tried: it takes root, and a port that is root's");
+        return;
+    }
+    let daemon = Daemon::of_files(&[]);
+    daemon.write_conf(&[("nanoftpd.listen_port", "21")]);
+    let output = Command::new("setpriv")
+        .args(["--reuid=54321", "--regid=54321", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-c")
+        .arg(daemon.conf())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{text}");
+    assert!(text.contains("cannot listen on 127.0.0.1:21"), "{text}");
+}
