@@ -370,15 +370,17 @@ fn mindevcount_is_that_of_new_classes() {
     let cluster = Cluster::start();
     let daemon = Daemon::on(&cluster, &[("mogilefs.mindevcount", "3")]);
     daemon.log_in().expect("MKD /threefold", 257);
-    let fields = support::Tracker::connect(cluster.address)
-        .call("get_domains", &[])
-        .unwrap();
-    let (name, _) = fields
-        .iter()
-        .find(|(_, value)| value.as_slice() == b"threefold")
-        .unwrap();
-    let count = name.replace("name", "mindevcount");
-    assert_eq!(fields[&count], b"3");
+    // The tracker's other workers learn of a class a moment later.
+    let count = support::eventually("the class is known", || {
+        let fields = support::Tracker::connect(cluster.address)
+            .call("get_domains", &[])
+            .ok()?;
+        let (name, _) = fields
+            .iter()
+            .find(|(_, value)| value.as_slice() == b"threefold")?;
+        fields.get(&name.replace("name", "mindevcount")).cloned()
+    });
+    assert_eq!(count, b"3");
 }
 
 #[test]
