@@ -25,6 +25,7 @@ const SHORT: [(&str, &str); 8] = [
 
 /// The session still answers, and once the trouble is over an upload works.
 fn goes_on(cluster: &Cluster, ftp: &mut Ftp) {
+    assert!(cluster.node().has_struck());
     cluster.node().fault("clear");
     ftp.expect("NOOP", 200);
     assert_eq!(
@@ -207,6 +208,7 @@ fn a_failed_download_is_never_complete() {
             assert!((400..600).contains(&first), "{fault}: {text}");
         }
         assert!(got.len() < 400_000, "{fault}");
+        assert!(cluster.node().has_struck());
         cluster.node().fault("clear");
         assert_eq!(ftp.fetch("RETR /photos/a").len(), 400_000, "{fault}");
     }

@@ -71,6 +71,17 @@ impl Node {
         assert!(answer.starts_with("OK"), "!fault {fault}: {answer}");
     }
 
+    /// Whether every fault that is set has struck; one that shuts a whole device or tracker is not
+    /// counted by the node.
+    pub(crate) fn has_struck(&self) -> bool {
+        let faults = Tracker::connect(self.control[0]).report("!faults");
+        let has_struck = |fault: &String| {
+            let shuts = fault.starts_with("refuse") || fault.starts_with("down");
+            shuts || !fault.ends_with(" hits=0")
+        };
+        faults.iter().all(has_struck)
+    }
+
     /// Ends it at once, as a crash does.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
