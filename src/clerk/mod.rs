@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// The life of a clerk that finds `names`.
 pub fn run(leash: &leash::Clerk, names: &[String], jail: &Jail) -> ! {
-    title::set("nanoftpd [clerk]");
+    title::set("nanoftpd [clerk] starting");
     match confine(jail).and_then(|()| work(leash, names)) {
         Ok(()) => process::leave(0),
         Err(error) => {
@@ -43,6 +43,7 @@ fn confine(jail: &Jail) -> io::Result<()> {
 
 /// Until the master is gone.
 fn work(leash: &leash::Clerk, names: &[String]) -> io::Result<()> {
+    title::set("nanoftpd [clerk]");
     leash.send(&FromClerk::Ready)?;
     loop {
         let mut pause = FRESH;

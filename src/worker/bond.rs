@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::unistd::alarm;
 
 use super::members::Members;
@@ -19,6 +20,10 @@ use crate::vigil::{self, For, Verdict};
 
 /// How long the master may take to answer: it has the users in memory, or reads one file.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a worker leaves its listeners alone when the machine has nothing left to accept with:
+/// who stands outside would wake it again at once.
+const SHORTAGE: Duration = Duration::from_millis(100);
 
 const MASTER_GONE: &str = "Server is gone, closing control connection.";
 const STOPPING: &str = "Server is stopping, closing control connection.";
@@ -132,6 +137,9 @@ impl Bond {
                 Ok(client) => found = Some(client),
                 // Nobody listens there any more; to keep it would be to be woken for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return false,
+                Err(error) if error.raw_os_error().is_some_and(is_shortage) => {
+                    std::thread::sleep(SHORTAGE);
+                }
                 Err(_) => {}
             }
             true
@@ -249,4 +257,8 @@ impl Bond {
         }
         self.verdict()
     }
+}
+
+fn is_shortage(errno: i32) -> bool {
+    [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM].contains(&errno)
 }

@@ -39,7 +39,7 @@ pub fn run(
     addresses: &Addresses,
     jail: &Jail,
 ) -> ! {
-    title::set("nanoftpd [worker] idle");
+    title::set("nanoftpd [worker] starting");
     let grace = config.nanoftpd.stop_grace;
     let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
         let members = Members::new(config, addresses);
@@ -77,6 +77,7 @@ fn work(
 ) -> io::Result<()> {
     let mut left = config.pool.sessions_per_worker;
     let mut door = Some(door);
+    title::set("nanoftpd [worker] idle");
     bond.tell(&FromWorker::Ready)?;
     while let Some(open) = &door {
         let Some((control, peer)) = wait(bond, open)? else {
