@@ -105,6 +105,7 @@ fn serve(mut site: Site) -> (SocketAddr, JoinHandle<()>) {
         let settings = Settings {
             nanoftpd: &config.nanoftpd,
             passive: &config.passive,
+            limits: &config.limits,
             zone: jiff::tz::TimeZone::UTC,
             announce: None,
             session: "own".to_owned(),

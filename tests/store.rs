@@ -5,80 +5,17 @@
 mod support;
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nanoftpd::config::{Config, Extended, Mogilefs, Network};
-use nanoftpd::mogilefs::Client;
-use nanoftpd::path::Path;
+use nanoftpd::config::{Extended, Network};
 use nanoftpd::store::mogile::MogileFs;
 use nanoftpd::store::mogile::layout::{Classes, Domains, Flat, Layout};
-use nanoftpd::store::{Body, Entry, Error, Kind, Plan, Store, Wish};
+use nanoftpd::store::{Body, Entry, Error, Kind, Plan, Source, Store, Wish};
 use nanoftpd::vigil;
-use support::{Cluster, PATIENCE, noise};
-
-/// Where a file of this size no longer fits into memory.
-const SPOOL_MEM: u64 = 100_000;
-
-fn settings() -> Mogilefs {
-    let mut settings = Config::default().mogilefs;
-    settings.spool_mem = SPOOL_MEM;
-    settings
-}
-
-/// Shrunk patience, for tests that make something fail.
-fn impatient() -> Mogilefs {
-    let mut settings = settings();
-    for limit in [
-        &mut settings.timeout,
-        &mut settings.request_timeout,
-        &mut settings.admin_timeout,
-        &mut settings.open_timeout,
-        &mut settings.close_timeout,
-        &mut settings.read_timeout,
-        &mut settings.write_timeout,
-        &mut settings.store_timeout,
-    ] {
-        *limit = Duration::from_millis(400);
-    }
-    settings
-}
-
-fn store_at(trackers: Vec<SocketAddr>, layout: Box<dyn Layout>, settings: Mogilefs) -> MogileFs {
-    let client = Client::new(&settings, trackers);
-    MogileFs::new(client, layout, settings, std::env::temp_dir())
-}
-
-fn classes(cluster: &Cluster, settings: Mogilefs) -> MogileFs {
-    let layout = Box::new(Classes::new(cluster.domain.clone()));
-    store_at(vec![cluster.address], layout, settings)
-}
-
-fn at(path: impl AsRef<[u8]>) -> Path {
-    Path::root().resolve(path.as_ref())
-}
-
-fn put(store: &mut MogileFs, path: &str, content: &[u8]) -> Result<u64, Error> {
-    let path = at(path);
-    store.may_put(&path, &Plan::default())?;
-    let receipt = store.put(&path, &mut &content[..], &Plan::default())?;
-    assert_eq!(receipt.bytes, content.len() as u64);
-    Ok(receipt.fid.unwrap())
-}
-
-fn get(store: &mut MogileFs, path: &str, offset: u64) -> Result<Vec<u8>, Error> {
-    let Body::Stream(mut stream, len) = store.open(&at(path), offset)? else {
-        panic!("a file of the kernel");
-    };
-    let mut content = Vec::new();
-    stream
-        .read_to_end(&mut content)
-        .map_err(|error| Error::Broken(error.to_string()))?;
-    assert_eq!(content.len() as u64, len);
-    Ok(content)
-}
+use support::stores::{SPOOL_MEM, at, classes, get, impatient, put, put_twice, settings, store_at};
+use support::{Cluster, noise};
 
 fn list(store: &mut MogileFs, dir: &str) -> Result<Vec<Entry>, Error> {
     store.list(&at(dir), Wish::default())?.collect()
@@ -186,6 +123,7 @@ fn what_cannot_be_stored_is_refused_before_its_first_byte() {
             panic!("the client's bytes were asked for");
         }
     }
+    impl Source for Untouchable {}
     let cluster = Cluster::start();
     let mut store = classes(&cluster, settings());
     let long = format!("/docs/{}", "k".repeat(251));
@@ -219,6 +157,7 @@ fn a_source_that_fails_stores_nothing() {
             }
         }
     }
+    impl Source for Torn {}
     let cluster = Cluster::start();
     let mut store = classes(&cluster, settings());
     for size in [0, 1, 300_000] {
@@ -405,7 +344,6 @@ fn a_file_moves_with_its_class_and_onto_nothing() {
     assert_eq!(entry.unique, Some(fid));
     put(&mut store, "/docs/c", b"2").unwrap();
     for (from, to) in [
-        ("/docs/c", "/photos/x/b"),
         ("/docs/c", "/photos/x"),
         ("/docs/c", "/docs"),
         ("/docs/c", "/nosuch/c"),
@@ -613,22 +551,6 @@ fn an_upload_goes_round_what_fails_once() {
             );
             assert_eq!(cluster.keys(), ["docs/a"], "{fault}");
         }
-    }
-}
-
-/// A file with copies on two devices.
-fn put_twice(cluster: &Cluster, store: &mut MogileFs, content: &[u8]) {
-    let class = [("class", &b"twice"[..]), ("mindevcount", b"2")];
-    cluster.call("create_class", &class).unwrap();
-    put(store, "/twice/a", content).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let paths = cluster.call("get_paths", &[("key", b"twice/a")]).unwrap();
-        if paths["paths"] == b"2" {
-            return;
-        }
-        assert!(Instant::now() < deadline, "it is never copied");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::keys::SECTIONS;
 use super::{
-    Auth, AuthExec, AuthModule, AuthText, Config, ContentMd5, Crypt, Extended, File, LogMode,
-    Logging, Mogilefs, Nanoftpd, Passive, Pool, Sandbox, SandboxMode, SessionReuse, Status, Tls,
-    TlsMode, TlsVersion, Truncation, Type,
+    Allo, Auth, AuthExec, AuthModule, AuthText, Config, ContentMd5, Crypt, Extended, File, Limits,
+    LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool, Sandbox, SandboxMode,
+    SessionReuse, Status, Tls, TlsMode, TlsVersion, Truncation, Type, Upload,
 };
 
 impl Default for Config {
@@ -67,6 +67,7 @@ fn blank() -> Config {
             truncation: Truncation::Ignore,
             client_ca: None,
         },
+        limits: Limits { allo: Allo::Hint },
         sandbox: Sandbox {
             mode: SandboxMode::On,
         },
@@ -113,6 +114,7 @@ fn mogilefs() -> Mogilefs {
         request_timeout: Duration::ZERO,
         admin_timeout: Duration::ZERO,
         open_timeout: Duration::ZERO,
+        hedge_timeout: Duration::ZERO,
         close_timeout: Duration::ZERO,
         read_timeout: Duration::ZERO,
         write_timeout: Duration::ZERO,
@@ -127,8 +129,16 @@ fn mogilefs() -> Mogilefs {
         canmkdir: false,
         canrmdir: false,
         mindevcount: 0,
+        upload: Upload::Spool,
         spool_mem: 0,
+        spool_max: 0,
+        append_max: 0,
+        pause_timeout: Duration::ZERO,
+        temp_timeout: Duration::ZERO,
         content_md5: ContentMd5::Never,
+        overwrite: Overwrite::Direct,
+        wait_for_replicas: 0,
+        replica_timeout: Duration::ZERO,
         legacy_names: false,
     }
 }

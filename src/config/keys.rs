@@ -10,8 +10,8 @@ use super::form::{
 };
 use super::net::{Address, HostPort, Net, is_host};
 use super::{
-    AuthModule, Config, ContentMd5, Crypt, Extended, LogMode, SandboxMode, SessionReuse, TlsMode,
-    TlsVersion, Truncation, Type,
+    Allo, AuthModule, Config, ContentMd5, Crypt, Extended, LogMode, Overwrite, SandboxMode,
+    SessionReuse, TlsMode, TlsVersion, Truncation, Type, Upload,
 };
 
 /// A section, with its keys in the order in which they are printed.
@@ -178,6 +178,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "how long a tracker may take to make or delete a class or a domain";
         open_timeout = "40", Time(10, 3_600_000),
             "how long a tracker may take over create_open";
+        hedge_timeout = "5", Time(10, 3_600_000),
+            "after so long another tracker is sent the create_open too";
         close_timeout = "45", Time(10, 3_600_000),
             "how long a tracker may take over create_close";
         read_timeout = "20", Time(10, 3_600_000),
@@ -210,12 +212,30 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "allow RMD, which deletes classes";
         mindevcount = "2", Number(1, 255),
             "copies that a class made by MKD asks for";
+        upload = "spool", OneOf(&[("spool", Upload::Spool), ("tee", Upload::Tee)]),
+            "spool: an upload is received whole, then stored; tee: it is stored while it comes";
         spool_mem = "4M", Size(0, 1 << 30),
             "an upload up to this size waits in memory, a larger one in tmpdir";
+        spool_max = "0", Size(0, 1 << 60),
+            "most that all uploads together may have in tmpdir; 0: what there is room for";
+        append_max = "1G", Size(0, 1 << 60),
+            "largest file that APPE, or REST and STOR, make: it is stored anew as a whole";
+        pause_timeout = "25", Time(10, LONG),
+            "upload = tee: a client that sends nothing for so long has its upload wait in the spool";
+        temp_timeout = "3000", Time(10, LONG),
+            "how old an unfinished upload on a storage node may get; trackers delete it after an hour";
         content_md5 = "small", OneOf(&[
                 ("never", ContentMd5::Never), ("small", ContentMd5::Small), ("always", ContentMd5::Always),
             ]),
             "uploads that storage nodes verify: never, small (up to spool_mem), always (slow)";
+        overwrite = "direct", OneOf(&[
+                ("direct", Overwrite::Direct), ("deny", Overwrite::Deny), ("swap", Overwrite::Swap),
+            ]),
+            "a file that is there already: direct: replaced; deny: kept; swap: kept until the new is whole";
+        wait_for_replicas = "0", Number(0, 255),
+            "copies of an upload that are waited for before it is confirmed";
+        replica_timeout = "10", Time(10, 3_600_000),
+            "how long they are waited for at most";
         legacy_names = "no", YesNo,
             "find files also under the names that the PHP daemon made of `+`, `%XX` and `&`";
     }
@@ -250,6 +270,10 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "an upload that ends without close_notify: ignore, log (and store), require (426)";
         client_ca = "", Maybe(AbsolutePath),
             "clients need a certificate that these authorities signed, PEM; empty: they need none";
+    }
+    [limits] "What clients may do, and how much of it." {
+        allo = "bind", OneOf(&[("bind", Allo::Bind), ("hint", Allo::Hint)]),
+            "ALLO: bind: an upload with fewer bytes is not stored; hint: it says nothing";
     }
     [sandbox] "What a session cannot do." {
         mode = "on", OneOf(&[("on", SandboxMode::On), ("strict", SandboxMode::Strict)]),

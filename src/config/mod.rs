@@ -31,6 +31,7 @@ pub struct Config {
     pub mogilefs: Mogilefs,
     pub file: File,
     pub tls: Tls,
+    pub limits: Limits,
     pub sandbox: Sandbox,
     pub logging: Logging,
     pub status: Status,
@@ -198,6 +199,8 @@ pub struct Mogilefs {
     pub admin_timeout: Duration,
     /// How long a tracker may take over create_open.
     pub open_timeout: Duration,
+    /// How long create_open may take before another tracker is asked too.
+    pub hedge_timeout: Duration,
     /// How long a tracker may take over create_close.
     pub close_timeout: Duration,
     /// How long a storage node may take to begin its answer, or to send more of a body.
@@ -219,9 +222,22 @@ pub struct Mogilefs {
     pub canmkdir: bool,
     pub canrmdir: bool,
     pub mindevcount: u32,
+    pub upload: Upload,
     /// Bytes of an upload that are kept in memory.
     pub spool_mem: u64,
+    /// Bytes that all uploads together may have in `tmpdir`; 0: no limit.
+    pub spool_max: u64,
+    /// The largest file that is stored anew because something is added to it.
+    pub append_max: u64,
+    /// How long a client may pause before its upload waits in the spool.
+    pub pause_timeout: Duration,
+    /// How old an upload may get before it is closed.
+    pub temp_timeout: Duration,
     pub content_md5: ContentMd5,
+    pub overwrite: Overwrite,
+    /// Copies that are waited for before an upload is confirmed.
+    pub wait_for_replicas: u32,
+    pub replica_timeout: Duration,
     pub legacy_names: bool,
 }
 
@@ -240,6 +256,26 @@ pub enum ContentMd5 {
     /// Files up to `spool_mem`.
     Small,
     Always,
+}
+
+/// `upload`: when an upload begins to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upload {
+    /// When it is whole.
+    Spool,
+    /// While it is received.
+    Tee,
+}
+
+/// `overwrite`: what happens to a file whose name is stored anew, or given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// The new one takes its place.
+    Direct,
+    /// It stays.
+    Deny,
+    /// The new one takes its place, but only after it is stored as a whole under another name.
+    Swap,
 }
 
 /// `[file]`
@@ -298,6 +334,21 @@ pub enum Truncation {
     Ignore,
     Log,
     Require,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    pub allo: Allo,
+}
+
+/// `[limits] allo`: what the size means that a client announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allo {
+    /// An upload that is smaller is not stored.
+    Bind,
+    /// Nothing.
+    Hint,
 }
 
 /// `[sandbox]`

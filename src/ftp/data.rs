@@ -292,6 +292,21 @@ impl Link {
         }
     }
 
+    /// Waits until something can be read, at most `limit` long; whether that is so.
+    ///
+    /// # Errors
+    /// The wait was ended by a bystander.
+    pub(super) fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
+        if self.broken.is_some() || self.wire.has_read_ahead() {
+            return Ok(true);
+        }
+        match vigil::wait(self.wire.as_fd(), For::Reading, Some(limit)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether an end without close_notify passes for an end. Many clients never send one.
     fn is_excused(&self, error: &io::Error) -> bool {
         if error.kind() != io::ErrorKind::UnexpectedEof {

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::reply::Reply;
+use super::source::Short;
 use crate::{store, text, vigil};
 
 /// How a command ended that did not succeed.
@@ -48,6 +49,9 @@ impl Error {
     pub(super) fn data(error: &io::Error) -> Self {
         if vigil::was_interrupted(error) {
             return Self::Interrupted;
+        }
+        if Short::is_cause_of(error) {
+            return Self::refused(451, "Fewer bytes than ALLO announced; nothing is stored.");
         }
         match error.kind() {
             io::ErrorKind::TimedOut => {

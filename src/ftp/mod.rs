@@ -113,6 +113,8 @@ pub struct Settings<'a> {
     pub nanoftpd: &'a config::Nanoftpd,
     /// `[passive]`
     pub passive: &'a config::Passive,
+    /// `[limits]`
+    pub limits: &'a config::Limits,
     /// The zone of LIST times.
     pub zone: jiff::tz::TimeZone,
     /// `[passive] address`, resolved.

@@ -1,13 +1,16 @@
 //! An upload as the store reads it: the data connection, line ends converted in TYPE A, and an end
-//! that is believed only when the client is still there to be told what became of it.
+//! that is believed only when the client is still there to be told what became of it, and has sent
+//! what it announced.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
 use super::ascii::FromWire;
 use super::control::Control;
 use super::data::Link;
+use crate::store;
 use crate::vigil;
 
 /// How much of the wire is converted at once.
@@ -19,7 +22,30 @@ pub(super) struct Source<'l> {
     link: &'l mut Link,
     control: &'l RefCell<Control>,
     lines: Option<Lines>,
+    /// How many bytes the client has promised that have not come.
+    owed: u64,
     state: State,
+}
+
+/// The client has sent less than it announced.
+#[derive(Debug)]
+pub(super) struct Short;
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("fewer bytes than were announced")
+    }
+}
+
+impl std::error::Error for Short {}
+
+impl Short {
+    /// Whether that is what `error` means.
+    pub(super) fn is_cause_of(error: &io::Error) -> bool {
+        error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+    }
 }
 
 /// TYPE A: what was converted and not yet read.
@@ -39,8 +65,13 @@ enum State {
 }
 
 impl<'l> Source<'l> {
-    /// Reads from `link`; line ends are converted if `ascii`.
-    pub(super) fn new(link: &'l mut Link, control: &'l RefCell<Control>, ascii: bool) -> Self {
+    /// Reads from `link`; line ends are converted if `ascii`. It is no end before `least` bytes.
+    pub(super) fn new(
+        link: &'l mut Link,
+        control: &'l RefCell<Control>,
+        ascii: bool,
+        least: u64,
+    ) -> Self {
         let lines = ascii.then(|| Lines {
             ascii: FromWire::default(),
             block: vec![0; BLOCK],
@@ -51,6 +82,7 @@ impl<'l> Source<'l> {
             link,
             control,
             lines,
+            owed: least,
             state: State::Open,
         }
     }
@@ -70,7 +102,7 @@ impl<'l> Source<'l> {
             // An interrupted wait is interrupted again, and must be known for what it is.
             Err(error) if vigil::was_interrupted(error) => {}
             Err(error) => self.state = State::Failed(error.kind()),
-            Ok(_) => {}
+            Ok(count) => self.owed = self.owed.saturating_sub(*count as u64),
         }
         ended
     }
@@ -84,6 +116,9 @@ impl<'l> Source<'l> {
                 io::ErrorKind::ConnectionAborted,
                 "the client left",
             ));
+        }
+        if self.owed > 0 {
+            return Err(io::Error::other(Short));
         }
         Ok(0)
     }
@@ -100,6 +135,19 @@ impl Read for Source<'_> {
         let result = self.read_lines(&mut lines, buffer);
         self.lines = Some(lines);
         result
+    }
+}
+
+impl store::Source for Source<'_> {
+    fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
+        let has_text = self.lines.as_ref().is_some_and(|lines| {
+            let text = lines.text.get(lines.at..);
+            text.is_some_and(|text| !text.is_empty())
+        });
+        if has_text || !matches!(self.state, State::Open) {
+            return Ok(true);
+        }
+        self.link.is_ready(limit)
     }
 }
 

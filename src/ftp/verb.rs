@@ -151,10 +151,10 @@ impl<'l> Command<'l> {
 }
 
 /// What exists in FTP and not here: 502, where all else that is unknown is 500.
-pub(super) const ELSEWHERE: [&str; 33] = [
+pub(super) const ELSEWHERE: [&str; 32] = [
     "ADAT", "AVBL", "CLNT", "COMB", "CONF", "CPSV", "CSID", "DSIZ", "ENC", "HASH", "HOST", "LANG",
     "LPRT", "LPSV", "MD5", "MFCT", "MFF", "MFMT", "MIC", "PRET", "RANG", "RMDA", "SMNT", "SPSV",
-    "SSCN", "STOU", "THMB", "XCRC", "XMD5", "XSEM", "XSEN", "XSHA", "XSHA1",
+    "SSCN", "THMB", "XCRC", "XMD5", "XSEM", "XSEN", "XSHA", "XSHA1",
 ];
 
 #[cfg(test)]

@@ -126,6 +126,8 @@ pub(crate) struct Device {
     pub(crate) id: u32,
     /// Whether its node refuses a body that does not match its Content-MD5.
     pub(crate) verifies: bool,
+    /// How many bytes it has room for, where that is known.
+    pub(crate) free: Option<u64>,
 }
 
 /// Why a tracker or a node did not do it. The texts are for the log.

@@ -14,7 +14,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store, Wish};
+use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
 use crate::config;
 use crate::path::Path;
 
@@ -110,7 +110,7 @@ impl Tree {
     }
 
     /// A new version: under a name of its own until it is whole.
-    fn put_new(&self, path: &Path, source: &mut dyn Read) -> Result<Receipt, Error> {
+    fn put_new(&self, path: &Path, source: &mut dyn Source) -> Result<Receipt, Error> {
         let (dir, name) = self.parent(path)?;
         let unfinished = Unfinished::create(&dir, self.file_mode())?;
         let mut file = &unfinished.file;
@@ -131,7 +131,7 @@ impl Tree {
     }
 
     /// A continued version, in place: what has arrived stays, so that the next attempt can go on.
-    fn put_on(&self, path: &Path, at: At, source: &mut dyn Read) -> Result<Receipt, Error> {
+    fn put_on(&self, path: &Path, at: At, source: &mut dyn Source) -> Result<Receipt, Error> {
         let (mut file, size) = match self.open_plain(path, OFlag::O_WRONLY) {
             Err(Error::NotFound) if at != At::Offset(0) => match at {
                 At::End => (self.create(path)?, 0),
@@ -186,7 +186,7 @@ impl Store for Tree {
         Ok(Body::File(file, offset, left))
     }
 
-    fn put(&mut self, path: &Path, source: &mut dyn Read, plan: &Plan) -> Result<Receipt, Error> {
+    fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
         self.may_put(path, plan)?;
         match plan.at {
             At::Start => self.put_new(path, source),

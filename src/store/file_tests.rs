@@ -80,6 +80,8 @@ impl Read for Reset {
     }
 }
 
+impl Source for Reset {}
+
 #[test]
 fn what_is_put_is_listed_opened_renamed_and_removed() {
     let mut garden = Garden::new("round");

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::time::Duration;
 
 use crate::path::Path;
 use crate::text;
@@ -72,7 +73,7 @@ pub trait Store {
     ///
     /// # Errors
     /// `BadName`, `NotADir`, `Denied`, `Full`, `Unavailable`, `Broken`, `Source`, `Unsupported`.
-    fn put(&mut self, path: &Path, source: &mut dyn Read, plan: &Plan) -> Result<Receipt, Error>;
+    fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error>;
 
     /// Says before a transfer is begun whether [`Store::put`] could succeed at all, so that a
     /// client is refused before it sends its data.
@@ -216,12 +217,27 @@ impl Body {
     }
 }
 
+/// Where the bytes of an upload come from.
+pub trait Source: Read {
+    /// Waits until something can be read, be it the end or an error, at most `limit` long; whether
+    /// that is so.
+    ///
+    /// # Errors
+    /// The wait was ended by a bystander.
+    fn is_ready(&mut self, _limit: Duration) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Source for &[u8] {}
+
 /// How an upload is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Where the source's first byte goes.
     pub at: At,
-    /// What the client announced with ALLO, in bytes.
+    /// What the source will give at least, in bytes, where it is known: it ends with an error if it
+    /// gives less.
     pub size: Option<u64>,
 }
 
@@ -244,8 +260,9 @@ pub struct Receipt {
     pub bytes: u64,
     /// The fid, where the store is MogileFS.
     pub fid: Option<u64>,
-    /// How many replicas are known to exist, where the store counts them.
-    pub replicas: Option<u32>,
+    /// How many replicas are known to exist, where they were waited for, and whether there are as
+    /// many as were wanted.
+    pub replicas: Option<(u32, bool)>,
 }
 
 /// Why a store could not do it. The session turns each into one reply; the causes go to the log,

@@ -144,6 +144,7 @@ fn serve(
     let settings = ftp::Settings {
         nanoftpd: &config.nanoftpd,
         passive: &config.passive,
+        limits: &config.limits,
         zone: zone.clone(),
         announce: bond.announced(),
         session: session_name()?,

@@ -16,6 +16,7 @@ mod cluster;
 mod daemon;
 mod ftp;
 mod node;
+pub(crate) mod stores;
 pub(crate) mod tls;
 mod tracker;
 

@@ -82,6 +82,21 @@ impl Node {
         faults.iter().all(has_struck)
     }
 
+    /// What an administrator's line that is answered by one says.
+    pub(crate) fn report_line(&self, line: &str) -> String {
+        Tracker::connect(self.control[0]).raw(line)
+    }
+
+    /// What an administrator's line that is answered by several says.
+    pub(crate) fn report(&self, line: &str) -> Vec<String> {
+        Tracker::connect(self.control[0]).report(line)
+    }
+
+    /// Uploads that were opened and neither closed nor given back.
+    pub(crate) fn temp_rows(&self) -> Vec<String> {
+        self.report("!temprows")
+    }
+
     /// Ends it at once, as a crash does.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -1,4 +1,4 @@
-//! Files down and up: RETR, STOR, APPE, and what prepares them. The 226 comes when the other side
+//! Files down and up: RETR, STOR, STOU, APPE, and what prepares them. The 226 comes when the other side
 //! has it all, the client or the store, and never otherwise.
 
 use std::rc::Rc;
@@ -6,6 +6,7 @@ use std::rc::Rc;
 use log::info;
 
 use super::Member;
+use crate::config::Allo;
 use crate::ftp::error::Error;
 use crate::ftp::reply::Reply;
 use crate::ftp::source::Source;
@@ -13,8 +14,37 @@ use crate::ftp::transfer::{self, Progress};
 use crate::ftp::verb::{Answer, say};
 use crate::ftp::{Direction, Transfer, address};
 use crate::path::Path;
-use crate::store::{At, Plan, Receipt};
+use crate::store::{self, At, Plan, Receipt};
 use crate::text;
+
+/// How many names STOU tries; each is taken with a probability of next to nothing.
+const UNIQUE_TRIES: u32 = 8;
+
+/// What the 150 of an upload says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// How the bytes are represented.
+    Mode,
+    /// What the file is called.
+    Name,
+}
+
+/// What the 226 of an upload says: all that is known, and nothing that is hoped for.
+fn stored(receipt: &Receipt) -> String {
+    let mut text = format!("Stored {} bytes", receipt.bytes);
+    if let Some(fid) = receipt.fid {
+        text.push_str(&format!(", fid {fid}"));
+    }
+    match receipt.replicas {
+        None => {}
+        Some((1, true)) => text.push_str(", 1 replica"),
+        Some((count, true)) => text.push_str(&format!(", {count} replicas")),
+        Some((1, false)) => text.push_str(", 1 replica so far"),
+        Some((count, false)) => text.push_str(&format!(", {count} replicas so far")),
+    }
+    text.push('.');
+    text
+}
 
 impl Member<'_> {
     /// RETR
@@ -44,21 +74,44 @@ impl Member<'_> {
             None | Some(0) => At::Start,
             Some(offset) => At::Offset(offset),
         };
-        self.upload("STOR", name, at)
+        self.upload("STOR", name, at, Opening::Mode)
+    }
+
+    /// STOU (RFC 959 §4.1.3): STOR under a name that nothing has, made of the one given, if any.
+    pub(super) fn stou(&mut self, name: &[u8]) -> Answer {
+        self.restart = None;
+        for _ in 0..UNIQUE_TRIES {
+            let random = getrandom::u64()
+                .map_err(|error| Error::failed(451, "No resources", error.to_string()))?;
+            let unique = match name {
+                b"" => format!("stou.{random:016x}").into_bytes(),
+                name => [name, format!(".{random:016x}").as_bytes()].concat(),
+            };
+            match self.store.stat(&self.resolve_new(&unique)?) {
+                Err(store::Error::NotFound | store::Error::NotADir) => {
+                    return self.upload("STOU", &unique, At::Start, Opening::Name);
+                }
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+        }
+        Err(Error::refused(450, "No unique name was found."))
     }
 
     /// APPE
     pub(super) fn appe(&mut self, name: &[u8]) -> Answer {
         self.restart = None;
-        self.upload("APPE", name, At::End)
+        self.upload("APPE", name, At::End, Opening::Mode)
     }
 
-    fn upload(&mut self, verb: &'static str, name: &[u8], at: At) -> Answer {
-        // Line ends count on the wire, and are others in the store.
-        let announced = self.allocated.take();
+    fn upload(&mut self, verb: &'static str, name: &[u8], at: At, opening: Opening) -> Answer {
+        // Line ends count on the wire, and are others in the store; and of a part it is not known
+        // whether the part is meant or the whole.
+        let is_whole = !self.is_ascii() && at == At::Start;
+        let binds = is_whole && self.session.settings.limits.allo == Allo::Bind;
         let plan = Plan {
             at,
-            size: announced.filter(|_| !self.is_ascii()),
+            size: self.allocated.take().filter(|_| binds),
         };
         let route = self.take_route()?;
         let path = self.resolve_new(name)?;
@@ -71,11 +124,18 @@ impl Member<'_> {
             .may_put(&path, &plan)
             .map_err(Error::of_new_name)?;
         let mode = self.mode_name();
-        let text = format!("File status okay; opening {mode} mode data connection.");
+        let text = match opening {
+            Opening::Mode => {
+                format!("File status okay; opening {mode} mode data connection.").into_bytes()
+            }
+            // In these words, so that clients can read it (RFC 1123 §4.1.2.9).
+            Opening::Name => [b"FILE: ", name].concat(),
+        };
         self.session.say(&Reply::new(150, text))?;
         let stored = self.session.connect(route, &progress).and_then(|mut link| {
             let ascii = self.is_ascii();
-            let mut source = Source::new(&mut link, &self.session.control, ascii);
+            let least = plan.size.unwrap_or(0);
+            let mut source = Source::new(&mut link, &self.session.control, ascii, least);
             let stored = self.store.put(&path, &mut source, &plan);
             link.part();
             stored.map_err(Error::of_new_name)
@@ -155,12 +215,7 @@ impl Member<'_> {
         self.session.host.transferred(&transfer);
         match ended? {
             None => say(226, "Transfer complete."),
-            Some(Receipt {
-                bytes,
-                fid: Some(fid),
-                ..
-            }) => say(226, format!("Stored {bytes} bytes, fid {fid}.")),
-            Some(Receipt { bytes, .. }) => say(226, format!("Stored {bytes} bytes.")),
+            Some(receipt) => say(226, stored(&receipt)),
         }
     }
 

@@ -147,6 +147,12 @@ impl<'a> Seat<'a> for Member<'a> {
             Self::stat,
         ),
         Verb::new("STOR", Arg::Needed, "path stores a file", Self::stor),
+        Verb::new(
+            "STOU",
+            Arg::Optional,
+            "[path] stores a file under a name of its own",
+            Self::stou,
+        ),
         Verb::new("STRU", Arg::Needed, "F sets the file structure", Self::stru),
         Verb::new(
             "TYPE",

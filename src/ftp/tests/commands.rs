@@ -120,7 +120,6 @@ fn settings_are_taken_or_refused() {
             ("ABOR", 226),
             ("STAT", 211),
             ("MFMT 20200101000000 f", 502),
-            ("STOU", 502),
             ("PWD and more", 257),
             ("LIST -laR", 504),
             ("RETR f", 425),

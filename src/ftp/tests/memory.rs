@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::path::Path;
-use crate::store::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Store, Wish};
+use crate::store::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
 use crate::vigil;
 
 /// What is stored, shared with the test.
@@ -166,7 +166,7 @@ impl Store for Memory {
         Ok(Body::Stream(Box::new(reader), left))
     }
 
-    fn put(&mut self, path: &Path, source: &mut dyn Read, plan: &Plan) -> Result<Receipt, Error> {
+    fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
         self.may_put(path, plan)?;
         if path.name() == b"broken" {
             return Err(Error::Broken("the node at 10.0.0.1 broke".into()));

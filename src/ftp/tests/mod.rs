@@ -109,6 +109,7 @@ impl Server {
             let settings = Settings {
                 nanoftpd: &config.nanoftpd,
                 passive: &config.passive,
+                limits: &config.limits,
                 zone: jiff::tz::TimeZone::UTC,
                 announce: None,
                 session: "5e551017".into(),

@@ -1,6 +1,7 @@
 //! Files down and up, in good order and otherwise.
 
 use super::*;
+use crate::config::Allo;
 
 /// Bytes that no conversion leaves alone.
 fn sample(len: usize) -> Vec<u8> {
@@ -88,6 +89,58 @@ fn rest_lets_a_download_begin_later_and_is_used_up() {
     client.ask("REST 4", 350);
     client.ask("REST x", 501);
     assert_eq!(client.fetch_text("RETR f"), "0123456789");
+}
+
+#[test]
+fn stou_stores_under_a_name_of_its_own_and_tells_it() {
+    let server = Server::start();
+    server.put("/d/f", "old");
+    let mut client = server.log_in();
+    client.ask("CWD d", 250);
+    for (command, start) in [("STOU", "stou."), ("STOU f", "f."), ("STOU f", "f.")] {
+        let mut data = client.passive();
+        let reply = client.ask(command, 150);
+        let name = reply.strip_prefix("150 FILE: ").unwrap().to_owned();
+        assert!(name.starts_with(start), "{reply}");
+        data.write_all(b"new").unwrap();
+        drop(data);
+        client.expect_reply(226);
+        assert_eq!(server.file(&format!("/d/{name}")).unwrap(), b"new");
+    }
+    assert_eq!(server.file("/d/f").unwrap(), b"old");
+}
+
+#[test]
+fn allo_binds_the_next_upload_of_a_whole_file() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    client.ask("TYPE I", 200);
+    client.ask("ALLO 4", 200);
+    let reply = client.store("STOR f", b"123", 451);
+    assert!(reply.contains("ALLO"), "{reply}");
+    assert_eq!(server.file("/f"), None);
+    client.store("STOR f", b"123", 226);
+    for (size, content) in [(3, &b"123"[..]), (3, b"12345"), (0, b"1")] {
+        client.ask(&format!("ALLO {size}"), 200);
+        client.store("STOR f", content, 226);
+        assert_eq!(server.file("/f").unwrap(), content);
+    }
+    client.ask("ALLO 4", 200);
+    client.store("STOU g", b"123", 451);
+    // Line ends are counted differently.
+    client.ask("TYPE A", 200);
+    client.ask("ALLO 4", 200);
+    client.store("STOR f", b"123", 226);
+}
+
+#[test]
+fn allo_is_a_hint_where_the_configuration_says_so() {
+    let server = Server::with(|config| config.limits.allo = Allo::Hint);
+    let mut client = server.log_in();
+    client.ask("TYPE I", 200);
+    client.ask("ALLO 4", 200);
+    client.store("STOR f", b"123", 226);
+    assert_eq!(server.file("/f").unwrap(), b"123");
 }
 
 #[test]

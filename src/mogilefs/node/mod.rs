@@ -115,7 +115,8 @@ impl Nodes {
             .map(|time| time.timestamp().as_second()))
     }
 
-    /// Stores the `size` bytes that `body` gives. `md5` is for nodes that verify it.
+    /// Stores what `body` gives: `size` bytes, or as many as come before its end. `md5` is for nodes
+    /// that verify it.
     ///
     /// # Errors
     /// See [`Unstored`].
@@ -123,7 +124,7 @@ impl Nodes {
         &self,
         to: &Location,
         body: &mut dyn Read,
-        size: u64,
+        size: Option<u64>,
         md5: Option<[u8; 16]>,
     ) -> Result<(), Unstored> {
         self.admit(to.address).map_err(Unstored::Untouched)?;
@@ -132,13 +133,12 @@ impl Nodes {
             left: size,
             failure: None,
         };
-        let patience = Duration::from_secs(size / STORED_A_SECOND);
+        let patience = Duration::from_secs(size.unwrap_or(0) / STORED_A_SECOND);
         let patience = self.store_timeout.saturating_add(patience);
-        let mut request = self
-            .putter
-            .put(&to.url)
-            .header(header::CONTENT_LENGTH, size)
-            .header(header::CONNECTION, "close");
+        let mut request = self.putter.put(&to.url).header(header::CONNECTION, "close");
+        if let Some(size) = size {
+            request = request.header(header::CONTENT_LENGTH, size);
+        }
         if let Some(md5) = md5 {
             request = request.header("content-md5", Base64::encode_string(&md5));
         }
@@ -157,6 +157,12 @@ impl Nodes {
             Err(error @ Error::NoNode(_)) => Err(Unstored::Untouched(error)),
             Err(error) => Err(Unstored::Begun(error)),
         }
+    }
+
+    /// The node at `address` has failed in the middle of something: others come first for a while.
+    pub(crate) fn blame(&self, address: SocketAddr) {
+        let mut health = self.health.borrow_mut();
+        health.entry(address).or_default().failed(Instant::now());
     }
 
     /// Only nodes in the configured networks are contacted, whatever a tracker says.
@@ -233,24 +239,25 @@ impl Read for Bytes {
     }
 }
 
-/// A body that keeps the promise of its Content-Length: what ends early is an error, since ureq
-/// would ask an ended reader for ever.
+/// A body that keeps the promise of its Content-Length, if there is one: what ends early is an error,
+/// since ureq would ask an ended reader for ever.
 struct Exactly<'a> {
     inner: &'a mut dyn Read,
-    left: u64,
+    left: Option<u64>,
     failure: Option<io::Error>,
 }
 
 impl Read for Exactly<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        let left = self.left.and_then(|left| usize::try_from(left).ok());
+        let most = left.map_or(buf.len(), |left| left.min(buf.len()));
         if most == 0 {
             return Ok(0);
         }
         let error = match self.inner.read(buf.get_mut(..most).unwrap_or_default()) {
-            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+            Ok(0) if self.left.is_some() => io::ErrorKind::UnexpectedEof.into(),
             Ok(read) => {
-                self.left -= read as u64;
+                self.left = self.left.map(|left| left.saturating_sub(read as u64));
                 return Ok(read);
             }
             Err(error) => error,

@@ -73,6 +73,9 @@ pub(super) fn device(fields: &Fields, number: u32) -> Option<Device> {
     Some(Device {
         id: fields.number(&format!("dev{number}_devid"))?,
         verifies: fields.text(&format!("dev{number}_reject_bad_md5")) == Some("1"),
+        free: fields
+            .number(&format!("dev{number}_mb_free"))
+            .and_then(|megabytes: u64| megabytes.checked_mul(1 << 20)),
     })
 }
 

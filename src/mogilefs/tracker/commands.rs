@@ -28,6 +28,15 @@ impl Trackers {
         object(&self.ask(&request, self.limits.request, Repeat::Freely)?)
     }
 
+    /// On how many devices the file under `key` is.
+    pub(crate) fn copies(&mut self, domain: &[u8], key: &[u8]) -> Result<u32, Error> {
+        let request = about("file_info", domain, key).with("devices", "1");
+        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let devices = fields.text("devids").unwrap_or_default();
+        let count = devices.split(',').filter(|id| !id.is_empty()).count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     /// The same for many keys at once, in their order.
     pub(crate) fn file_infos(
         &mut self,

@@ -10,11 +10,10 @@ use download::Download;
 use layout::{Layout, Place, Spot};
 use listing::{Limited, Listing};
 use made::Made;
-use spool::Spool;
 pub(crate) use spool::nameless;
 
-use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Store, Wish};
-use crate::config::{self, ContentMd5, Extended};
+use super::{Abilities, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
+use crate::config::{self, Extended};
 use crate::mogilefs::{self, Client, Device, Location};
 use crate::path::Path;
 use crate::text::quoted_error;
@@ -22,12 +21,14 @@ use crate::text::quoted_error;
 mod dirs;
 mod download;
 mod entry;
+mod intake;
 pub mod layout;
 mod listing;
 mod lookup;
 mod made;
 mod names;
 mod pages;
+mod replace;
 mod spool;
 mod trouble;
 mod upload;
@@ -44,6 +45,8 @@ pub struct MogileFs {
     tmpdir: PathBuf,
     /// The devices, once an upload had to know them.
     devices: Option<Vec<Device>>,
+    /// A node of this session has refused an upload because it did not know its length.
+    wants_length: bool,
     made: Made,
 }
 
@@ -62,6 +65,7 @@ impl MogileFs {
             settings,
             tmpdir,
             devices: None,
+            wants_length: false,
             made: Made::default(),
         }
     }
@@ -226,36 +230,12 @@ impl Store for MogileFs {
         Ok(Body::Stream(Box::new(download), left))
     }
 
-    fn put(
-        &mut self,
-        path: &Path,
-        source: &mut dyn io::Read,
-        plan: &Plan,
-    ) -> Result<Receipt, Error> {
-        if plan.at != At::Start {
-            return Err(Error::Unsupported);
-        }
-        let spot = self.new_spot(path)?;
-        let hash = self.settings.content_md5 == ContentMd5::Always;
-        let spool = Spool::receive(source, self.settings.spool_mem, &self.tmpdir, hash)?;
-        let fid = self.upload(&spot, &spool)?;
-        Ok(Receipt {
-            bytes: spool.len(),
-            fid: Some(fid),
-            replicas: None,
-        })
+    fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
+        self.take_in(path, source, plan)
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {
-        if plan.at != At::Start {
-            return Err(Error::Unsupported);
-        }
-        let spot = self.new_spot(path)?;
-        if self.has_class(&spot.domain, &spot.class)? {
-            Ok(())
-        } else {
-            Err(Error::BadName("is not inside a class"))
-        }
+        self.may_take_in(path, plan)
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), Error> {
@@ -281,6 +261,7 @@ impl Store for MogileFs {
         if self.is_dir(&target)? {
             return Err(Error::Exists);
         }
+        self.make_way(&source, &target)?;
         let mut trackers = self.client.trackers()?;
         let object = trackers.rename(&source.domain, &source.key, &target.key)?;
         if object.class != target.class

@@ -4,15 +4,16 @@
 #![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::MogileFs;
 use super::layout::Spot;
-use super::spool::Spool;
-use crate::config::ContentMd5;
+use super::replace::Standing;
+use super::spool::{Patience, Spool, Trouble};
+use crate::config::{ContentMd5, Upload};
 use crate::mogilefs::{self, Closing, Location, Opened, Target, Unstored, Verdict};
 use crate::store::Error;
-use crate::text::quoted_error;
+use crate::text::{quoted, quoted_error};
 use crate::vigil;
 
 /// How many fids an upload may use up, and how long to wait before each.
@@ -30,24 +31,61 @@ pub(super) const LAG: (Duration, Duration) = (Duration::from_secs(8), Duration::
 enum Miss {
     /// Another fid may do.
     Again(mogilefs::Error),
+    /// It was nobody's fault, but the upload must be whole before another one is tried.
+    Whole(&'static str),
     /// No other would do better.
     For(Error),
 }
 
+/// Where the bytes of an upload are to go, and what stands there.
+pub(super) struct Aim<'a> {
+    pub(super) spot: &'a Spot,
+    pub(super) standing: Standing,
+    /// How many bytes there will be at least, if that is known.
+    pub(super) announced: Option<u64>,
+}
+
+/// How long the steps of an upload took.
+#[derive(Default)]
+struct Took {
+    open: Duration,
+    put: Duration,
+    close: Duration,
+}
+
 impl MogileFs {
-    /// Stores what is in `spool` and returns the fid.
-    pub(super) fn upload(&mut self, spot: &Spot, spool: &Spool) -> Result<u64, Error> {
+    /// Stores what is or comes into `spool` and returns the fid.
+    pub(super) fn upload(&mut self, aim: &Aim<'_>, spool: &mut Spool<'_>) -> Result<u64, Error> {
         let mut bad: Vec<SocketAddr> = Vec::new();
+        let mut follows = self.settings.upload == Upload::Tee && !self.wants_length;
+        let mut used = 0;
         let mut last = None;
-        for wait in FIDS {
-            vigil::pause(wait).map_err(mogilefs::Error::from)?;
-            let opened = self.open_fid(spot, spool.len())?;
-            match self.store_as(&opened, spot, spool, &mut bad) {
-                Ok(()) => return Ok(opened.fid),
+        while let Some(wait) = FIDS.get(used) {
+            vigil::pause(*wait).map_err(mogilefs::Error::from)?;
+            if follows {
+                // Of a small one it is known now that it is small.
+                spool.pull()?;
+            } else {
+                spool.receive()?;
+            }
+            let mut took = Took::default();
+            let begun = Instant::now();
+            let opened = self.open_fid(aim.spot, length(aim, spool))?;
+            took.open = begun.elapsed();
+            match self.store_as(&opened, aim, spool, &mut bad, &mut took) {
+                Ok(target) => {
+                    self.log_stored(aim, spool, opened.fid, &target, used + 1, &took);
+                    return Ok(opened.fid);
+                }
                 Err(Miss::For(error)) => return Err(error),
+                Err(Miss::Whole(why)) => {
+                    log::info!("stor-spooled fid={} why=\"{why}\"", opened.fid);
+                    follows = false;
+                }
                 Err(Miss::Again(error)) => {
+                    used += 1;
                     log::warn!(
-                        "stor-again fid={} error={}",
+                        "stor-again fid={} fids={used} error={}",
                         opened.fid,
                         quoted_error(&error)
                     );
@@ -56,17 +94,45 @@ impl MogileFs {
             }
         }
         Err(match last {
-            Some(error @ mogilefs::Error::Http(413 | 507)) => Error::Full(error.to_string()),
-            Some(error) => Error::Broken(format!("{} fids used up: {error}", FIDS.len())),
+            Some(error @ mogilefs::Error::Http(413)) => Error::TooLarge(error.to_string()),
+            Some(error @ mogilefs::Error::Http(507)) => Error::Full(error.to_string()),
+            Some(error) => Error::Broken(format!("{used} fids used up: {error}")),
             None => Error::Broken("no fid was tried".to_owned()),
         })
     }
 
-    fn open_fid(&mut self, spot: &Spot, size: u64) -> Result<Opened, Error> {
+    fn log_stored(
+        &self,
+        aim: &Aim<'_>,
+        spool: &Spool<'_>,
+        fid: u64,
+        target: &Target,
+        fids: usize,
+        took: &Took,
+    ) {
+        let node = Location::parse(&target.url).map(|location| location.address.to_string());
+        log::info!(
+            "upload-stored fid={fid} dev={} node={} bytes={} spool={} recv_ms={} open_ms={} put_ms={} \
+             close_ms={} fids={fids} domain={} class={} key={}",
+            target.device,
+            node.unwrap_or_default(),
+            spool.len(),
+            spool.place(),
+            spool.took().as_millis(),
+            took.open.as_millis(),
+            took.put.as_millis(),
+            took.close.as_millis(),
+            quoted(&aim.spot.domain),
+            quoted(&aim.spot.class),
+            quoted(&aim.spot.key)
+        );
+    }
+
+    fn open_fid(&mut self, spot: &Spot, size: Option<u64>) -> Result<Opened, Error> {
         let Spot { domain, class, key } = spot;
         loop {
             let mut trackers = self.client.trackers()?;
-            let error = match trackers.create_open(domain, key, class, Some(size)) {
+            let error = match trackers.create_open(domain, key, class, size) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
@@ -76,6 +142,7 @@ impl MogileFs {
                 continue;
             }
             if error.is("no_devices")
+                && let Some(size) = size
                 && let Ok(opened) = trackers.create_open(domain, key, class, None)
             {
                 if let Some(target) = opened.targets.first() {
@@ -98,35 +165,59 @@ impl MogileFs {
     fn store_as(
         &mut self,
         opened: &Opened,
-        spot: &Spot,
-        spool: &Spool,
+        aim: &Aim<'_>,
+        spool: &mut Spool<'_>,
         bad: &mut Vec<SocketAddr>,
-    ) -> Result<(), Miss> {
-        let target = match self.put_somewhere(opened, spool, bad) {
+        took: &mut Took,
+    ) -> Result<Target, Miss> {
+        let begun = Instant::now();
+        let put = self.put_somewhere(opened, length(aim, spool), spool, bad);
+        took.put = begun.elapsed();
+        let target = match put {
             Ok(target) => target,
             Err((target, miss)) => {
                 if let Some(target) = target {
-                    self.give_back(spot, opened.fid, target);
+                    self.give_back(aim.spot, opened.fid, target);
                 }
                 return Err(miss);
             }
         };
+        let begun = Instant::now();
+        let is_closed = match self.close_key(aim, opened.fid) {
+            Ok(key) => self.close(opened, target, aim, &key, spool.len(), bad),
+            Err(error) => {
+                self.give_back(aim.spot, opened.fid, target);
+                Err(Miss::For(error))
+            }
+        };
+        took.close = begun.elapsed();
+        is_closed.map(|()| target.clone())
+    }
+
+    fn close(
+        &mut self,
+        opened: &Opened,
+        target: &Target,
+        aim: &Aim<'_>,
+        key: &[u8],
+        size: u64,
+        bad: &mut Vec<SocketAddr>,
+    ) -> Result<(), Miss> {
+        let spot = aim.spot;
         let closing = Closing {
             domain: &spot.domain,
-            key: &spot.key,
+            key,
             fid: opened.fid,
             target,
-            size: spool.len(),
+            size,
         };
         let verdict = match self.client.trackers() {
             Ok(mut trackers) => trackers.commit(&closing),
             Err(error) => Verdict::Refused(error),
         };
         match verdict {
-            Verdict::Committed => {
-                log::debug!("stored fid={} dev={}", opened.fid, target.device);
-                Ok(())
-            }
+            Verdict::Committed if key == spot.key => Ok(()),
+            Verdict::Committed => self.swap_in(spot, key, opened.fid).map_err(Miss::For),
             Verdict::Lost(error) => {
                 bad.extend(Location::parse(&target.url).map(|location| location.address));
                 Err(Miss::Again(error))
@@ -150,9 +241,14 @@ impl MogileFs {
     fn put_somewhere<'o>(
         &mut self,
         opened: &'o Opened,
-        spool: &Spool,
+        length: Option<u64>,
+        spool: &mut Spool<'_>,
         bad: &mut Vec<SocketAddr>,
     ) -> Result<&'o Target, (Option<&'o Target>, Miss)> {
+        let patience = Patience {
+            pause: self.settings.pause_timeout,
+            until: Instant::now().checked_add(self.settings.temp_timeout),
+        };
         let nowhere = mogilefs::Error::NoNode("no target has an address".to_owned());
         let mut miss = (opened.targets.first(), Miss::Again(nowhere));
         let mut dead: Vec<SocketAddr> = Vec::new();
@@ -162,12 +258,14 @@ impl MogileFs {
             }
             let md5 = self.md5(target, spool);
             let nodes = self.client.nodes();
-            let unstored = match nodes.put(&location, &mut spool.reader(), spool.len(), md5) {
-                Ok(()) => return Ok(target),
-                Err(unstored) => unstored,
-            };
-            match unstored {
-                Unstored::Untouched(error) => {
+            let put = nodes.put(&location, &mut spool.reader(patience), length, md5);
+            match put {
+                Ok(()) => {
+                    return ended(spool)
+                        .map(|()| target)
+                        .map_err(|miss| (Some(target), miss));
+                }
+                Err(Unstored::Untouched(error)) => {
                     log::warn!(
                         "node-down url={} error={}",
                         location.url,
@@ -177,25 +275,49 @@ impl MogileFs {
                     bad.push(location.address);
                     miss = (Some(target), Miss::Again(error));
                 }
-                Unstored::Begun(mogilefs::Error::Interrupted) => {
-                    return Err((Some(target), Miss::For(Error::Interrupted)));
-                }
-                Unstored::Begun(error) => {
-                    log::warn!(
-                        "put-failed url={} error={}",
-                        location.url,
-                        quoted_error(&error)
-                    );
-                    bad.push(location.address);
-                    return Err((Some(target), Miss::Again(error)));
-                }
-                Unstored::Body(error) => {
-                    let why = format!("spool: {error}");
-                    return Err((Some(target), Miss::For(Error::Broken(why))));
+                Err(unstored) => {
+                    let miss = self.begun(unstored, &location, length, spool, bad);
+                    return Err((Some(target), miss));
                 }
             }
         }
         Err(miss)
+    }
+
+    /// What follows from a PUT that was begun and came to nothing.
+    fn begun(
+        &mut self,
+        unstored: Unstored,
+        location: &Location,
+        length: Option<u64>,
+        spool: &mut Spool<'_>,
+        bad: &mut Vec<SocketAddr>,
+    ) -> Miss {
+        let error = match (unstored, spool.trouble()) {
+            (_, Some(Trouble::Failed(error))) => return Miss::For(error),
+            (_, Some(Trouble::Paused)) => return Miss::Whole("the client pauses"),
+            (_, Some(Trouble::Aged)) => return Miss::Whole("the client takes long"),
+            (Unstored::Body(error), None) => {
+                return Miss::For(Error::Broken(format!("spool: {error}")));
+            }
+            (Unstored::Begun(error) | Unstored::Untouched(error), None) => error,
+        };
+        match error {
+            mogilefs::Error::Interrupted => return Miss::For(Error::Interrupted),
+            mogilefs::Error::Http(411 | 501) if length.is_none() => {
+                self.wants_length = true;
+                return Miss::Whole("a node wants to know the length");
+            }
+            _ => {}
+        }
+        log::warn!(
+            "put-failed url={} error={}",
+            location.url,
+            quoted_error(&error)
+        );
+        self.client.nodes().blame(location.address);
+        bad.push(location.address);
+        Miss::Again(error)
     }
 
     /// Nodes that did nothing wrong first; of each node one device, before the second of any.
@@ -221,13 +343,13 @@ impl MogileFs {
     }
 
     /// The sum that the node at `target` is to verify, if it does and is to.
-    fn md5(&mut self, target: &Target, spool: &Spool) -> Option<[u8; 16]> {
+    fn md5(&mut self, target: &Target, spool: &Spool<'_>) -> Option<[u8; 16]> {
         let wanted = match self.settings.content_md5 {
             ContentMd5::Never => false,
             ContentMd5::Small => spool.len() <= self.settings.spool_mem,
             ContentMd5::Always => true,
         };
-        if !wanted {
+        if !wanted || !spool.is_whole() {
             return None;
         }
         let devices = match &self.devices {
@@ -253,5 +375,23 @@ impl MogileFs {
         if let Err(error) = given {
             log::warn!("abort-failed fid={fid} error={}", quoted_error(&error));
         }
+    }
+}
+
+/// How many bytes a node is to expect; `None`: nobody knows yet.
+fn length(aim: &Aim<'_>, spool: &Spool<'_>) -> Option<u64> {
+    if spool.is_whole() {
+        Some(spool.len())
+    } else {
+        aim.announced.filter(|announced| *announced >= spool.len())
+    }
+}
+
+/// What a node was given is the whole upload, and the client has ended it in good order.
+fn ended(spool: &mut Spool<'_>) -> Result<(), Miss> {
+    match spool.pull() {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Miss::Whole("the client sends more than it announced")),
+        Err(error) => Err(Miss::For(error)),
     }
 }

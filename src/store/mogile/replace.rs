@@ -1,0 +1,171 @@
+//! What happens to a file whose name another one gets: it gives way at once, not at all, or when
+//! the new one is stored as a whole.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use super::MogileFs;
+use super::layout::Spot;
+use super::upload::Aim;
+use crate::config::Overwrite;
+use crate::mogilefs::Object;
+use crate::store::Error;
+use crate::text::quoted;
+use crate::vigil;
+
+/// How often a file is tried to be put in the place of another one, and how long is waited before.
+const SWAPS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
+
+/// No key is longer.
+const LONGEST_KEY: usize = 255;
+
+/// What stands under the key of an upload.
+pub(super) enum Standing {
+    /// It does not matter.
+    Any,
+    /// Nothing, and it must stay so until the upload is closed.
+    Nothing,
+    /// The version that the upload goes on from: it must be the same when the upload is closed.
+    Base(Object),
+}
+
+impl MogileFs {
+    /// The key to close an upload under: its own, or one beside it if a version that stands there
+    /// is to be kept until the new one is safe.
+    pub(super) fn close_key(&mut self, aim: &Aim<'_>, fid: u64) -> Result<Vec<u8>, Error> {
+        let Spot { domain, key, .. } = aim.spot;
+        let swaps = self.settings.overwrite == Overwrite::Swap;
+        if matches!(aim.standing, Standing::Any) && !swaps {
+            return Ok(key.clone());
+        }
+        let now = match self.client.trackers()?.file_info(domain, key) {
+            Ok(object) => Some(object),
+            Err(error) if error.is("unknown_key") => None,
+            Err(error) => return Err(error.into()),
+        };
+        match (&aim.standing, &now) {
+            (Standing::Nothing, Some(_)) if self.settings.overwrite == Overwrite::Deny => {
+                return Err(Error::Exists);
+            }
+            (Standing::Base(base), Some(object)) if base.fid == object.fid => {}
+            (Standing::Base(_), _) | (Standing::Nothing, Some(_)) => {
+                return Err(Error::Broken("it was replaced meanwhile".to_owned()));
+            }
+            (Standing::Any | Standing::Nothing, _) => {}
+        }
+        Ok(match now {
+            Some(_) if swaps => beside(key, fid),
+            _ => key.clone(),
+        })
+    }
+
+    /// Puts the file `fid`, which is stored under `part`, in the place of the one at `spot`.
+    pub(super) fn swap_in(&mut self, spot: &Spot, part: &[u8], fid: u64) -> Result<(), Error> {
+        let _quiet = vigil::undisturbed();
+        let mut trackers = self.client.trackers()?;
+        let mut trouble = None;
+        for wait in SWAPS {
+            // Nobody interrupts it: it is undisturbed.
+            let _ = vigil::pause(wait);
+            match trackers.delete(&spot.domain, &spot.key) {
+                Err(error) if !error.is("unknown_key") => {
+                    trouble = Some(error);
+                    continue;
+                }
+                _ => {}
+            }
+            match trackers.rename(&spot.domain, part, &spot.key) {
+                Ok(_) => return Ok(()),
+                Err(error) => trouble = Some(error),
+            }
+        }
+        let trouble = trouble.map_or_else(String::new, |error| error.to_string());
+        log::error!(
+            "swap-failed fid={fid} part={} key={} error={}",
+            quoted(part),
+            quoted(&spot.key),
+            quoted(trouble.as_bytes())
+        );
+        Err(Error::Broken(format!(
+            "fid {fid} is not in its place: {trouble}"
+        )))
+    }
+
+    /// Before a file is renamed: removes the one that has the name now, if that may be.
+    pub(super) fn make_way(&mut self, source: &Spot, target: &Spot) -> Result<(), Error> {
+        if source == target {
+            return Ok(());
+        }
+        let mut trackers = self.client.trackers()?;
+        let old = match trackers.file_info(&target.domain, &target.key) {
+            Ok(old) => old,
+            Err(error) if error.is("unknown_key") => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let own = trackers.file_info(&source.domain, &source.key)?;
+        if own.fid == old.fid {
+            // The database takes the two keys for one.
+            return Ok(());
+        }
+        if self.settings.overwrite == Overwrite::Deny {
+            return Err(Error::Exists);
+        }
+        match trackers.delete(&target.domain, &target.key) {
+            Err(error) if !error.is("unknown_key") => return Err(error.into()),
+            _ => {}
+        }
+        log::info!(
+            "rename-replaces old_fid={} fid={} key={}",
+            old.fid,
+            own.fid,
+            quoted(&target.key)
+        );
+        Ok(())
+    }
+}
+
+/// A key in the same directory that nobody else uses: `dir/.name.FID.part`, the name cut where the
+/// key would get too long.
+fn beside(key: &[u8], fid: u64) -> Vec<u8> {
+    let at = key
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |at| at + 1);
+    let (dir, name) = key.split_at_checked(at).unwrap_or((&[], key));
+    let end = format!(".{fid}.part").into_bytes();
+    let room = LONGEST_KEY.saturating_sub(dir.len() + 1 + end.len());
+    let mut name = name.get(..room).unwrap_or(name);
+    while let Err(error) = std::str::from_utf8(name) {
+        if error.error_len().is_some() {
+            break;
+        }
+        name = name.get(..error.valid_up_to()).unwrap_or_default();
+    }
+    [dir, b".", name, &end].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_lies_beside_its_file_and_is_never_too_long() {
+        for (key, expected) in [
+            (&b"photos/a.jpg"[..], &b"photos/.a.jpg.7.part"[..]),
+            (b"a", b".a.7.part"),
+            (b"photos/x/", b"photos/x/..7.part"),
+        ] {
+            assert_eq!(beside(key, 7), expected);
+        }
+        let long = [&b"photos/"[..], &[b'k'; 248]].concat();
+        assert_eq!(beside(&long, 4711).len(), LONGEST_KEY);
+        let long = format!("photos/{}", "\u{e9}".repeat(124)).into_bytes();
+        let part = beside(&long, 4711);
+        assert!(std::str::from_utf8(&part).is_ok() && part.len() <= LONGEST_KEY);
+    }
+}
