@@ -8,7 +8,7 @@ mod ticket;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,6 +95,8 @@ impl Identity {
         control.session_storage = ServerSessionMemoryCache::new(REMEMBERED);
         let mut data = control.clone();
         data.alpn_protocols.push(DATA_PROTOCOL.to_vec());
+        // OpenSSL shows a ticket once: each connection pays with one and must earn one.
+        data.send_tls13_tickets = 1;
         data.session_storage = Arc::new(ReadOnly(Arc::clone(&control.session_storage)));
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
@@ -138,8 +140,6 @@ impl Session {
     pub fn accept(&self, socket: TcpStream, limit: Duration) -> io::Result<Stream> {
         let mut stream = Stream::new(Arc::clone(&self.control), &self.id, socket, limit)?;
         stream.shake_hands(|_| {})?;
-        // The tickets of TLS 1.3: the client may need them before it says another word.
-        stream.flush()?;
         Ok(stream)
     }
 
@@ -156,9 +156,6 @@ impl Session {
         let mut rules = self.data.clone();
         rules.ticketer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
         let mut stream = Stream::new(Arc::new(rules), &self.id, socket, limit)?;
-        // New tickets of TLS 1.3 wait for what else is sent: the file, or our end of an upload. A
-        // client that uploads and closes over bytes that it has not read would reset the
-        // connection, and lose what was still on its way to us.
         stream.shake_hands(|stream| {
             if stream.resumes(&self.id) {
                 tickets.allow();

@@ -21,6 +21,9 @@ pub struct Stream {
     tls: ServerConnection,
     socket: TcpStream,
     limit: Duration,
+    /// What the kernel said when the tickets could not be sent. It says so once: an end that comes
+    /// after it without close_notify is no end, whatever read(2) makes of it.
+    lost: Option<io::ErrorKind>,
 }
 
 impl Stream {
@@ -34,7 +37,12 @@ impl Stream {
         tls.set_resumption_data(id);
         tls.set_buffer_limit(Some(RECORDS_AHEAD));
         socket.set_nonblocking(true)?;
-        Ok(Self { tls, socket, limit })
+        Ok(Self {
+            tls,
+            socket,
+            limit,
+            lost: None,
+        })
     }
 
     /// All of it must be done within the limit, however many steps the other side makes of it.
@@ -48,11 +56,16 @@ impl Stream {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        match self.tls.protocol_version() {
-            // The handshake ends with our word in TLS 1.2, and with the client's in TLS 1.3.
-            Some(ProtocolVersion::TLSv1_3) => Ok(()),
-            _ => self.send(deadline),
+        if self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+            // The tickets. Not later: a client that uploads looks for them before it closes. But
+            // one that has closed already may have sent all that there is.
+            self.lost = match self.flush_now() {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Some(error.kind()),
+                _ => None,
+            };
+            return Ok(());
         }
+        self.send(deadline)
     }
 
     /// A ticket that could be opened is one of this session, in either version: the key has sealed
@@ -106,7 +119,8 @@ impl Stream {
             self.process()?;
             if received == 0 {
                 // Without close_notify the reader reports UnexpectedEof: the end is a lie.
-                return self.tls.reader().read(buf);
+                let end = self.tls.reader().read(buf);
+                return end.map_err(|error| self.lost.map_or(error, io::Error::from));
             }
         }
     }

@@ -1,0 +1,303 @@
+//! Programs that people use, over TLS: explicit and implicit, with files that are compared on the
+//! disk. All but Perl's resume their session on data connections, as the default asks for.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::{Daemon, Scratch, is_here, noise, own_address};
+
+const IMPLICIT: &str = "20990";
+
+/// A daemon with TLS on both ports, and a client's home.
+struct Site {
+    daemon: Daemon,
+    home: Scratch,
+    address: String,
+    port: String,
+    content: Vec<u8>,
+}
+
+impl Site {
+    fn new(changes: &[(&str, &str)]) -> Self {
+        let home = Scratch::new();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = home.file("cert.pem", made.cert.pem().as_bytes());
+        let key = home.file("key.pem", made.signing_key.serialize_pem().as_bytes());
+        let address = own_address().to_string();
+        let mut all = vec![
+            ("tls.mode", "required"),
+            ("tls.certificate", certificate.to_str().unwrap()),
+            ("tls.key", key.to_str().unwrap()),
+            ("tls.implicit_port", IMPLICIT),
+            ("nanoftpd.listen_addr", &*address),
+        ];
+        all.extend_from_slice(changes);
+        let daemon = Daemon::of_files(&all);
+        let port = daemon.address.port().to_string();
+        let content = noise(3_000_000, 11);
+        home.file("local.bin", &content);
+        Self {
+            daemon,
+            home,
+            address,
+            port,
+            content,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Runs `program` at home for at most a minute, and gives all that it printed.
+    fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
+        let script = self.home.file("input", input.as_bytes());
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(program)
+            .args(arguments)
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path())
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("ftp_proxy")
+            .env_remove("all_proxy")
+            .stdin(Stdio::from(fs::File::open(&script).unwrap()))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        format!(
+            "{program} {arguments:?}\n{input}\n{}",
+            String::from_utf8_lossy(&said)
+        )
+    }
+
+    /// What a client stored as `name` and fetched into `back`; both go.
+    fn check(&self, name: &str, back: &str, said: &str) {
+        let there = self.daemon.files().join(name);
+        assert!(is_same(&there, &self.content), "{said}");
+        let back = self.path(back);
+        assert!(is_same(&back, &self.content), "{said}");
+        fs::remove_file(there).unwrap();
+        fs::remove_file(back).unwrap();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for line in self.daemon.log.all() {
+            for wrong in ["worker-died", "data-not-resumed", "data-truncated"] {
+                assert!(!line.contains(wrong), "{line}");
+            }
+        }
+    }
+}
+
+fn is_same(path: &Path, content: &[u8]) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes == content)
+}
+
+#[test]
+fn curl() {
+    if !is_here("curl") {
+        return;
+    }
+    let site = Site::new(&[]);
+    for (scheme, port) in [("ftp", &*site.port), ("ftps", IMPLICIT)] {
+        for version in ["1.2", "1.3"] {
+            let base = format!("{scheme}://{}:{port}/", site.address);
+            let common = [
+                "-sSk",
+                "--ssl-reqd",
+                "-u",
+                "test:test",
+                "--tls-max",
+                version,
+                if version == "1.3" {
+                    "--tlsv1.3"
+                } else {
+                    "--tlsv1.2"
+                },
+            ];
+            let remote = format!("{base}a.bin");
+            // Several transfers in one session.
+            let up = ["-T", "local.bin", &remote, "--next"];
+            let down = ["-o", "back.bin", &remote, &base];
+            let arguments = [&common[..], &up, &common, &down].concat();
+            let said = site.run("curl", &arguments, "");
+            assert!(said.contains("a.bin"), "{said}");
+            site.check("a.bin", "back.bin", &said);
+        }
+    }
+}
+
+#[test]
+fn lftp() {
+    if !is_here("lftp") {
+        return;
+    }
+    let site = Site::new(&[]);
+    for (scheme, port) in [("ftp", &*site.port), ("ftps", IMPLICIT)] {
+        for version in ["NORMAL:-VERS-TLS1.3", "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3"] {
+            let script = format!(
+                "set net:max-retries 1\nset net:timeout 20\nset ssl:verify-certificate no\n\
+                 set ftp:ssl-force yes\nset ftp:ssl-protect-data yes\nset ssl:priority {version}\n\
+                 open -u test,test -p {port} {scheme}://{}\n\
+                 put local.bin -o a.bin\nput local.bin -o b.bin\nget a.bin -o back.bin\ncls -1\n\
+                 rm b.bin\n",
+                site.address
+            );
+            let said = site.run("lftp", &["--norc"], &script);
+            assert!(said.contains("b.bin"), "{said}");
+            site.check("a.bin", "back.bin", &said);
+        }
+    }
+}
+
+#[test]
+fn python_ftp_tls() {
+    const SCRIPT: &str = r#"
+import ftplib, io, socket, ssl, sys
+host, port, implicit, version = sys.argv[1:]
+class Ftp(ftplib.FTP_TLS):
+    def connect_under_tls(self, host, port):
+        self.host, self.port, self.timeout = host, port, 30
+        self.sock = self.context.wrap_socket(socket.create_connection((host, port), 30), server_hostname=host)
+        self.af = self.sock.family
+        self.file = self.sock.makefile("r", encoding=self.encoding)
+        self.welcome = self.getresp()
+    def ntransfercmd(self, cmd, rest=None):
+        conn, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        conn = self.context.wrap_socket(conn, server_hostname=self.host, session=self.sock.session)
+        assert conn.session_reused
+        return conn, size
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
+ftp = Ftp(context=context)
+if implicit == "true": ftp.connect_under_tls(host, int(port))
+else: ftp.connect(host, int(port), timeout=30)
+ftp.login("test", "test")
+ftp.prot_p()
+with open("local.bin", "rb") as source: ftp.storbinary("STOR a.bin", source)
+small = bytes(range(256)) * 40
+for number in range(60):
+    ftp.storbinary("STOR small", io.BytesIO(small))
+    back = io.BytesIO()
+    ftp.retrbinary("RETR small", back.write)
+    assert back.getvalue() == small
+assert sorted(ftp.nlst()) == ["a.bin", "small"]
+ftp.delete("small")
+with open("back.bin", "wb") as target: ftp.retrbinary("RETR a.bin", target.write)
+ftp.quit()
+print("done")
+"#;
+    if !is_here("python3") {
+        return;
+    }
+    let site = Site::new(&[]);
+    for (implicit, port) in [("false", &*site.port), ("true", IMPLICIT)] {
+        for version in ["TLSv1_2", "TLSv1_3"] {
+            let arguments = ["-c", SCRIPT, &site.address, port, implicit, version];
+            let said = site.run("python3", &arguments, "");
+            assert!(said.ends_with("done\n"), "{said}");
+            site.check("a.bin", "back.bin", &said);
+        }
+    }
+}
+
+#[test]
+fn php() {
+    const SCRIPT: &str = r#"
+[, $host, $port] = $argv;
+$c = ftp_ssl_connect($host, (int) $port, 30);
+ftp_login($c, "test", "test") or exit("no login");
+ftp_pasv($c, true);
+var_dump(ftp_put($c, "a.bin", "local.bin", FTP_BINARY), ftp_get($c, "back.bin", "a.bin", FTP_BINARY),
+    ftp_nlist($c, "."), ftp_rawlist($c, "/"), ftp_size($c, "a.bin"));
+ftp_close($c);
+"#;
+    if !is_here("php") {
+        return;
+    }
+    let site = Site::new(&[]);
+    let said = site.run("php", &["-r", SCRIPT, "--", &site.address, &site.port], "");
+    assert!(said.contains("int(3000000)"), "{said}");
+    site.check("a.bin", "back.bin", &said);
+}
+
+#[test]
+fn perl_net_ftp() {
+    const SCRIPT: &str = r#"
+use strict; use Net::FTP;
+my ($host, $port, $implicit, $version) = @ARGV;
+my $ftp = Net::FTP->new($host, Port => $port, Passive => 1, SSL => $implicit, SSL_verify_mode => 0,
+    SSL_version => $version, Timeout => 30) or die "connect: $@";
+if (!$implicit) { $ftp->starttls() or die "starttls: " . $ftp->message; }
+$ftp->login("test", "test") or die $ftp->message;
+$ftp->prot("P") or die $ftp->message;
+$ftp->binary;
+$ftp->put("local.bin", "a.bin") or die "put: " . $ftp->message;
+$ftp->get("a.bin", "back.bin") or die "get: " . $ftp->message;
+print join(" ", $ftp->ls), "\n";
+$ftp->quit;
+"#;
+    if !is_here("perl") {
+        return;
+    }
+    // It never offers its data connections the session.
+    let site = Site::new(&[("tls.session_reuse", "off")]);
+    if site
+        .run("perl", &["-MIO::Socket::SSL", "-e1"], "")
+        .contains("Can't locate")
+    {
+        support::skip("IO::Socket::SSL is not installed");
+        return;
+    }
+    for (implicit, port) in [("0", &*site.port), ("1", IMPLICIT)] {
+        for version in ["TLSv1_2", "TLSv1_3"] {
+            let arguments = ["-e", SCRIPT, &*site.address, port, implicit, version];
+            let said = site.run("perl", &arguments, "");
+            assert!(said.contains("a.bin"), "{said}");
+            site.check("a.bin", "back.bin", &said);
+        }
+    }
+}
+
+#[test]
+fn openssl_speaks_the_versions_that_there_are() {
+    if !is_here("openssl") {
+        return;
+    }
+    for (least, welcome) in [
+        ("1.2", [false, false, true, true]),
+        ("1.3", [false, false, false, true]),
+    ] {
+        let site = Site::new(&[("tls.min_version", least)]);
+        let place = format!("{}:{}", site.address, site.port);
+        for (version, is_welcome) in ["-tls1", "-tls1_1", "-tls1_2", "-tls1_3"]
+            .iter()
+            .zip(welcome)
+        {
+            let arguments = [
+                "s_client",
+                "-starttls",
+                "ftp",
+                "-connect",
+                &place,
+                version,
+                "-cipher",
+                "ALL:@SECLEVEL=0",
+            ];
+            let said = site.run("openssl", &arguments, "QUIT\n");
+            let has_shaken = said.contains("BEGIN CERTIFICATE");
+            assert_eq!(has_shaken, is_welcome, "{version} of {least}: {said}");
+        }
+    }
+}
