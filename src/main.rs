@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use nanoftpd::auth::text::Users;
 use nanoftpd::check::{self, Report, Severity};
 use nanoftpd::cli::{self, Command};
-use nanoftpd::config::{Config, Error};
+use nanoftpd::config::{AuthModule, Config, Error};
 use nanoftpd::control::{self, Form, Request};
 use nanoftpd::master::{self, Crew, Ground, Listeners, Start};
 use nanoftpd::sys::detach::{self, Ready, Side};
@@ -89,7 +89,8 @@ fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
         listeners,
         crew: Crew {
             worker: worker::run,
-            clerk: clerk::run,
+            clerk: clerk::find_names,
+            login_clerk: clerk::check_logins,
         },
     };
     let ended = serve(start, pidfile, gutter, &mut ready);
@@ -150,9 +151,11 @@ fn lock(config: &Config) -> Result<Pidfile, End> {
 fn test(path: &Path) -> Result<(), End> {
     let config = load(path)?;
     let mut users = Users::new(config.auth.text.clone(), config.auth.crypt);
-    if let Err(error) = users.refresh() {
-        let file = config.auth.text.file.display();
-        return Err(end(CONFIG, format_args!("{file}: cannot be read: {error}")));
+    if config.auth.module == AuthModule::Text {
+        users.refresh().map_err(|error| {
+            let file = config.auth.text.file.display();
+            end(CONFIG, format_args!("{file}: cannot be read: {error}"))
+        })?;
     }
     let mut errors = users.errors().to_vec();
     if config.mogilefs.domain.is_none() {

@@ -48,7 +48,7 @@ fn the_paper_shows_what_is_compiled_here() {
     // What its steps tell to change is where they say.
     let worker = include_str!("../src/worker/members.rs");
     let auth = include_str!("../src/auth/mod.rs");
-    assert!(worker.contains("match record.module {") && auth.contains("const MODULES:"));
+    assert!(worker.contains("match account.module {") && auth.contains("const MODULES:"));
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn attempt() {
     } else {
         Sandbox::of_worker(&[&dir])
     };
-    let jail = Jail::new(identity, is_clerk, sandbox.unwrap());
+    let jail = Jail::new(identity, is_clerk, Some(sandbox.unwrap()));
     jail.give_up_rights().unwrap();
     jail.enter().unwrap();
     process::leave(match act(&dir) {

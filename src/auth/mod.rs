@@ -2,7 +2,9 @@
 //! record or none, never the users file. Knows no protocol and no process.
 #![forbid(unsafe_code)]
 
+pub mod exec;
 mod hash;
+mod module;
 pub mod text;
 
 use std::fmt;
@@ -10,6 +12,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use hash::{Cost, Hash};
+pub use module::{Auth, Authority, Trouble, named};
 
 /// What a client sent as its password: wiped when it is dropped, never shown.
 pub struct Password(Zeroizing<Vec<u8>>);
@@ -93,6 +96,26 @@ pub struct Record {
     pub uid: String,
     pub gid: String,
     pub module: Module,
+}
+
+/// Whom a password was right for: what a session may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub name: Vec<u8>,
+    pub uid: String,
+    pub gid: String,
+    pub module: Module,
+}
+
+impl From<Record> for Account {
+    fn from(record: Record) -> Self {
+        Self {
+            name: record.name,
+            uid: record.uid,
+            gid: record.gid,
+            module: record.module,
+        }
+    }
 }
 
 /// The answer to "who is this?": a record or none, and what a verification has to cost so that

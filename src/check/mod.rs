@@ -68,6 +68,7 @@ fn in_jail(
     let streams = Streams {
         input: nowhere.as_fd(),
         output: writer.as_fd(),
+        errors: writer.as_fd(),
     };
     let keep: Vec<_> = jail.descriptors().collect();
     let parent = getpid();

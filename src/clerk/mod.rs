@@ -1,30 +1,40 @@
-//! The clerk: the process that may block. It finds the addresses of names, so that no other process
-//! ever waits for a name server. Unprivileged; ends with the master.
+//! The clerk: the process that may block. One finds the addresses of names, so that no other process
+//! ever waits for a name server; where a program decides about logins, another one runs it.
+//! Unprivileged; ends with the master.
 #![forbid(unsafe_code)]
 
+mod logins;
+mod names;
+
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
-use std::time::Duration;
 
 use nix::unistd::getppid;
 
+use crate::config::AuthExec;
 use crate::leash::{self, FromClerk, Heard, ToClerk};
 use crate::logger;
 use crate::sys::jail::Jail;
 use crate::sys::{process, title};
-use crate::vigil::{self, For};
-
-/// How long an answer is good.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// How soon a name that was not found is looked for again.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// The life of a clerk that finds `names`.
-pub fn run(leash: &leash::Clerk, names: &[String], jail: &Jail) -> ! {
+pub fn find_names(leash: &leash::Clerk, names: &[String], jail: &Jail) -> ! {
+    live(leash, jail, || names::work(leash, names))
+}
+
+/// The life of a clerk that asks a program about logins.
+pub fn check_logins(leash: &leash::Clerk, settings: &AuthExec, jail: &Jail) -> ! {
+    live(leash, jail, || logins::work(leash, settings))
+}
+
+fn live(leash: &leash::Clerk, jail: &Jail, work: impl FnOnce() -> io::Result<()>) -> ! {
     title::set("nanoftpd [clerk] starting");
-    match confine(jail).and_then(|()| work(leash, names)) {
+    let lived = confine(jail)
+        .and_then(|()| {
+            title::set("nanoftpd [clerk]");
+            leash.send(&FromClerk::Ready)
+        })
+        .and_then(|()| work());
+    match lived {
         Ok(()) => process::leave(0),
         Err(error) => {
             log::error!("clerk-failed why=\"{error}\"");
@@ -41,64 +51,19 @@ fn confine(jail: &Jail) -> io::Result<()> {
     jail.enter()
 }
 
-/// Until the master is gone.
-fn work(leash: &leash::Clerk, names: &[String]) -> io::Result<()> {
-    title::set("nanoftpd [clerk]");
-    leash.send(&FromClerk::Ready)?;
+/// Hears all that the master has said, and hands on what is not for every clerk; whether there still
+/// is a master.
+fn hear(leash: &leash::Clerk, mut others: impl FnMut(ToClerk)) -> io::Result<bool> {
     loop {
-        let mut pause = FRESH;
-        for name in names {
-            let host = find(name);
-            if matches!(&host, FromClerk::Host { addresses, .. } if addresses.is_empty()) {
-                pause = AGAIN;
-            }
-            leash.send(&host)?;
-        }
-        match vigil::wait(leash.as_fd(), For::Reading, Some(pause)) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
-            waited => waited?,
-        }
-        loop {
-            match leash.receive()? {
-                Heard::Message(ToClerk::Log { which, fd }) => {
-                    if let Some(which) = logger::Which::numbered(which) {
-                        logger::replace(which, &fd)?;
-                    }
+        match leash.receive()? {
+            Heard::Message(ToClerk::Log { which, fd }) => {
+                if let Some(which) = logger::Which::numbered(which) {
+                    logger::replace(which, &fd)?;
                 }
-                Heard::Nothing => break,
-                Heard::End => return Ok(()),
             }
+            Heard::Message(message) => others(message),
+            Heard::Nothing => return Ok(true),
+            Heard::End => return Ok(false),
         }
-    }
-}
-
-fn find(name: &str) -> FromClerk {
-    let found = (name, 0).to_socket_addrs();
-    let (addresses, why): (Vec<IpAddr>, String) = match found {
-        Ok(found) => (found.map(|address| address.ip()).collect(), String::new()),
-        Err(error) => (Vec::new(), error.to_string()),
-    };
-    FromClerk::Host {
-        name: name.to_owned(),
-        addresses,
-        why,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_found_or_the_reason_why_not() {
-        let FromClerk::Host { addresses, .. } = find("localhost") else {
-            panic!("no answer");
-        };
-        assert!(addresses.iter().any(IpAddr::is_loopback));
-        let FromClerk::Host { addresses, why, .. } = find("no-such-host.invalid") else {
-            panic!("no answer");
-        };
-        assert!(addresses.is_empty());
-        assert!(!why.is_empty());
     }
 }

@@ -1,7 +1,10 @@
 //! The messages, by who says them to whom.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use zeroize::Zeroizing;
 
 use super::wire::{Malformed, Reader, Writer};
 
@@ -32,6 +35,29 @@ pub enum Heard<M> {
     End,
 }
 
+/// Bytes that are wiped when they are dropped, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl From<Vec<u8>> for Secret {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+impl Secret {
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("********")
+    }
+}
+
 /// What a worker tells the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
@@ -39,8 +65,16 @@ pub enum FromWorker {
     Ready,
     /// It has accepted this client.
     Taken { peer: SocketAddr },
-    /// Who is this? To be answered with [`ToWorker::Record`].
-    Account { user: Vec<u8> },
+    /// Who is this? To be answered with [`ToWorker::Answer`]: a record or the lack of one, as `auth`
+    /// writes it.
+    Account { number: u32, user: Vec<u8> },
+    /// Is this the right password? To be answered with [`ToWorker::Answer`]: a verdict, as `auth`
+    /// writes it.
+    Login {
+        number: u32,
+        user: Vec<u8>,
+        password: Secret,
+    },
     /// The client has logged in and uses this store module.
     Entered { user: Vec<u8>, module: String },
     /// The client's command; an empty verb: it waits for one.
@@ -52,9 +86,8 @@ pub enum FromWorker {
 /// What the master tells a worker.
 #[derive(Debug)]
 pub enum ToWorker {
-    /// The answer to [`FromWorker::Account`]: a record or the lack of one, as `auth` writes it;
-    /// empty: nobody can be looked up now.
-    Record { found: Vec<u8> },
+    /// The answer to the question of that number; empty: there is none to be had now.
+    Answer { number: u32, answer: Vec<u8> },
     /// Serve no further client after this one.
     Retire,
     /// The service ends: say this to a client that waits, or when its command is done, and end.
@@ -74,6 +107,14 @@ pub enum ToWorker {
 pub enum ToClerk {
     /// Log there from now on; which log it is for is the logger's number.
     Log { which: u8, fd: OwnedFd },
+    /// Is this the right password? To be answered with [`FromClerk::Verdict`].
+    Login {
+        worker: i32,
+        number: u32,
+        peer: IpAddr,
+        user: Vec<u8>,
+        password: Secret,
+    },
 }
 
 /// What the clerk tells the master.
@@ -87,6 +128,12 @@ pub enum FromClerk {
         addresses: Vec<IpAddr>,
         why: String,
     },
+    /// The answer to [`ToClerk::Login`], as `auth` writes it; empty: there is none to be had.
+    Verdict {
+        worker: i32,
+        number: u32,
+        verdict: Vec<u8>,
+    },
 }
 
 impl Message for FromWorker {
@@ -94,10 +141,18 @@ impl Message for FromWorker {
         match self {
             Self::Ready => Writer::new(1),
             Self::Taken { peer } => Writer::new(2).socket(*peer),
-            Self::Account { user } => Writer::new(3).bytes(user),
+            Self::Account { number, user } => Writer::new(3).number(*number).bytes(user),
             Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
             Self::Doing { verb, argument } => Writer::new(5).bytes(verb.as_bytes()).bytes(argument),
             Self::Left => Writer::new(6),
+            Self::Login {
+                number,
+                user,
+                password,
+            } => Writer::new(7)
+                .number(*number)
+                .bytes(user)
+                .bytes(password.as_bytes()),
         }
         .end()
     }
@@ -110,6 +165,7 @@ impl Message for FromWorker {
                 peer: reader.socket()?,
             },
             3 => Self::Account {
+                number: reader.number()?,
                 user: reader.bytes()?,
             },
             4 => Self::Entered {
@@ -121,6 +177,11 @@ impl Message for FromWorker {
                 argument: reader.bytes()?,
             },
             6 => Self::Left,
+            7 => Self::Login {
+                number: reader.number()?,
+                user: reader.bytes()?,
+                password: reader.bytes()?.into(),
+            },
             _ => return Err(Malformed),
         };
         whole(message, &reader, fd.as_ref())
@@ -130,7 +191,7 @@ impl Message for FromWorker {
 impl Message for ToWorker {
     fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Record { found } => Writer::new(33).bytes(found),
+            Self::Answer { number, answer } => Writer::new(33).number(*number).bytes(answer),
             Self::Retire => Writer::new(34),
             Self::Leave { text } => Writer::new(35).bytes(text.as_bytes()),
             Self::Kick { text } => Writer::new(36).bytes(text.as_bytes()),
@@ -151,8 +212,9 @@ impl Message for ToWorker {
     fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Self, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
-            33 => Self::Record {
-                found: reader.bytes()?,
+            33 => Self::Answer {
+                number: reader.number()?,
+                answer: reader.bytes()?,
             },
             34 => Self::Retire,
             35 => Self::Leave {
@@ -179,13 +241,29 @@ impl Message for ToWorker {
 
 impl Message for ToClerk {
     fn encode(&self) -> Vec<u8> {
-        let Self::Log { which, .. } = self;
-        Writer::new(65).byte(*which).end()
+        match self {
+            Self::Log { which, .. } => Writer::new(65).byte(*which),
+            Self::Login {
+                worker,
+                number,
+                peer,
+                user,
+                password,
+            } => Writer::new(66)
+                .number(worker.unsigned_abs())
+                .number(*number)
+                .address(*peer)
+                .bytes(user)
+                .bytes(password.as_bytes()),
+        }
+        .end()
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        let Self::Log { fd, .. } = self;
-        Some(fd.as_fd())
+        match self {
+            Self::Log { fd, .. } => Some(fd.as_fd()),
+            Self::Login { .. } => None,
+        }
     }
 
     fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Self, Malformed> {
@@ -194,6 +272,13 @@ impl Message for ToClerk {
             65 => Self::Log {
                 which: reader.byte()?,
                 fd: fd.take().ok_or(Malformed)?,
+            },
+            66 => Self::Login {
+                worker: reader.pid()?,
+                number: reader.number()?,
+                peer: reader.address()?,
+                user: reader.bytes()?,
+                password: reader.bytes()?.into(),
             },
             _ => return Err(Malformed),
         };
@@ -213,6 +298,14 @@ impl Message for FromClerk {
                 .bytes(name.as_bytes())
                 .list(addresses, Writer::address)
                 .bytes(why.as_bytes()),
+            Self::Verdict {
+                worker,
+                number,
+                verdict,
+            } => Writer::new(99)
+                .number(worker.unsigned_abs())
+                .number(*number)
+                .bytes(verdict),
         }
         .end()
     }
@@ -225,6 +318,11 @@ impl Message for FromClerk {
                 name: reader.text()?,
                 addresses: reader.list(Reader::address)?,
                 why: reader.text()?,
+            },
+            99 => Self::Verdict {
+                worker: reader.pid()?,
+                number: reader.number()?,
+                verdict: reader.bytes()?,
             },
             _ => return Err(Malformed),
         };
@@ -284,7 +382,15 @@ mod tests {
             FromWorker::Taken {
                 peer: peer("[2001:db8::1]:21"),
             },
-            FromWorker::Account { user: vec![0, 255] },
+            FromWorker::Account {
+                number: u32::MAX,
+                user: vec![0, 255],
+            },
+            FromWorker::Login {
+                number: 1,
+                user: b"test".to_vec(),
+                password: b"secret".to_vec().into(),
+            },
             FromWorker::Entered {
                 user: b"test".to_vec(),
                 module: "MogileFs".to_owned(),
@@ -303,9 +409,13 @@ mod tests {
     fn every_message_to_a_worker_travels() {
         let text = || "gr\u{fc}n".to_owned();
         for message in [
-            ToWorker::Record { found: Vec::new() },
-            ToWorker::Record {
-                found: b"0\n5000".to_vec(),
+            ToWorker::Answer {
+                number: 0,
+                answer: Vec::new(),
+            },
+            ToWorker::Answer {
+                number: 7,
+                answer: b"0\n5000".to_vec(),
             },
             ToWorker::Retire,
             ToWorker::Leave { text: text() },
@@ -358,20 +468,34 @@ mod tests {
                 addresses: Vec::new(),
                 why: "no such host".to_owned(),
             },
+            FromClerk::Verdict {
+                worker: i32::MAX,
+                number: 3,
+                verdict: b"x".to_vec(),
+            },
         ] {
             travels(&message, false);
         }
+        let login = ToClerk::Login {
+            worker: 1,
+            number: 2,
+            peer: "192.0.2.1".parse().unwrap(),
+            user: b"test".to_vec(),
+            password: b"secret".to_vec().into(),
+        };
+        travels(&login, false);
+        assert!(!format!("{login:?}").contains("secret"));
     }
 
     #[test]
     fn what_is_too_long_is_cut_when_sent_and_refused_when_received() {
         let user = vec![b'u'; LONGEST_FIELD + 1];
-        let mut packet = FromWorker::Account { user }.encode();
-        let FromWorker::Account { user } = FromWorker::decode(&packet, None).unwrap() else {
+        let mut packet = FromWorker::Account { number: 0, user }.encode();
+        let FromWorker::Account { user, .. } = FromWorker::decode(&packet, None).unwrap() else {
             panic!("another message");
         };
         assert_eq!(user.len(), LONGEST_FIELD);
-        packet[1..3].copy_from_slice(&u16::try_from(LONGEST_FIELD + 1).unwrap().to_be_bytes());
+        packet[5..7].copy_from_slice(&u16::try_from(LONGEST_FIELD + 1).unwrap().to_be_bytes());
         packet.push(b'u');
         assert_eq!(FromWorker::decode(&packet, None), Err(Malformed));
 

@@ -12,11 +12,12 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
+use zeroize::{Zeroize, Zeroizing};
 
 mod message;
 mod wire;
 
-pub use message::{FromClerk, FromWorker, Heard, Message, ToClerk, ToWorker};
+pub use message::{FromClerk, FromWorker, Heard, Message, Secret, ToClerk, ToWorker};
 pub use wire::Malformed;
 
 /// No packet is longer.
@@ -69,7 +70,8 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// # Errors
     /// `WouldBlock` when the other end does not listen, `BrokenPipe` when it is gone.
     pub fn send(&self, message: &Out) -> io::Result<()> {
-        let packet = message.encode();
+        // There may be a password in it.
+        let packet = Zeroizing::new(message.encode());
         let parts = [IoSlice::new(&packet)];
         let fds: Vec<RawFd> = message
             .descriptor()
@@ -104,7 +106,11 @@ impl<Out: Message, In: Message> End<Out, In> {
         };
         match packet.get(..length) {
             None | Some([]) => Ok(Heard::End),
-            Some(packet) => Ok(Heard::Message(In::decode(packet, fd)?)),
+            Some(heard) => {
+                let decoded = In::decode(heard, fd);
+                packet.get_mut(..length).unwrap_or_default().zeroize();
+                Ok(Heard::Message(decoded?))
+            }
         }
     }
 }
@@ -132,7 +138,7 @@ mod tests {
         assert!(matches!(master.receive().unwrap(), Heard::Nothing));
         let user = b"a\n\0b".to_vec();
         worker.send(&FromWorker::Ready).unwrap();
-        let asked = FromWorker::Account { user };
+        let asked = FromWorker::Account { number: 1, user };
         worker.send(&asked).unwrap();
         let Heard::Message(heard) = master.receive().unwrap() else {
             panic!("nothing was heard");

@@ -34,7 +34,10 @@ pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
     pub(super) fn new(tag: u8) -> Self {
-        Self(vec![tag])
+        // Room enough, so that no packet with a password leaves copies of itself behind.
+        let mut packet = Vec::with_capacity(2048);
+        packet.push(tag);
+        Self(packet)
     }
 
     pub(super) fn end(self) -> Vec<u8> {
@@ -43,6 +46,11 @@ impl Writer {
 
     pub(super) fn byte(mut self, byte: u8) -> Self {
         self.0.push(byte);
+        self
+    }
+
+    pub(super) fn number(mut self, number: u32) -> Self {
+        self.0.extend(number.to_be_bytes());
         self
     }
 
@@ -102,6 +110,14 @@ impl<'a> Reader<'a> {
 
     pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
         self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn number(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn pid(&mut self) -> Result<i32, Malformed> {
+        i32::try_from(self.number()?).map_err(|_| Malformed)
     }
 
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>, Malformed> {

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::clerks::Duty;
+
 /// Who rang. The order is the one in which they are attended to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ring {
     Signal,
-    Clerk,
+    Clerk(Duty),
     Worker(i32),
     Stray,
     Client,
@@ -30,10 +32,11 @@ impl Ring {
         match self {
             Self::Worker(pid) => u64::from(pid.unsigned_abs()),
             Self::Signal => Self::OTHERS,
-            Self::Clerk => Self::OTHERS + 1,
+            Self::Clerk(Duty::Names) => Self::OTHERS + 1,
             Self::Stray => Self::OTHERS + 2,
             Self::Client => Self::OTHERS + 3,
             Self::Desk => Self::OTHERS + 4,
+            Self::Clerk(Duty::Logins) => Self::OTHERS + 5,
             Self::Guest(guest) => Self::GUESTS + u64::from(guest),
         }
     }
@@ -44,10 +47,11 @@ impl Ring {
             0 => Self::Worker(i32::try_from(half).unwrap_or_default()),
             1 => match half {
                 0 => Self::Signal,
-                1 => Self::Clerk,
+                1 => Self::Clerk(Duty::Names),
                 2 => Self::Stray,
                 3 => Self::Client,
-                _ => Self::Desk,
+                4 => Self::Desk,
+                _ => Self::Clerk(Duty::Logins),
             },
             _ => Self::Guest(half),
         }
@@ -111,7 +115,8 @@ mod tests {
     fn everybody_has_a_number_and_is_known_by_it() {
         let all = [
             Ring::Signal,
-            Ring::Clerk,
+            Ring::Clerk(Duty::Names),
+            Ring::Clerk(Duty::Logins),
             Ring::Worker(1),
             Ring::Worker(i32::MAX),
             Ring::Stray,

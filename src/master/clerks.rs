@@ -1,5 +1,6 @@
-//! The clerk: born first, born again when it dies, and what it says of names.
+//! The clerks: born first, born again when they die, and what they say of names and of logins.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,7 +10,9 @@ use nix::unistd::Pid;
 
 use super::Master;
 use super::bell::Ring;
-use crate::leash::{self, FromClerk, Heard, MasterOfClerk, ToWorker};
+use crate::board::{Births, State};
+use crate::config::{AuthModule, Config};
+use crate::leash::{self, FromClerk, Heard, MasterOfClerk, Secret, ToClerk, ToWorker};
 use crate::logger;
 use crate::sys::fds;
 use crate::sys::process::{self, Ending};
@@ -18,68 +21,132 @@ use crate::text::quoted;
 /// A clerk that lived so long did not die of its birth.
 const SOUND: Duration = Duration::from_secs(60);
 
-/// The clerk that there is.
+/// What a clerk is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Duty {
+    /// Finds the addresses of names.
+    Names,
+    /// Asks the site's program about logins. The one that finds names would be held up by a name
+    /// server just when people want to come in, and needs no right to run programs.
+    Logins,
+}
+
+impl Duty {
+    const ALL: [Self; 2] = [Self::Names, Self::Logins];
+
+    fn is_wanted(self, config: &Config) -> bool {
+        match self {
+            Self::Names => true,
+            Self::Logins => config.auth.module == AuthModule::Exec,
+        }
+    }
+
+    /// Whether a clerk that was born under one configuration would be the same under the other.
+    fn is_same(self, old: &Config, new: &Config) -> bool {
+        let person = |config: &Config| {
+            let own = &config.nanoftpd;
+            (own.userid.clone(), own.groupid.clone())
+        };
+        match self {
+            // It is given its names at birth.
+            Self::Names => false,
+            Self::Logins => old.auth.exec == new.auth.exec && person(old) == person(new),
+        }
+    }
+}
+
+/// All clerks.
+#[derive(Debug, Default)]
+pub(super) struct Clerks {
+    seats: BTreeMap<Duty, Seat>,
+    births: BTreeMap<Duty, Births>,
+}
+
+/// One clerk.
 #[derive(Debug)]
-pub(super) struct ClerkSeat {
+struct Seat {
     pid: i32,
     leash: MasterOfClerk,
     since: Instant,
     /// It is to end.
     is_dismissed: bool,
+    /// The workers that wait for its answer, and the numbers of their questions.
+    asked: BTreeMap<i32, u32>,
+}
+
+impl Clerks {
+    pub(super) fn are_gone(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    pub(super) fn leashes(&self) -> impl Iterator<Item = &MasterOfClerk> {
+        self.seats.values().map(|seat| &seat.leash)
+    }
 }
 
 impl Master<'_> {
-    pub(super) fn maintain_clerk(&mut self, now: Instant) {
-        if self.stop.is_some() || self.clerk.is_some() || !self.clerk_births.may_begin(now) {
-            return;
-        }
-        if let Err(error) = self.spawn_clerk(now) {
-            let pause = self.clerk_births.failed(now).as_millis();
-            log::error!("fork-failed process=clerk pause_ms={pause} why=\"{error}\"");
+    fn missing_clerks(&self) -> impl Iterator<Item = Duty> {
+        let is_missing =
+            |duty: &Duty| duty.is_wanted(&self.config) && !self.clerks.seats.contains_key(duty);
+        let is_going_on = self.stop.is_none();
+        Duty::ALL
+            .into_iter()
+            .filter(move |duty| is_going_on && is_missing(duty))
+    }
+
+    pub(super) fn maintain_clerks(&mut self, now: Instant) {
+        let missing: Vec<Duty> = self.missing_clerks().collect();
+        for duty in missing {
+            let births = self.clerks.births.entry(duty).or_default();
+            if !births.may_begin(now) {
+                continue;
+            }
+            if let Err(error) = self.spawn_clerk(duty, now) {
+                let births = self.clerks.births.entry(duty).or_default();
+                let pause = births.failed(now).as_millis();
+                log::error!("fork-failed process=clerk pause_ms={pause} why=\"{error}\"");
+            }
         }
     }
 
     pub(super) fn clerk_due(&self) -> Option<Instant> {
-        let is_missing = self.stop.is_none() && self.clerk.is_none();
-        self.clerk_births.next().filter(|_| is_missing)
+        self.missing_clerks()
+            .filter_map(|duty| self.clerks.births.get(&duty)?.next())
+            .min()
     }
 
-    fn spawn_clerk(&mut self, now: Instant) -> io::Result<()> {
+    fn spawn_clerk(&mut self, duty: Duty, now: Instant) -> io::Result<()> {
         let (own, theirs): (MasterOfClerk, leash::Clerk) = leash::pair(fds::receive)?;
-        self.bell.add(&own, Ring::Clerk)?;
+        self.bell.add(&own, Ring::Clerk(duty))?;
+        let jail = match duty {
+            Duty::Names => &self.ground.clerk,
+            Duty::Logins => &self.ground.login_clerk,
+        };
         let mut keep = logger::descriptors();
-        keep.extend(self.ground.clerk.descriptors());
+        keep.extend(jail.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
-        let (work, jail) = (self.crew.clerk, &self.ground.clerk);
-        let names = self.addresses.names();
+        let (crew, names, exec) = (self.crew, self.addresses.names(), &self.config.auth.exec);
         let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
-            work(&theirs, &names, jail)
+            match duty {
+                Duty::Names => (crew.clerk)(&theirs, &names, jail),
+                Duty::Logins => (crew.login_clerk)(&theirs, exec, jail),
+            }
         })?;
-        self.clerk = Some(ClerkSeat {
+        let seat = Seat {
             pid: pid.as_raw(),
             leash: own,
             since: now,
             is_dismissed: false,
-        });
+            asked: BTreeMap::new(),
+        };
+        self.clerks.seats.insert(duty, seat);
         Ok(())
     }
 
-    pub(super) fn hear_clerk(&mut self) {
-        while let Some(clerk) = &self.clerk {
+    pub(super) fn hear_clerk(&mut self, duty: Duty) {
+        while let Some(clerk) = self.clerks.seats.get(&duty) {
             match clerk.leash.receive() {
-                Ok(Heard::Message(FromClerk::Ready)) => log::debug!("clerk-ready"),
-                Ok(Heard::Message(FromClerk::Host {
-                    name,
-                    addresses,
-                    why,
-                })) => {
-                    if addresses.is_empty() {
-                        let name = quoted(name.as_bytes());
-                        log::warn!("name-not-found name={name} why={}", quoted(why.as_bytes()));
-                    } else if self.addresses.learn(&name, addresses) {
-                        self.spread_addresses(&name);
-                    }
-                }
+                Ok(Heard::Message(message)) => self.obey_clerk(duty, message),
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => {
                     self.bell.remove(&clerk.leash);
@@ -93,6 +160,71 @@ impl Master<'_> {
                 }
             }
         }
+    }
+
+    fn obey_clerk(&mut self, duty: Duty, message: FromClerk) {
+        match message {
+            FromClerk::Ready => log::debug!("clerk-ready"),
+            FromClerk::Host {
+                name,
+                addresses,
+                why,
+            } => {
+                if addresses.is_empty() {
+                    let name = quoted(name.as_bytes());
+                    log::warn!("name-not-found name={name} why={}", quoted(why.as_bytes()));
+                } else if self.addresses.learn(&name, addresses) {
+                    self.spread_addresses(&name);
+                }
+            }
+            FromClerk::Verdict {
+                worker,
+                number,
+                verdict: answer,
+            } => {
+                let seat = self.clerks.seats.get_mut(&duty);
+                let asked = seat.and_then(|seat| seat.asked.remove(&worker));
+                // It may have given up and asked again.
+                if asked == Some(number) {
+                    self.tell(worker, &ToWorker::Answer { number, answer });
+                }
+            }
+        }
+    }
+
+    /// Has the program asked whether `password` is right; the answer goes to the worker when it
+    /// comes.
+    pub(super) fn ask_program(
+        &mut self,
+        worker: i32,
+        number: u32,
+        user: Vec<u8>,
+        password: Secret,
+    ) {
+        let peer = match self.board.seat(worker).map(|seat| &seat.state) {
+            Some(State::Visitor { peer } | State::Member { peer, .. }) => peer.ip(),
+            _ => return,
+        };
+        let login = ToClerk::Login {
+            worker,
+            number,
+            peer,
+            user,
+            password,
+        };
+        let seat = self.clerks.seats.get_mut(&Duty::Logins);
+        let seat = seat.filter(|seat| seat.leash.send(&login).is_ok());
+        match seat {
+            Some(seat) => {
+                seat.asked.insert(worker, number);
+            }
+            None => self.answer_nothing(worker, number),
+        }
+    }
+
+    fn answer_nothing(&self, worker: i32, number: u32) {
+        let answer = Vec::new();
+        self.tell(worker, &ToWorker::Answer { number, answer });
     }
 
     fn spread_addresses(&self, name: &str) {
@@ -111,33 +243,52 @@ impl Master<'_> {
         }
     }
 
-    /// Whether it was the clerk that died.
+    /// Whether it was a clerk that died.
     pub(super) fn bury_clerk(&mut self, pid: i32, ending: Ending, now: Instant) -> bool {
-        let Some(clerk) = self.clerk.take_if(|clerk| clerk.pid == pid) else {
+        let found = self.clerks.seats.iter().find(|(_, seat)| seat.pid == pid);
+        let Some(duty) = found.map(|(duty, _)| *duty) else {
             return false;
         };
-        self.bell.remove(&clerk.leash);
-        if clerk.is_dismissed {
+        // Its last words are still to be heard.
+        self.hear_clerk(duty);
+        let Some(seat) = self.clerks.seats.remove(&duty) else {
+            return false;
+        };
+        self.bell.remove(&seat.leash);
+        for (worker, number) in &seat.asked {
+            self.answer_nothing(*worker, *number);
+        }
+        if seat.is_dismissed {
             return true;
         }
         log::warn!("clerk-died pid={pid} {ending}");
-        if now.saturating_duration_since(clerk.since) >= SOUND {
-            self.clerk_births.succeeded();
+        let births = self.clerks.births.entry(duty).or_default();
+        if now.saturating_duration_since(seat.since) >= SOUND {
+            births.succeeded();
         }
-        self.clerk_births.failed(now);
+        births.failed(now);
         true
     }
 
-    /// Ends the clerk, which has nothing to lose. If the service goes on another one takes its
-    /// place.
-    pub(super) fn end_clerk(&mut self) {
-        if let Some(clerk) = &mut self.clerk {
-            clerk.is_dismissed = true;
-            process::kill(Pid::from_raw(clerk.pid));
+    /// Ends the clerks that the old configuration made and the present one would not.
+    pub(super) fn renew_clerks(&mut self, old: &Config) {
+        for (duty, seat) in &mut self.clerks.seats {
+            if !duty.is_wanted(&self.config) || !duty.is_same(old, &self.config) {
+                seat.end();
+            }
         }
     }
 
-    pub(super) fn clerk_leash(&self) -> Option<&MasterOfClerk> {
-        self.clerk.as_ref().map(|clerk| &clerk.leash)
+    /// Ends the clerks, which have nothing to lose. If the service goes on others take their
+    /// places.
+    pub(super) fn end_clerks(&mut self) {
+        self.clerks.seats.values_mut().for_each(Seat::end);
+    }
+}
+
+impl Seat {
+    fn end(&mut self) {
+        self.is_dismissed = true;
+        process::kill(Pid::from_raw(self.pid));
     }
 }

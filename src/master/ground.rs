@@ -17,6 +17,8 @@ use crate::tls;
 pub struct Ground {
     pub(super) worker: Jail,
     pub(super) clerk: Jail,
+    /// Of the clerk that runs the program of `module = Exec`, which is nobody's to shut in.
+    pub(super) login_clerk: Jail,
     /// Of LIST; read here, since children cannot.
     pub(super) zone: TimeZone,
     /// Certificate and key; read here, since children may not.
@@ -51,16 +53,22 @@ impl Ground {
                 wrong.add("mode", format!("strict, but this kernel has no {part}"));
             }
         }
-        if config.auth.module == AuthModule::Exec {
-            wrong.add("module", "Exec cannot be used yet".to_owned());
+        if let (AuthModule::Exec, Some(command)) = (config.auth.module, &config.auth.exec.command) {
+            if !command.is_file() {
+                wrong.add(
+                    "command",
+                    format!("there is no program {}", command.display()),
+                );
+            }
         }
         let has_tls = config.tls.mode != TlsMode::Off || config.tls.implicit_port != 0;
         let tls = has_tls.then(|| tls::Identity::load(&config.tls));
         let tls = tls.and_then(|loaded| wrong.unless("certificate", loaded));
         match (worker, clerk, zone) {
             (Some(worker), Some(clerk), Some(zone)) if wrong.errors.is_empty() => Ok(Self {
-                worker: Jail::new(identity, false, worker),
-                clerk: Jail::new(identity, true, clerk),
+                worker: Jail::new(identity, false, Some(worker)),
+                clerk: Jail::new(identity, true, Some(clerk)),
+                login_clerk: Jail::new(identity, true, None),
                 zone,
                 tls,
                 missing,

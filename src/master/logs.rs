@@ -37,9 +37,11 @@ impl Master<'_> {
                 self.tell(pid, &ToWorker::Log { which: number, fd });
             }
         }
-        if let (Some(clerk), Ok(fd)) = (self.clerk_leash(), fd.try_clone()) {
-            // A clerk that does not hear it is about to be replaced.
-            let _ = clerk.send(&ToClerk::Log { which: number, fd });
+        for clerk in self.clerks.leashes() {
+            if let Ok(fd) = fd.try_clone() {
+                // A clerk that does not hear it is about to be replaced.
+                let _ = clerk.send(&ToClerk::Log { which: number, fd });
+            }
         }
     }
 

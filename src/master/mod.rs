@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::auth::text::Users;
 use crate::board::{Addresses, Births, Board};
-use crate::config::Config;
+use crate::config::{AuthExec, Config};
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
 use crate::sys::detach::Ready;
@@ -36,7 +36,7 @@ mod words;
 mod workers;
 
 use bell::{Bell, Ring};
-use clerks::ClerkSeat;
+use clerks::Clerks;
 use desk::Desk;
 use door::Door;
 pub use ground::Ground;
@@ -59,6 +59,7 @@ pub type Work = fn(
 pub struct Crew {
     pub worker: Work,
     pub clerk: fn(&leash::Clerk, &[String], &Jail) -> !,
+    pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
 }
 
 /// Everything that can fail before there is a daemon, done.
@@ -85,7 +86,7 @@ pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), String
     if let Err(why) = &ended {
         log::error!("failed why=\"{why}\"");
     }
-    master.end_clerk();
+    master.end_clerks();
     log::info!("stopped");
     ended
 }
@@ -110,8 +111,7 @@ struct Master<'a> {
     board: Board,
     births: Births,
     leashes: BTreeMap<i32, MasterOfWorker>,
-    clerk: Option<ClerkSeat>,
-    clerk_births: Births,
+    clerks: Clerks,
     addresses: Addresses,
     users: Users,
     door: Door,
@@ -162,8 +162,7 @@ impl<'a> Master<'a> {
             board: Board::default(),
             births: Births::default(),
             leashes: BTreeMap::new(),
-            clerk: None,
-            clerk_births: Births::default(),
+            clerks: Clerks::default(),
             door: Door::default(),
             desk,
             stop: None,
@@ -188,7 +187,7 @@ impl<'a> Master<'a> {
             if self.has_stopped() {
                 return Ok(());
             }
-            self.maintain_clerk(now);
+            self.maintain_clerks(now);
             self.maintain_worker_count(now);
             if !self.is_started && self.births.are_hopeless() {
                 return Err("no worker came to life; the log says why".to_owned());
@@ -217,7 +216,7 @@ impl<'a> Master<'a> {
     fn attend(&mut self, ring: Ring, now: Instant) {
         match ring {
             Ring::Signal => self.hear_signals(now),
-            Ring::Clerk => self.hear_clerk(),
+            Ring::Clerk(duty) => self.hear_clerk(duty),
             Ring::Worker(pid) => self.hear_worker(pid, now),
             Ring::Stray => self.log_stray(),
             Ring::Client => self.turn_away(now),

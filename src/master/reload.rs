@@ -41,10 +41,9 @@ impl Master<'_> {
         self.addresses = self.addresses.renewed(&config.mogilefs, &config.passive);
         self.ground = ground;
         self.move_desk(desk);
-        self.config = config;
+        let old = std::mem::replace(&mut self.config, config);
         self.introduce();
-        // The clerk is given its names at birth.
-        self.end_clerk();
+        self.renew_clerks(&old);
         for pid in self.pids() {
             self.retire(pid);
         }

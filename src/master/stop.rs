@@ -47,7 +47,7 @@ impl Master<'_> {
         self.stop = Some(Stop {
             deadline: now.checked_add(grace),
         });
-        self.end_clerk();
+        self.end_clerks();
     }
 
     fn sessions(&self) -> usize {
@@ -70,6 +70,6 @@ impl Master<'_> {
     }
 
     pub(super) fn has_stopped(&self) -> bool {
-        self.stop.is_some() && self.board.counts().total == 0 && self.clerk.is_none()
+        self.stop.is_some() && self.board.counts().total == 0 && self.clerks.are_gone()
     }
 }

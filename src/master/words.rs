@@ -4,6 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::Master;
+use crate::config::AuthModule;
 use crate::leash::{FromWorker, Heard, ToWorker};
 use crate::text::quoted;
 
@@ -41,10 +42,15 @@ impl Master<'_> {
                 self.say_started();
             }
             FromWorker::Taken { peer } => self.board.taken(pid, peer, now),
-            FromWorker::Account { user } => {
-                let found = self.look_up(&user);
-                self.tell(pid, &ToWorker::Record { found });
+            FromWorker::Account { number, user } => {
+                let answer = self.look_up(&user);
+                self.tell(pid, &ToWorker::Answer { number, answer });
             }
+            FromWorker::Login {
+                number,
+                user,
+                password,
+            } => self.ask_program(pid, number, user, password),
             FromWorker::Entered { user, module } => self.board.entered(pid, user, module, now),
             FromWorker::Doing { verb, argument } => self.board.doing(pid, verb, argument),
             FromWorker::Left => self.board.idle(pid, now),
@@ -72,7 +78,9 @@ impl Master<'_> {
 
     /// Reads the users; bad lines are logged on the way.
     pub(super) fn refresh_users(&mut self) {
-        if let Err(error) = self.users.refresh() {
+        if self.config.auth.module == AuthModule::Text
+            && let Err(error) = self.users.refresh()
+        {
             self.complain_of_users(&error);
         }
     }

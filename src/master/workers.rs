@@ -114,6 +114,7 @@ impl Master<'_> {
         Streams {
             input: self.nowhere.as_fd(),
             output: self.gutter.mouth(),
+            errors: self.gutter.mouth(),
         }
     }
 

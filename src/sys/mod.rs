@@ -11,6 +11,7 @@ pub mod jail;
 pub mod named;
 pub mod pidfile;
 pub mod process;
+pub mod program;
 pub mod queue;
 pub mod rights;
 pub mod sandbox;

@@ -19,8 +19,10 @@ use super::signals;
 pub struct Streams<'a> {
     /// Standard input.
     pub input: BorrowedFd<'a>,
-    /// Standard output and standard error.
+    /// Standard output.
     pub output: BorrowedFd<'a>,
+    /// Standard error.
+    pub errors: BorrowedFd<'a>,
 }
 
 /// Forks, and runs `child` in the new process with `streams`, no descriptors but those and `keep`,
@@ -68,7 +70,7 @@ fn become_child(streams: Streams<'_>, keep: &[RawFd]) -> io::Result<()> {
     reset_dispositions()?;
     dup2_stdin(streams.input)?;
     dup2_stdout(streams.output)?;
-    dup2_stderr(streams.output)?;
+    dup2_stderr(streams.errors)?;
     let mut kept = keep.to_vec();
     kept.sort_unstable();
     close_others(&kept);
@@ -88,6 +90,22 @@ fn reset_dispositions() -> io::Result<()> {
         #[expect(unsafe_code, reason = "belongs to the fork")]
         unsafe {
             signal::signal(Signal::try_from(number)?, handler)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes every signal as a program expects it that knows nothing of us.
+pub(super) fn hear_all_signals() -> io::Result<()> {
+    for number in signals::IN_CHILDREN
+        .iter()
+        .map(|(number, _)| *number)
+        .chain([libc::SIGPIPE])
+    {
+        // SAFETY: no handler is installed; this process is about to become another program.
+        #[expect(unsafe_code, reason = "belongs to the fork")]
+        unsafe {
+            signal::signal(Signal::try_from(number)?, SigHandler::SigDfl)?;
         }
     }
     Ok(())

@@ -96,6 +96,33 @@ impl AsFd for Signals {
     }
 }
 
+/// A clerk's ear: CHLD, for the programs that it runs.
+pub struct Deaths(SignalFd);
+
+impl Deaths {
+    /// From now on the death of a child is heard here only.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open() -> io::Result<Self> {
+        let set: SigSet = [Signal::SIGCHLD].into_iter().collect();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Self(SignalFd::with_flags(&set, flags)?))
+    }
+
+    /// Takes all that has come: some child has died, or several.
+    pub fn take(&self) {
+        while matches!(self.0.read_signal(), Ok(Some(_))) {}
+    }
+}
+
+impl AsFd for Deaths {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// A worker's ear: TERM (sent to it alone, or to all processes by a service manager) and ALRM (the
 /// alarm that it set itself).
 pub struct Ear(SignalFd);

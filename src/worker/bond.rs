@@ -11,14 +11,16 @@ use nix::libc;
 use nix::unistd::alarm;
 
 use super::members::Members;
+use crate::auth::{Authority, Password, Trouble};
 use crate::board::Addresses;
-use crate::ftp::Refusal;
+use crate::config::Config;
 use crate::leash::{self, FromWorker, Heard, ToWorker};
 use crate::logger;
 use crate::sys::signals::Ear;
 use crate::vigil::{self, For, Verdict};
 
-/// How long the master may take to answer: it has the users in memory, or reads one file.
+/// How long the master may take to answer: it has the users in memory, or reads one file. For a
+/// program it is so much more than that may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a worker leaves its listeners alone when the machine has nothing left to accept with:
@@ -37,7 +39,12 @@ pub(super) struct Bond {
     announced: Cell<Option<IpAddr>>,
     /// How long a transfer may go on when there is no master to count the time.
     grace: Duration,
-    record: RefCell<Option<Vec<u8>>>,
+    /// How long the site's program may take over a login.
+    program: Duration,
+    /// The number of the last question. They begin anywhere, so that no answer to a dead worker's
+    /// question is taken for ours.
+    asked: Cell<u32>,
+    answer: RefCell<Option<Vec<u8>>>,
     /// The session waits for a command, or there is none.
     is_idle: Cell<bool>,
     /// No further client.
@@ -56,7 +63,7 @@ impl Bond {
         listeners: Vec<TcpListener>,
         members: Members,
         addresses: &Addresses,
-        grace: Duration,
+        config: &Config,
     ) -> Self {
         Self {
             leash,
@@ -64,8 +71,10 @@ impl Bond {
             listeners: RefCell::new(listeners),
             members,
             announced: Cell::new(addresses.announced()),
-            grace,
-            record: RefCell::new(None),
+            grace: config.nanoftpd.stop_grace,
+            program: config.auth.exec.timeout,
+            asked: Cell::new(getrandom::u32().unwrap_or_default()),
+            answer: RefCell::new(None),
             is_idle: Cell::new(true),
             is_leaving: Cell::new(false),
             farewell: RefCell::new(None),
@@ -151,18 +160,23 @@ impl Bond {
         self.listeners.borrow_mut().clear();
     }
 
-    /// Asks the master who `user` is.
-    pub(super) fn account(&self, user: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let unavailable = |why: &str| Refusal::Unavailable(format!("the master {why}"));
-        let user = user.to_vec();
-        self.record.replace(None);
-        self.tell(&FromWorker::Account { user })
+    /// Asks the master what has to have the number that it gets, and waits for the answer.
+    fn ask(
+        &self,
+        question: impl FnOnce(u32) -> FromWorker,
+        patience: Duration,
+    ) -> Result<Vec<u8>, Trouble> {
+        let unavailable = |why: &str| Trouble::Unavailable(format!("the master {why}"));
+        let number = self.asked.get().wrapping_add(1);
+        self.asked.set(number);
+        self.answer.replace(None);
+        self.tell(&question(number))
             .map_err(|error| unavailable(&error.to_string()))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         loop {
             // The answer is taken by the bystander, who is called before the wait ends.
-            if let Some(found) = self.record.take() {
-                return Ok(found);
+            if let Some(answer) = self.answer.take() {
+                return Ok(answer);
             }
             if self.is_orphan.get() {
                 return Err(unavailable("is gone"));
@@ -170,7 +184,7 @@ impl Bond {
             let heard = vigil::wait_until(&[(self.leash(), For::Reading)], Some(deadline));
             heard.map_err(|error| {
                 if vigil::was_interrupted(&error) {
-                    Refusal::Interrupted
+                    Trouble::Interrupted
                 } else {
                     unavailable("does not answer")
                 }
@@ -201,8 +215,11 @@ impl Bond {
 
     fn obey(&self, message: ToWorker) {
         match message {
-            ToWorker::Record { found } => {
-                self.record.replace(Some(found));
+            ToWorker::Answer { number, answer } => {
+                // One to an earlier question came when nobody waited for it any more.
+                if number == self.asked.get() {
+                    self.answer.replace(Some(answer));
+                }
             }
             ToWorker::Retire => self.is_leaving.set(true),
             ToWorker::Leave { text } => self.end(text),
@@ -256,6 +273,24 @@ impl Bond {
             }
         }
         self.verdict()
+    }
+}
+
+impl Authority for Bond {
+    fn record(&self, user: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let user = user.to_vec();
+        self.ask(|number| FromWorker::Account { number, user }, PATIENCE)
+    }
+
+    fn verdict(&self, user: &[u8], password: &Password) -> Result<Vec<u8>, Trouble> {
+        let user = user.to_vec();
+        let password = password.as_bytes().to_vec().into();
+        let question = |number| FromWorker::Login {
+            number,
+            user,
+            password,
+        };
+        self.ask(question, self.program.saturating_add(PATIENCE))
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::bond::Bond;
-use crate::auth::{Found, Password};
+use crate::auth::{Password, Trouble};
 use crate::ftp::{Direction, Doing, Host, Refusal, Transfer};
 use crate::leash::FromWorker;
 use crate::logger;
@@ -58,18 +58,19 @@ impl Session {
 
 impl Host for Session {
     fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal> {
-        let found = Found::decode(&self.bond.account(user)?)
-            .ok_or_else(|| Refusal::Unavailable("the users cannot be read".to_owned()))?;
-        let is_right = found.verify(password);
-        let Some(record) = found.record.filter(|_| is_right) else {
-            return Err(Refusal::WrongLogin);
-        };
-        let store = self.bond.members().open(&record)?;
+        let members = self.bond.members();
+        let admitted = members.auth().admit(user, password, &*self.bond);
+        let account = admitted.map_err(|trouble| match trouble {
+            Trouble::Unavailable(cause) => Refusal::Unavailable(cause),
+            Trouble::Interrupted => Refusal::Interrupted,
+        })?;
+        let account = account.ok_or(Refusal::WrongLogin)?;
+        let store = members.open(&account)?;
         self.bond.mention(&FromWorker::Entered {
-            user: record.name.clone(),
-            module: record.module.name().to_owned(),
+            user: account.name.clone(),
+            module: account.module.name().to_owned(),
         });
-        self.user = Some(record.name);
+        self.user = Some(account.name);
         Ok(store)
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::auth::{Module, Record};
+use crate::auth::{self, Account, Auth, Module};
 use crate::board::Addresses;
 use crate::config::{self, Config};
 use crate::ftp::Refusal;
@@ -16,6 +16,7 @@ use crate::store::{Error, Store};
 
 /// What is needed to open the store of any member.
 pub(super) struct Members {
+    auth: Box<dyn Auth>,
     mogilefs: config::Mogilefs,
     file: config::File,
     tmpdir: PathBuf,
@@ -27,12 +28,18 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(config: &Config, addresses: &Addresses) -> Self {
         Self {
+            auth: auth::named(config.auth.module),
             mogilefs: config.mogilefs.clone(),
             file: config.file.clone(),
             tmpdir: config.nanoftpd.tmpdir.clone(),
             trackers: RefCell::new(addresses.trackers()),
             client: RefCell::new(None),
         }
+    }
+
+    /// Who finds out who may come in.
+    pub(super) fn auth(&self) -> &dyn Auth {
+        &*self.auth
     }
 
     /// The trackers are elsewhere now.
@@ -48,11 +55,11 @@ impl Members {
         self.client.replace(None);
     }
 
-    /// The store of `record`.
-    pub(super) fn open(&self, record: &Record) -> Result<Box<dyn Store>, Refusal> {
-        let layout: Box<dyn Layout> = match record.module {
+    /// The store of `account`.
+    pub(super) fn open(&self, account: &Account) -> Result<Box<dyn Store>, Refusal> {
+        let layout: Box<dyn Layout> = match account.module {
             Module::File => {
-                let tree = Tree::open(&self.file, &record.name).map_err(refusal)?;
+                let tree = Tree::open(&self.file, &account.name).map_err(refusal)?;
                 return Ok(Box::new(tree));
             }
             Module::MogileFs => Box::new(Classes::new(self.domain()?)),
@@ -61,7 +68,7 @@ impl Members {
                 self.mogilefs.defaultclass.as_str(),
             )),
             Module::DomainNs => Box::new(Domains),
-            Module::UserDomain => Box::new(Classes::new(record.name.as_slice())),
+            Module::UserDomain => Box::new(Classes::new(account.name.as_slice())),
         };
         let client = Client::new(&self.mogilefs, self.trackers.borrow().clone());
         self.client.replace(Some(client.clone()));

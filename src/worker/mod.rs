@@ -40,10 +40,9 @@ pub fn run(
     jail: &Jail,
 ) -> ! {
     title::set("nanoftpd [worker] starting");
-    let grace = config.nanoftpd.stop_grace;
     let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
         let members = Members::new(config, addresses);
-        let bond = Rc::new(Bond::new(leash, ear, listeners, members, addresses, grace));
+        let bond = Rc::new(Bond::new(leash, ear, listeners, members, addresses, config));
         work(&bond, door, config, zone, tls)
     });
     match lived {
