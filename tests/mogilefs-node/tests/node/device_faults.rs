@@ -78,7 +78,7 @@ fn a_frozen_device_costs_the_upload() {
 
 #[test]
 fn a_verified_path_is_one_that_answers() {
-    let (_process, mut tracker) = node(&["--devices", "2", "--watchdog", "0.2"]);
+    let (_process, mut tracker) = node(&["--devices", "2", "--watchdog", "1"]);
     let upload = tracker.store("a", b"hello");
     tracker.wait_for_copies("a", "2");
     let device = &upload.device;
@@ -231,7 +231,7 @@ fn an_upload_is_stored_and_never_answered_or_never_read() {
         )
         .unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_millis(300)))
+            .set_read_timeout(Some(Duration::from_millis(700)))
             .unwrap();
         let error = stream.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{fault}");
@@ -263,7 +263,7 @@ fn a_device_of_another_process_is_killed_and_frozen() {
     let mut device = Process::device(7);
     let storage = format!("7={}", device.place("device 7"));
     let (_process, mut tracker) =
-        node(&["--devices", "1", "--storage", &storage, "--watchdog", "0.3"]);
+        node(&["--devices", "1", "--storage", &storage, "--watchdog", "1"]);
     let upload = tracker.store("a", b"hello");
     tracker.wait_for_copies("a", "2");
     let paths = tracker.fields("get_paths domain=d&key=a&noverify=1");

@@ -266,7 +266,7 @@ impl<'a> Play<'a> {
         let begin = Instant::now();
         self.closed()?;
         let time = begin.elapsed().as_secs_f64();
-        if time > IDLE * 0.8 {
+        if time > IDLE * 0.4 {
             Ok(())
         } else {
             Err(format!("after {time} s already"))

@@ -141,7 +141,7 @@ fn a_million_keys_take_no_time_and_no_memory() {
     let begin = Instant::now();
     let process = Process::start(&FILL);
     let mut client = tracker(&process);
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(10));
     let page = client.fields("list_keys domain=d&prefix=big/&after=big/0998999");
     assert_eq!(
         (&page["key_1"][..], &page["key_1000"][..]),
@@ -156,7 +156,7 @@ fn a_million_keys_take_no_time_and_no_memory() {
         assert_eq!(page["key_count"], "1000");
     }
     assert!(
-        begin.elapsed() < Duration::from_secs(5),
+        begin.elapsed() < Duration::from_secs(10),
         "{:?}",
         begin.elapsed()
     );

@@ -131,10 +131,10 @@ fn a_rename_onto_a_key_closes_the_connection_of_the_next_in_the_queue() {
         Some("key_exists")
     );
     assert_eq!(victim.ask("noop"), "OK", "nobody waited");
-    tracker.tell("!fault delay cmd=rename ms=300");
+    tracker.tell("!fault delay cmd=rename ms=1500");
     tracker.send("rename domain=d&from_key=a&to_key=b");
     // The only worker is asleep: the victim's request waits behind it.
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(300));
     victim.send("noop");
     assert!(tracker.receive().unwrap().starts_with("ERR key_exists"));
     assert_eq!(victim.receive(), None);
@@ -169,7 +169,7 @@ fn one_of_two_trackers_goes_down_and_comes_back() {
         second.ask("file_info domain=d&key=a").starts_with("OK"),
         "one state for both"
     );
-    second.tell("!fault down tracker=1 lasting=300");
+    second.tell("!fault down tracker=1 lasting=2000");
     assert_eq!(first.receive(), None);
     let refused = TcpStream::connect(process.place("tracker")).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
