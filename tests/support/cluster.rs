@@ -31,6 +31,11 @@ impl Cluster {
         Self::prepare(node.trackers[0], Some(node))
     }
 
+    /// On this tracker, which somebody else keeps.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::prepare(address, None)
+    }
+
     fn prepare(address: SocketAddr, node: Option<Node>) -> Self {
         let mut cluster = Self {
             address,

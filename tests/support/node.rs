@@ -97,6 +97,11 @@ impl Node {
         self.report("!temprows")
     }
 
+    /// Its program.
+    pub(crate) fn binary() -> PathBuf {
+        binary()
+    }
+
     /// Ends it at once, as a crash does.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
