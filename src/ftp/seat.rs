@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::digest::Algorithm;
 use super::error::Error;
 use super::facts::Facts;
 use super::member::Member;
@@ -20,6 +21,13 @@ pub(super) trait Seat<'a>: Sized + 'a {
         Verb::new("AUTH", Arg::Needed, "TLS protects what follows", Self::auth)
             .feat(Feat::Tls("AUTH TLS")),
         Verb::new("CCC", Arg::None, "is refused: protection stays", Self::ccc),
+        Verb::new(
+            "CLNT",
+            Arg::Needed,
+            "name tells who the client is",
+            Self::clnt,
+        )
+        .feat(Feat::Line("CLNT")),
         Verb::new("FEAT", Arg::None, "lists the extensions", Self::feat),
         Verb::new(
             "HELP",
@@ -31,7 +39,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
         Verb::new(
             "OPTS",
             Arg::Needed,
-            "verb [options] sets options: UTF8, MLST",
+            "verb [options] sets options: HASH, MLST, UTF8",
             Self::opts,
         )
         .feat(Feat::Line("UTF8")),
@@ -80,6 +88,11 @@ pub(super) trait Seat<'a>: Sized + 'a {
         self.session().ccc(argument)
     }
 
+    /// CLNT: nothing depends on it; it is in the dialogue of the log.
+    fn clnt(&mut self, _: &[u8]) -> Answer {
+        say(200, "Noted.")
+    }
+
     /// PBSZ (RFC 4217 §8)
     fn pbsz(&mut self, size: &[u8]) -> Answer {
         self.session().pbsz(size)
@@ -92,7 +105,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
 
     /// FEAT (RFC 2389 §3)
     fn feat(&mut self, _: &[u8]) -> Answer {
-        let facts = self.session().facts;
+        let (facts, hash) = (self.session().facts, self.session().hash);
         let has_tls = self.session().settings.security.is_some();
         let features = Member::OWN.iter().map(|verb| verb.feat);
         let mut lines: Vec<Vec<u8>> = features
@@ -102,6 +115,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
                 Feat::Tls(_) if !has_tls => None,
                 Feat::Line(line) | Feat::Tls(line) => Some(line.into()),
                 Feat::Facts => Some(format!("MLST {}", facts.feature()).into()),
+                Feat::Hash => Some(format!("HASH {}", hash.feature()).into()),
             })
             .collect();
         lines.sort();
@@ -136,7 +150,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
         say(200, "Nothing done.")
     }
 
-    /// OPTS (RFC 2389 §4): UTF8 (any name goes through as it is) and MLST (RFC 3659 §7.9).
+    /// OPTS (RFC 2389 §4): HASH, UTF8 (any name goes through as it is) and MLST (RFC 3659 §7.9).
     fn opts(&mut self, argument: &[u8]) -> Answer {
         let argument = String::from_utf8_lossy(argument);
         let (verb, options) = argument.split_once(' ').unwrap_or((&argument, ""));
@@ -149,6 +163,17 @@ pub(super) trait Seat<'a>: Sized + 'a {
                 self.session().facts = facts;
                 let text = format!("MLST OPTS {}", facts.chosen_names());
                 say(200, text.trim_end())
+            }
+            ("HASH", "") => say(200, self.session().hash.name()),
+            ("HASH", name) => {
+                let Some(algorithm) = Algorithm::named(name) else {
+                    return Err(Error::refused(
+                        501,
+                        "Unknown algorithm; nothing has changed.",
+                    ));
+                };
+                self.session().hash = algorithm;
+                say(200, algorithm.name())
             }
             ("UTF8" | "UTF-8", _) => Err(Error::refused(504, "Names stay UTF-8.")),
             _ => Err(Error::refused(501, "No options to set for that.")),

@@ -11,6 +11,7 @@ use log::{debug, info, warn};
 
 use super::control::Control;
 use super::data::{Ends, Foreign, Link, Route};
+use super::digest::Algorithm;
 use super::error::Error;
 use super::facts::Facts;
 use super::lines::Line;
@@ -37,6 +38,8 @@ pub(super) struct Session<'a> {
     pub(super) idle: Duration,
     /// The facts of machine listings.
     pub(super) facts: Facts,
+    /// What HASH tells.
+    pub(super) hash: Algorithm,
     pub(super) shield: Shield,
 }
 
@@ -265,6 +268,7 @@ impl<'a> Session<'a> {
             begun: Instant::now(),
             idle: settings.nanoftpd.idle_time,
             facts: Facts::default(),
+            hash: Algorithm::default(),
             shield: Shield::default(),
         })
     }
@@ -273,6 +277,7 @@ impl<'a> Session<'a> {
     pub(super) fn reset(&mut self) {
         self.idle = self.settings.nanoftpd.idle_time;
         self.facts = Facts::default();
+        self.hash = Algorithm::default();
         self.unprotect_data();
     }
 

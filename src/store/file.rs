@@ -11,7 +11,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::dir::{Dir, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat,
+    utimensat,
+};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
@@ -85,6 +89,20 @@ impl Tree {
             self.resolve(&path.parent(), flags, Mode::empty())?,
             path.name(),
         ))
+    }
+
+    /// The same of what is not behind a link, which would be followed to wherever it points.
+    fn itself<'p>(&mut self, path: &'p Path) -> Result<(OwnedFd, &'p [u8]), Error> {
+        let entry = self.stat(path)?;
+        let (dir, name) = match self.parent(path) {
+            Err(Error::NotAFile) => return Err(Error::Denied),
+            answer => answer?,
+        };
+        let own = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        if entry.unique != Some(own.st_ino) {
+            return Err(Error::Denied);
+        }
+        Ok((dir, name))
     }
 
     /// What is at `path`, links followed as far as they stay inside.
@@ -256,18 +274,16 @@ impl Store for Tree {
     }
 
     fn set_mode(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
-        let entry = self.stat(path)?;
-        let (dir, name) = match self.parent(path) {
-            Err(Error::NotAFile) => return Err(Error::Denied),
-            answer => answer?,
-        };
-        // A link would be followed to wherever it points: only what the name itself is.
-        let own = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        if entry.unique != Some(own.st_ino) {
-            return Err(Error::Denied);
-        }
+        let (dir, name) = self.itself(path)?;
         let mode = Mode::from_bits_truncate(mode & 0o777);
         Ok(fchmodat(&dir, name, mode, FchmodatFlags::FollowSymlink)?)
+    }
+
+    fn set_modified(&mut self, path: &Path, seconds: i64) -> Result<(), Error> {
+        let (dir, name) = self.itself(path)?;
+        let time = TimeSpec::new(seconds, 0);
+        let how = UtimensatFlags::NoFollowSymlink;
+        Ok(utimensat(&dir, name, &TimeSpec::UTIME_OMIT, &time, how)?)
     }
 }
 

@@ -113,6 +113,23 @@ pub trait Store {
     fn set_mode(&mut self, _path: &Path, _mode: u32) -> Result<(), Error> {
         Err(Error::Unsupported)
     }
+
+    /// Sets when the file at `path` was last modified, in seconds since the epoch, UTC.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `Unsupported`.
+    fn set_modified(&mut self, _path: &Path, _seconds: i64) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
+    /// A checksum of the file at `path` in hexadecimal digits, if it is known without reading the
+    /// file. `algorithm`: `MD5`, `SHA-1`, ...
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    fn checksum(&mut self, _path: &Path, _algorithm: &str) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
 }
 
 /// Which entries of a directory are wanted, and what of them; by default all of everything.

@@ -5,6 +5,7 @@ mod listing;
 mod names;
 mod routes;
 mod state;
+mod sums;
 
 use super::Account;
 use super::data::Route;
@@ -67,6 +68,13 @@ impl<'a> Seat<'a> for Member<'a> {
         )
         .feat(Feat::Line("EPSV")),
         Verb::new(
+            "HASH",
+            Arg::Needed,
+            "path tells the checksum of a file, see OPTS HASH",
+            Self::hash,
+        )
+        .feat(Feat::Hash),
+        Verb::new(
             "LIST",
             Arg::Optional,
             "[path] lists files, for people",
@@ -79,6 +87,13 @@ impl<'a> Seat<'a> for Member<'a> {
             Self::mdtm,
         )
         .feat(Feat::Line("MDTM")),
+        Verb::new(
+            "MD5",
+            Arg::Needed,
+            "path tells the MD5 of a file",
+            Self::md5,
+        )
+        .feat(Feat::Line("MD5")),
         Verb::new("MKD", Arg::Needed, "path makes a directory", Self::mkd),
         Verb::new(
             "MLSD",
@@ -163,9 +178,45 @@ impl<'a> Seat<'a> for Member<'a> {
         Verb::new("USER", Arg::Needed, "name begins another login", Self::user),
         Verb::new("XCUP", Arg::None, "is CDUP", Self::cdup),
         Verb::new("XCWD", Arg::Needed, "path is CWD", Self::cwd),
+        Verb::new(
+            "XCRC",
+            Arg::Needed,
+            "path [start [end]] tells the CRC32 of a file",
+            Self::xcrc,
+        )
+        .feat(Feat::Line("XCRC")),
+        Verb::new(
+            "XMD5",
+            Arg::Needed,
+            "path [start [end]] tells the MD5 of a file",
+            Self::xmd5,
+        )
+        .feat(Feat::Line("XMD5")),
         Verb::new("XMKD", Arg::Needed, "path is MKD", Self::mkd),
         Verb::new("XPWD", Arg::None, "is PWD", Self::pwd),
         Verb::new("XRMD", Arg::Needed, "path is RMD", Self::rmd),
+        Verb::new("XSHA", Arg::Needed, "path is XSHA1", Self::xsha1),
+        Verb::new(
+            "XSHA1",
+            Arg::Needed,
+            "path [start [end]] tells the SHA-1 of a file",
+            Self::xsha1,
+        )
+        .feat(Feat::Line("XSHA1")),
+        Verb::new(
+            "XSHA256",
+            Arg::Needed,
+            "path [start [end]] tells the SHA-256 of a file",
+            Self::xsha256,
+        )
+        .feat(Feat::Line("XSHA256")),
+        Verb::new(
+            "XSHA512",
+            Arg::Needed,
+            "path [start [end]] tells the SHA-512 of a file",
+            Self::xsha512,
+        )
+        .feat(Feat::Line("XSHA512")),
     ];
 
     fn session(&mut self) -> &mut Session<'a> {

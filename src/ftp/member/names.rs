@@ -20,7 +20,16 @@ impl Member<'_> {
 
     /// CWD
     pub(super) fn cwd(&mut self, name: &[u8]) -> Answer {
-        self.go(self.resolve(name))
+        let gone = self.go(self.resolve(name));
+        // Some clients ask for their home at first. It is the root, unless somebody has taken the
+        // name.
+        let home = name
+            .strip_prefix(b"~")
+            .filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        match (home, gone) {
+            (Some(rest), Err(Error::Refused(_))) => self.go(Path::root().resolve(rest)),
+            (_, gone) => gone,
+        }
     }
 
     /// CDUP

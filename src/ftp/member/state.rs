@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use super::Member;
 use crate::config::Type;
 use crate::ftp::address;
@@ -17,6 +20,12 @@ impl<'a> Member<'a> {
         Verb::new("CHMOD", Arg::Needed, "mode path", Self::site_chmod),
         Verb::new("HELP", Arg::Optional, "", Self::site_help),
         Verb::new("IDLE", Arg::Optional, "[seconds]", Self::site_idle),
+        Verb::new(
+            "UTIME",
+            Arg::Needed,
+            "YYYYMMDDhhmm[ss] path",
+            Self::site_utime,
+        ),
     ];
 
     /// TYPE: A and I, and what comes to the same.
@@ -122,6 +131,20 @@ impl<'a> Member<'a> {
         say(200, format!("Idle timeout is {idle} seconds."))
     }
 
+    /// SITE UTIME, in the forms of its two inventors.
+    fn site_utime(&mut self, argument: &[u8]) -> Answer {
+        let Some((modified, name)) = utime(argument) else {
+            return Err(Error::refused(
+                501,
+                "SITE UTIME takes YYYYMMDDhhmm[ss] and a path.",
+            ));
+        };
+        let path = self.resolve(name);
+        self.store.set_modified(&path, modified)?;
+        self.log_change("utime-ok", &path);
+        say(200, "SITE UTIME command successful.")
+    }
+
     /// SITE CHMOD: permission bits in octal, as everywhere else.
     fn site_chmod(&mut self, argument: &[u8]) -> Answer {
         let end = argument.iter().position(|&byte| byte == b' ');
@@ -141,6 +164,40 @@ impl<'a> Member<'a> {
     }
 }
 
+/// `YYYYMMDDhhmm[ss] path`, or `path YYYYMMDDhhmm[ss]` three times and `UTC`: the time of the
+/// modification, which is the second, and the path.
+fn utime(argument: &[u8]) -> Option<(i64, &[u8])> {
+    let mut words = argument.rsplitn(5, |&byte| byte == b' ');
+    if let (Some(b"UTC"), Some(_), Some(modified), Some(_), Some(path)) = (
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+    ) {
+        return Some((seconds(modified)?, path));
+    }
+    let end = argument.iter().position(|&byte| byte == b' ')?;
+    let (time, path) = argument.split_at(end);
+    Some((
+        seconds(time)?,
+        path.get(1..).filter(|path| !path.is_empty())?,
+    ))
+}
+
+/// Seconds since the epoch, of digits that are UTC.
+fn seconds(digits: &[u8]) -> Option<i64> {
+    let mut digits = digits.to_vec();
+    if digits.len() == 12 {
+        digits.extend_from_slice(b"00");
+    }
+    if digits.len() != 14 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let time = DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
 /// The answer to MODE and STRU: `ours`, not `others`, and nothing else.
 fn one_of(argument: &[u8], ours: &[u8], others: &[u8], what: &str) -> Answer {
     let argument = argument.trim_ascii().to_ascii_uppercase();
@@ -153,5 +210,31 @@ fn one_of(argument: &[u8], ours: &[u8], others: &[u8], what: &str) -> Answer {
             Err(Error::refused(504, format!("{what} not implemented.")))
         }
         _ => Err(Error::refused(501, format!("{what} not known."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_set_in_two_forms() {
+        for (argument, expected) in [
+            ("20010203040506 a b", Some((981_173_106, "a b"))),
+            ("200102030405 a", Some((981_173_100, "a"))),
+            (
+                "a b 20010203040500 20010203040506 20010203040500 UTC",
+                Some((981_173_106, "a b")),
+            ),
+            ("20011303040506 a", None),
+            ("2001020304 a", None),
+            ("+0010203040506 a", None),
+            ("20010203040506 ", None),
+            ("20010203040506", None),
+            ("a", None),
+        ] {
+            let expected = expected.map(|(time, name)| (time, name.as_bytes()));
+            assert_eq!(utime(argument.as_bytes()), expected, "{argument}");
+        }
     }
 }

@@ -278,9 +278,10 @@ fn features_are_those_of_the_rows() {
     let mut client = server.log_in();
     assert_eq!(
         client.ask("FEAT", 211),
-        "211-Features:\n EPRT\n EPSV\n MDTM\n \
+        "211-Features:\n CLNT\n EPRT\n EPSV\n HASH SHA-256*;SHA-512;SHA-1;MD5;CRC32\n MD5\n \
+         MDTM\n \
          MLST type*;size*;modify*;perm*;unique*;UNIX.mode*;\n PASV\n REST STREAM\n SIZE\n TVFS\n \
-         UTF8\n211 End."
+         UTF8\n XCRC\n XMD5\n XSHA1\n XSHA256\n XSHA512\n211 End."
     );
     assert_eq!(
         client.ask("OPTS MLST size;type;", 200),

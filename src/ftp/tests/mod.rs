@@ -5,6 +5,7 @@ mod commands;
 mod lists;
 mod memory;
 mod routes;
+mod sums;
 mod transfers;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -28,6 +28,13 @@ impl Trackers {
         object(&self.ask(&request, self.limits.request, Repeat::Freely)?)
     }
 
+    /// The checksum of the file under `key`, such as `MD5:hex`, where its class asks for one.
+    pub(crate) fn checksum(&mut self, domain: &[u8], key: &[u8]) -> Result<Option<String>, Error> {
+        let request = about("file_info", domain, key);
+        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        Ok(fields.text("checksum").map(|text| text.to_string()))
+    }
+
     /// On how many devices the file under `key` is.
     pub(crate) fn copies(&mut self, domain: &[u8], key: &[u8]) -> Result<u32, Error> {
         let request = about("file_info", domain, key).with("devices", "1");
