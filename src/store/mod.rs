@@ -132,13 +132,16 @@ pub trait Store {
     }
 }
 
+/// Whether an entry of that name is meant.
+pub type Meant = Box<dyn Fn(&[u8]) -> bool>;
+
 /// Which entries of a directory are wanted, and what of them; by default all of everything.
 #[derive(Default)]
 pub struct Wish {
     /// Only those whose names begin so.
     pub beginning: Vec<u8>,
     /// Only those for whose names this holds.
-    pub meant: Option<Box<dyn Fn(&[u8]) -> bool>>,
+    pub meant: Option<Meant>,
     /// Names and kinds will do: sizes and times need not be looked up.
     pub names_only: bool,
 }
