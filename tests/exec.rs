@@ -76,6 +76,8 @@ fn the_program_decides_who_comes_in_and_where_their_files_are() {
     let site = Site::launch(PROGRAM, |changes| Daemon::on(&cluster, changes));
     let mut ftp = Ftp::connect(site.daemon.address);
     ftp.log_in("ann", "right");
+    assert_eq!(ftp.expect("SITE UID", 200), "200 UID is 501.");
+    assert_eq!(ftp.expect("SITE GID", 200), "200 GID is 502.");
     ftp.store("/photos/a", b"x");
     assert_eq!(cluster.keys(), ["photos/a"]);
     assert_eq!(site.log_in("tree", "anything").0, 230);

@@ -345,6 +345,13 @@ fn the_small_verbs_answer() {
         for code in [200, 200, 257] {
             ftp.reply_of(code);
         }
+        // D32: the numbers of the users file.
+        for (command, reply) in [
+            ("SITE UID", "200 UID is 65534."),
+            ("SITE GID", "200 GID is 65534."),
+        ] {
+            assert_eq!(ftp.expect(command, 200), reply);
+        }
         if place.is_mogile() {
             ftp.expect(&format!("SITE CHMOD 644 {}", place.path("f")), 502);
         } else {

@@ -44,6 +44,12 @@ pub trait Host {
     /// Why not, see [`Refusal`].
     fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal>;
 
+    /// What the account that has logged in has for uid and gid: numbers as a rule, for the client
+    /// to look at.
+    fn numbers(&self) -> (&str, &str) {
+        ("", "")
+    }
+
     /// Called before a command is waited for ([`Doing::Idle`]) and at each command.
     fn doing(&mut self, what: Doing<'_>);
 

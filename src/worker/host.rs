@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::bond::Bond;
-use crate::auth::{Password, Trouble};
+use crate::auth::{Account, Password, Trouble};
 use crate::ftp::{Direction, Doing, Host, Refusal, Transfer};
 use crate::leash::FromWorker;
 use crate::logger;
@@ -21,7 +21,7 @@ const LONG: [&str; 7] = ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"]
 pub(super) struct Session {
     bond: Rc<Bond>,
     peer: IpAddr,
-    user: Option<Vec<u8>>,
+    account: Option<Account>,
     /// Of the master's words.
     watch: Watch,
     pace: Pace,
@@ -35,7 +35,7 @@ impl Session {
         let session = Self {
             bond,
             peer: peer.to_canonical(),
-            user: None,
+            account: None,
             watch,
             pace: Pace::new(Instant::now()),
             was_long: false,
@@ -46,7 +46,8 @@ impl Session {
 
     /// `USER@PEER: VERB argument`, in one line that nothing from outside can break.
     fn show(&self, verb: &str, argument: &[u8]) {
-        let user = self.user.as_ref().map(|user| format!("{}@", bare(user)));
+        let account = self.account.as_ref();
+        let user = account.map(|account| format!("{}@", bare(&account.name)));
         let user = user.unwrap_or_default();
         let blank = if argument.is_empty() { "" } else { " " };
         let (peer, argument) = (self.peer, bare(argument));
@@ -70,8 +71,13 @@ impl Host for Session {
             user: account.name.clone(),
             module: account.module.name().to_owned(),
         });
-        self.user = Some(account.name);
+        self.account = Some(account);
         Ok(store)
+    }
+
+    fn numbers(&self) -> (&str, &str) {
+        let account = self.account.as_ref();
+        account.map_or(("", ""), |account| (&account.uid, &account.gid))
     }
 
     fn doing(&mut self, what: Doing<'_>) {
@@ -92,7 +98,7 @@ impl Host for Session {
         let is_news = is_long || self.was_long;
         self.was_long = is_long;
         // Of a visitor the master only wants to know that there is one.
-        if self.user.is_some() && (self.pace.may_go(Instant::now()) || is_news) {
+        if self.account.is_some() && (self.pace.may_go(Instant::now()) || is_news) {
             self.bond.mention(&FromWorker::Doing {
                 verb: verb.to_owned(),
                 argument: argument.to_vec(),

@@ -18,8 +18,10 @@ impl<'a> Member<'a> {
     /// What follows SITE.
     const SITE: &'a [Verb<Self>] = &[
         Verb::new("CHMOD", Arg::Needed, "mode path", Self::site_chmod),
+        Verb::new("GID", Arg::None, "", Self::site_gid),
         Verb::new("HELP", Arg::Optional, "", Self::site_help),
         Verb::new("IDLE", Arg::Optional, "[seconds]", Self::site_idle),
+        Verb::new("UID", Arg::None, "", Self::site_uid),
         Verb::new(
             "UTIME",
             Arg::Needed,
@@ -112,6 +114,18 @@ impl<'a> Member<'a> {
         let first = "SITE commands available:";
         let last = "HELP command successful.";
         Ok(Step::Say(Reply::long(214, first, lines, last)))
+    }
+
+    /// SITE UID: the account's, which no process runs as.
+    fn site_uid(&mut self, _: &[u8]) -> Answer {
+        let (uid, _) = self.session.host.numbers();
+        say(200, format!("UID is {uid}."))
+    }
+
+    /// SITE GID
+    fn site_gid(&mut self, _: &[u8]) -> Answer {
+        let (_, gid) = self.session.host.numbers();
+        say(200, format!("GID is {gid}."))
     }
 
     /// SITE IDLE: as long as the configuration allows, or less.
