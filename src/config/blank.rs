@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::keys::SECTIONS;
 use super::{
-    Allo, Auth, AuthExec, AuthModule, AuthText, Config, ContentMd5, Crypt, Extended, File, Limits,
-    LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool, Sandbox, SandboxMode,
-    SessionReuse, Status, Tls, TlsMode, TlsVersion, Truncation, Type, Upload,
+    Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt, Extended,
+    File, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool,
+    Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion, Truncation, Type, Upload,
 };
 
 impl Default for Config {
@@ -140,5 +140,8 @@ fn mogilefs() -> Mogilefs {
         wait_for_replicas: 0,
         replica_timeout: Duration::ZERO,
         legacy_names: false,
+        dirmarkers: false,
+        listtimes: ListTimes::Off,
+        collation: Collation::Auto,
     }
 }

@@ -10,8 +10,8 @@ use super::form::{
 };
 use super::net::{Address, HostPort, Net, is_host};
 use super::{
-    Allo, AuthModule, Config, ContentMd5, Crypt, Extended, LogMode, Overwrite, SandboxMode,
-    SessionReuse, TlsMode, TlsVersion, Truncation, Type, Upload,
+    Allo, AuthModule, Collation, Config, ContentMd5, Crypt, Extended, ListTimes, LogMode,
+    Overwrite, SandboxMode, SessionReuse, TlsMode, TlsVersion, Truncation, Type, Upload,
 };
 
 /// A section, with its keys in the order in which they are printed.
@@ -238,6 +238,17 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "how long they are waited for at most";
         legacy_names = "no", YesNo,
             "find files also under the names that the PHP daemon made of `+`, `%XX` and `&`";
+        dirmarkers = "no", YesNo,
+            "MKD below a class stores an empty file that keeps the directory; no: the daemon remembers it";
+        listtimes = "auto", OneOf(&[
+                ("auto", ListTimes::Auto), ("head", ListTimes::Head), ("off", ListTimes::Off),
+            ]),
+            "ask storage nodes for the times in listings: auto (up to 500 files), head (all), off";
+        collation = "auto", OneOf(&[
+                ("auto", Collation::Auto), ("binary", Collation::Binary), ("ci", Collation::Ci),
+                ("linguistic", Collation::Linguistic),
+            ]),
+            "how the trackers' database sorts keys: binary, ci, linguistic, or auto: find it out";
     }
     [file] "Users of the module File." {
         root = "/srv/ftp", ROOT,

@@ -239,6 +239,9 @@ pub struct Mogilefs {
     pub wait_for_replicas: u32,
     pub replica_timeout: Duration,
     pub legacy_names: bool,
+    pub dirmarkers: bool,
+    pub listtimes: ListTimes,
+    pub collation: Collation,
 }
 
 /// `extendedlist`: whether sizes are looked up for listings.
@@ -247,6 +250,27 @@ pub enum Extended {
     Yes,
     No,
     Auto,
+}
+
+/// `listtimes`: whether storage nodes are asked for the times of listed files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListTimes {
+    /// For so many as do not take long.
+    Auto,
+    /// For every one.
+    Head,
+    Off,
+}
+
+/// `collation`: how the trackers' database sorts keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collation {
+    /// That is found out.
+    Auto,
+    Binary,
+    /// Without case.
+    Ci,
+    Linguistic,
 }
 
 /// `content_md5`: for which uploads a storage node is asked to verify the MD5.

@@ -126,6 +126,13 @@ impl From<store::Error> for Error {
             }
             Store::Broken(cause) => Self::failed(451, "Storage error", cause),
             Store::Source(error) => Self::data(&error),
+            Store::TooMany(most) => {
+                Self::refused(550, format!("The directory has more than {most} files."))
+            }
+            Store::Partly { done, all, cause } => {
+                let text = format!("Stopped after {done} of {all} files");
+                Self::failed(451, &text, cause)
+            }
             Store::Cut(limit) => Self::refused(451, format!("Listing cut at {limit} entries.")),
             Store::Interrupted => Self::Interrupted,
         }

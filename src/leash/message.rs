@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 
 use super::wire::{Malformed, Reader, Writer};
 
+/// The first tags of news, in each direction.
+const NEWS_DOWN: u8 = 160;
+const NEWS_UP: u8 = 192;
+
 /// What can go over a leash.
 pub trait Message: Sized {
     /// As a packet.
@@ -58,6 +62,47 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What a session has learned that others can use, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A directory was made that has no keys yet.
+    Made { domain: Vec<u8>, prefix: Vec<u8> },
+    /// It was removed.
+    Unmade { domain: Vec<u8>, prefix: Vec<u8> },
+    /// When files were written, in seconds since the epoch, by fid; a hundred at most.
+    Times(Vec<(u64, i64)>),
+    /// How the trackers' database sorts.
+    Order(String),
+}
+
+impl News {
+    /// The tags begin at `first`.
+    fn write(&self, first: u8) -> Writer {
+        match self {
+            Self::Made { domain, prefix } => Writer::new(first).bytes(domain).bytes(prefix),
+            Self::Unmade { domain, prefix } => Writer::new(first + 1).bytes(domain).bytes(prefix),
+            Self::Times(times) => Writer::new(first + 2).list(times, Writer::time),
+            Self::Order(name) => Writer::new(first + 3).bytes(name.as_bytes()),
+        }
+    }
+
+    fn read(number: u8, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(match number {
+            0 => Self::Made {
+                domain: reader.bytes()?,
+                prefix: reader.bytes()?,
+            },
+            1 => Self::Unmade {
+                domain: reader.bytes()?,
+                prefix: reader.bytes()?,
+            },
+            2 => Self::Times(reader.list(Reader::time)?),
+            3 => Self::Order(reader.text()?),
+            _ => return Err(Malformed),
+        })
+    }
+}
+
 /// What a worker tells the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
@@ -81,6 +126,8 @@ pub enum FromWorker {
     Doing { verb: String, argument: Vec<u8> },
     /// The client is gone.
     Left,
+    /// To be told to all others.
+    News(News),
 }
 
 /// What the master tells a worker.
@@ -100,6 +147,8 @@ pub enum ToWorker {
     Trackers { addresses: Vec<SocketAddr> },
     /// What PASV is to announce from now on.
     Announce { address: Option<IpAddr> },
+    /// What another worker has told.
+    News(News),
 }
 
 /// What the master tells its clerk.
@@ -153,6 +202,7 @@ impl Message for FromWorker {
                 .number(*number)
                 .bytes(user)
                 .bytes(password.as_bytes()),
+            Self::News(news) => news.write(NEWS_UP),
         }
         .end()
     }
@@ -182,6 +232,7 @@ impl Message for FromWorker {
                 user: reader.bytes()?,
                 password: reader.bytes()?.into(),
             },
+            tag @ NEWS_UP.. => Self::News(News::read(tag - NEWS_UP, &mut reader)?),
             _ => return Err(Malformed),
         };
         whole(message, &reader, fd.as_ref())
@@ -198,6 +249,7 @@ impl Message for ToWorker {
             Self::Log { which, .. } => Writer::new(37).byte(*which),
             Self::Trackers { addresses } => Writer::new(38).list(addresses, Writer::socket),
             Self::Announce { address } => Writer::new(39).list(address.as_slice(), Writer::address),
+            Self::News(news) => news.write(NEWS_DOWN),
         }
         .end()
     }
@@ -233,6 +285,7 @@ impl Message for ToWorker {
             39 => Self::Announce {
                 address: reader.list(Reader::address)?.pop(),
             },
+            tag @ NEWS_DOWN..NEWS_UP => Self::News(News::read(tag - NEWS_DOWN, &mut reader)?),
             _ => return Err(Malformed),
         };
         whole(message, &reader, fd.as_ref())
@@ -402,6 +455,24 @@ mod tests {
             FromWorker::Left,
         ] {
             travels(&message, false);
+        }
+    }
+
+    #[test]
+    fn news_travel_up_and_down() {
+        let (domain, prefix) = (b"d".to_vec(), b"photos/\xff/".to_vec());
+        for news in [
+            News::Made {
+                domain: domain.clone(),
+                prefix: prefix.clone(),
+            },
+            News::Unmade { domain, prefix },
+            News::Times(vec![(u64::MAX, i64::MIN), (1, 1_795_348_800)]),
+            News::Times(Vec::new()),
+            News::Order("binary".to_owned()),
+        ] {
+            travels(&FromWorker::News(news.clone()), false);
+            travels(&ToWorker::News(news), false);
         }
     }
 

@@ -83,6 +83,12 @@ impl Writer {
         self
     }
 
+    pub(super) fn time(mut self, (fid, time): (u64, i64)) -> Self {
+        self.0.extend(fid.to_be_bytes());
+        self.0.extend(time.to_be_bytes());
+        self
+    }
+
     /// Cut where there are too many.
     pub(super) fn list<T: Copy>(mut self, items: &[T], item: fn(Self, T) -> Self) -> Self {
         let items = items.get(..LONGEST_LIST).unwrap_or(items);
@@ -143,6 +149,13 @@ impl<'a> Reader<'a> {
     pub(super) fn socket(&mut self) -> Result<SocketAddr, Malformed> {
         let address = self.address()?;
         Ok((address, u16::from_be_bytes(self.array()?)).into())
+    }
+
+    pub(super) fn time(&mut self) -> Result<(u64, i64), Malformed> {
+        Ok((
+            u64::from_be_bytes(self.array()?),
+            i64::from_be_bytes(self.array()?),
+        ))
     }
 
     pub(super) fn list<T>(

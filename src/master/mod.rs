@@ -16,6 +16,7 @@ use crate::board::{Addresses, Births, Board};
 use crate::config::{AuthExec, Config};
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
+use crate::store::mogile::Lore;
 use crate::sys::detach::Ready;
 use crate::sys::fds::Gutter;
 use crate::sys::jail::Jail;
@@ -50,7 +51,7 @@ pub type Work = fn(
     &Config,
     &TimeZone,
     Option<&Identity>,
-    &Addresses,
+    (&Addresses, &Lore),
     &Jail,
 ) -> !;
 
@@ -113,6 +114,8 @@ struct Master<'a> {
     leashes: BTreeMap<i32, MasterOfWorker>,
     clerks: Clerks,
     addresses: Addresses,
+    /// What sessions tell each other.
+    lore: Lore,
     users: Users,
     door: Door,
     desk: Desk,
@@ -149,6 +152,7 @@ impl<'a> Master<'a> {
         Ok(Self {
             users: Users::new(config.auth.text.clone(), config.auth.crypt),
             addresses: Addresses::new(&config.mogilefs, &config.passive),
+            lore: Lore::default(),
             config,
             path: start.path,
             is_foreground: start.is_foreground,

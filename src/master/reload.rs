@@ -4,6 +4,7 @@ use super::{Ground, Master};
 use crate::auth::text::Users;
 use crate::config::{Config, Error};
 use crate::logger;
+use crate::store::mogile::Lore;
 use crate::text::quoted;
 
 impl Master<'_> {
@@ -38,6 +39,9 @@ impl Master<'_> {
 
         logger::install(sinks);
         self.users = Users::new(config.auth.text.clone(), config.auth.crypt);
+        if self.config.mogilefs.tracker != config.mogilefs.tracker {
+            self.lore = Lore::default();
+        }
         self.addresses = self.addresses.renewed(&config.mogilefs, &config.passive);
         self.ground = ground;
         self.move_desk(desk);

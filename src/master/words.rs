@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Master;
 use crate::config::AuthModule;
-use crate::leash::{FromWorker, Heard, ToWorker};
+use crate::leash::{FromWorker, Heard, News, ToWorker};
 use crate::text::quoted;
 
 /// So much is heard of one worker before it is another's turn.
@@ -54,6 +54,19 @@ impl Master<'_> {
             FromWorker::Entered { user, module } => self.board.entered(pid, user, module, now),
             FromWorker::Doing { verb, argument } => self.board.doing(pid, verb, argument),
             FromWorker::Left => self.board.idle(pid, now),
+            FromWorker::News(news) => self.spread(pid, news),
+        }
+    }
+
+    /// Remembers for those to be born what one has told, and tells the others. Who does not listen
+    /// does without.
+    fn spread(&mut self, teller: i32, news: News) {
+        self.lore.learn(&news);
+        let news = ToWorker::News(news);
+        for (pid, leash) in &self.leashes {
+            if *pid != teller {
+                let _ = leash.send(&news);
+            }
         }
     }
 

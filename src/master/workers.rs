@@ -94,11 +94,12 @@ impl Master<'_> {
         keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));
         keep.extend(self.ground.worker.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
-        let (config, zone, addresses) = (&self.config, &self.ground.zone, &self.addresses);
+        let (config, zone) = (&self.config, &self.ground.zone);
+        let known = (&self.addresses, &self.lore);
         let tls = self.ground.tls.as_ref();
         let (work, jail) = (self.crew.worker, &self.ground.worker);
         let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
-            work(theirs, listeners, config, zone, tls, addresses, jail)
+            work(theirs, listeners, config, zone, tls, known, jail)
         })?;
         let pid = pid.as_raw();
         self.board.forked(pid, now);

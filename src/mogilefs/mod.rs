@@ -84,6 +84,14 @@ pub(crate) struct Object {
     pub(crate) class: Vec<u8>,
 }
 
+/// A file of any domain, as `list_fids` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) domain: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) object: Object,
+}
+
 /// An upload that a tracker has opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {

@@ -319,6 +319,17 @@ pub enum Error {
     Broken(String),
     /// The source of an upload failed; nothing of it is stored.
     Source(io::Error),
+    /// There are more files in it than are touched at once: so many.
+    TooMany(usize),
+    /// It was carried out in part.
+    Partly {
+        /// How much of it.
+        done: usize,
+        /// How much there was to do.
+        all: usize,
+        /// Why it went no further.
+        cause: String,
+    },
     /// The last item of a listing that has reached its limit: there is more than so many entries.
     Cut(usize),
     /// A bystander ended the wait ([`crate::vigil`]); nothing is stored, nothing was changed.
@@ -343,6 +354,8 @@ impl fmt::Display for Error {
             Self::Unavailable(cause) => write!(f, "unavailable: {cause}"),
             Self::Broken(cause) => write!(f, "broken: {cause}"),
             Self::Source(cause) => write!(f, "source: {cause}"),
+            Self::TooMany(most) => write!(f, "more than {most} files"),
+            Self::Partly { done, all, cause } => write!(f, "{done} of {all} done: {cause}"),
             Self::Cut(limit) => write!(f, "cut at {limit} entries"),
             Self::Interrupted => f.write_str("interrupted"),
         }

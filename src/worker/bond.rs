@@ -235,6 +235,7 @@ impl Bond {
             }
             ToWorker::Trackers { addresses } => self.members.set_trackers(addresses),
             ToWorker::Announce { address } => self.announced.set(address),
+            ToWorker::News(news) => self.members.learn(&news),
         }
     }
 

@@ -8,10 +8,11 @@ use crate::auth::{self, Account, Auth, Module};
 use crate::board::Addresses;
 use crate::config::{self, Config};
 use crate::ftp::Refusal;
+use crate::leash::News;
 use crate::mogilefs::Client;
 use crate::store::file::Tree;
-use crate::store::mogile::MogileFs;
 use crate::store::mogile::layout::{Classes, Domains, Flat, Layout};
+use crate::store::mogile::{MogileFs, Shared};
 use crate::store::{Error, Store};
 
 /// What is needed to open the store of any member.
@@ -21,18 +22,20 @@ pub(super) struct Members {
     file: config::File,
     tmpdir: PathBuf,
     trackers: RefCell<Vec<SocketAddr>>,
+    lore: Shared,
     /// Of the last session, whose trackers may change while it lasts.
     client: RefCell<Option<Client>>,
 }
 
 impl Members {
-    pub(super) fn new(config: &Config, addresses: &Addresses) -> Self {
+    pub(super) fn new(config: &Config, addresses: &Addresses, lore: Shared) -> Self {
         Self {
             auth: auth::named(config.auth.module),
             mogilefs: config.mogilefs.clone(),
             file: config.file.clone(),
             tmpdir: config.nanoftpd.tmpdir.clone(),
             trackers: RefCell::new(addresses.trackers()),
+            lore,
             client: RefCell::new(None),
         }
     }
@@ -48,6 +51,11 @@ impl Members {
             client.set_trackers(trackers.clone());
         }
         self.trackers.replace(trackers);
+    }
+
+    /// Another session has learned something.
+    pub(super) fn learn(&self, news: &News) {
+        self.lore.learn(news);
     }
 
     /// The session is over: nothing of it stays open.
@@ -73,7 +81,7 @@ impl Members {
         let client = Client::new(&self.mogilefs, self.trackers.borrow().clone());
         self.client.replace(Some(client.clone()));
         let (settings, tmpdir) = (self.mogilefs.clone(), self.tmpdir.clone());
-        let store = MogileFs::new(client, layout, settings, tmpdir);
+        let store = MogileFs::new(client, layout, settings, tmpdir).sharing(self.lore.clone());
         // Better no login than one after which nothing works.
         store.check().map_err(refusal)?;
         Ok(Box::new(store))

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use jiff::tz::TimeZone;
 
@@ -13,6 +13,7 @@ use crate::board::Addresses;
 use crate::config::{Config, TlsMode};
 use crate::ftp;
 use crate::leash::{self, FromWorker};
+use crate::store::mogile::{Lore, Shared};
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
 use crate::sys::{process, sockets, title};
@@ -36,13 +37,21 @@ pub fn run(
     config: &Config,
     zone: &TimeZone,
     tls: Option<&Identity>,
-    addresses: &Addresses,
+    (addresses, lore): (&Addresses, &Lore),
     jail: &Jail,
 ) -> ! {
     title::set("nanoftpd [worker] starting");
     let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
-        let members = Members::new(config, addresses);
-        let bond = Rc::new(Bond::new(leash, ear, listeners, members, addresses, config));
+        let bond = Rc::new_cyclic(|bond: &Weak<Bond>| {
+            let bond = Weak::clone(bond);
+            let lore = Shared::new(lore.clone(), move |news| {
+                if let Some(bond) = bond.upgrade() {
+                    bond.mention(&FromWorker::News(news.clone()));
+                }
+            });
+            let members = Members::new(config, addresses, lore);
+            Bond::new(leash, ear, listeners, members, addresses, config)
+        });
         work(&bond, door, config, zone, tls)
     });
     match lived {

@@ -18,9 +18,11 @@ use super::health::Health;
 use crate::config::{self, Network};
 use transport::{Dialler, Literal, Unconnected};
 
+mod heads;
 mod location;
 mod transport;
 
+use heads::Heads;
 pub(crate) use location::Location;
 
 /// How much is taken from or handed to the kernel at once, in bytes.
@@ -46,6 +48,7 @@ pub(crate) struct Nodes {
     store_timeout: Duration,
     allowed: Rc<[Network]>,
     health: Rc<RefCell<HashMap<SocketAddr, Health>>>,
+    heads: Rc<RefCell<Heads>>,
 }
 
 impl Nodes {
@@ -56,6 +59,7 @@ impl Nodes {
             store_timeout: settings.store_timeout,
             allowed: settings.storage.clone().into(),
             health: Rc::default(),
+            heads: Rc::new(RefCell::new(Heads::new(settings))),
         }
     }
 
@@ -101,18 +105,24 @@ impl Nodes {
         })
     }
 
-    /// When the copy at `from` was written, in seconds since the epoch.
-    pub(crate) fn modified(&self, from: &Location) -> Result<Option<i64>, Error> {
-        self.admit(from.address)?;
-        let response = self.judged(from.address, self.getter.head(&from.url).call())?;
-        if response.status() != StatusCode::OK {
-            return Err(Error::Http(response.status().as_u16()));
+    /// When the copies at `places` were written, in seconds since the epoch, in their order; `None`
+    /// where a node does not tell. All nodes are asked at the same time.
+    ///
+    /// # Errors
+    /// Only `Interrupted`.
+    pub(crate) fn modified(&self, places: &[Location]) -> Result<Vec<Option<i64>>, Error> {
+        let may_ask =
+            |place: &Location| self.admit(place.address).is_ok() && !self.is_shunned(place.address);
+        let (found, failed) = self.heads.borrow_mut().ask(places, may_ask)?;
+        let now = Instant::now();
+        for node in failed {
+            self.health
+                .borrow_mut()
+                .entry(node)
+                .or_default()
+                .failed(now);
         }
-        let written = response.headers().get(header::LAST_MODIFIED);
-        Ok(written
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| jiff::fmt::rfc2822::parse(text).ok())
-            .map(|time| time.timestamp().as_second()))
+        Ok(found)
     }
 
     /// Stores what `body` gives: `size` bytes, or as many as come before its end. `md5` is for nodes

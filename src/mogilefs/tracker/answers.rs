@@ -3,7 +3,10 @@
 #![forbid(unsafe_code)]
 
 use crate::mogilefs::wire::Fields;
-use crate::mogilefs::{Device, Domain, Error, Fate, Object, Opened, Target};
+use crate::mogilefs::{Device, Domain, Error, Fate, Object, Opened, Row, Target};
+
+/// The most rows that a tracker gives at once.
+const ROWS: u32 = 500;
 
 pub(super) fn object(fields: &Fields) -> Result<Object, Error> {
     match (fields.number("fid"), fields.number("length")) {
@@ -23,6 +26,23 @@ pub(super) fn listed(mut fields: Fields, name: &str, count: &str) -> Vec<String>
         .map_while(|number| fields.take(&format!("{name}{number}")))
         .filter_map(|value| String::from_utf8(value).ok())
         .collect()
+}
+
+/// The rows of list_fids; one that is not whole is left out.
+pub(super) fn rows(mut fields: Fields) -> Vec<Row> {
+    let count: u32 = fields.number("fid_count").unwrap_or(0).min(ROWS);
+    let row = |number: u32| {
+        Some(Row {
+            domain: fields.take(&format!("fid_{number}_domain"))?,
+            key: fields.take(&format!("fid_{number}_key"))?,
+            object: Object {
+                fid: fields.number(&format!("fid_{number}_fid"))?,
+                length: fields.number(&format!("fid_{number}_length"))?,
+                class: fields.take(&format!("fid_{number}_class"))?,
+            },
+        })
+    };
+    (1..=count).filter_map(row).collect()
 }
 
 pub(super) fn opened(fields: &Fields) -> Result<Opened, Error> {
@@ -124,6 +144,23 @@ mod tests {
         ] {
             assert_eq!(listed(fields(line), "path", "paths"), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_row_is_whole_or_left_out() {
+        let line = "OK fid_count=3&fid_1_fid=5&fid_1_domain=d&fid_1_key=a+b&fid_1_length=7\
+                    &fid_1_class=c&fid_1_devcount=2&fid_2_fid=6&fid_2_domain=d&fid_2_key=x\
+                    &fid_2_class=c&fid_3_fid=9&fid_3_domain=e&fid_3_key=y&fid_3_length=0&fid_3_class=";
+        let seen: Vec<_> = rows(fields(line))
+            .into_iter()
+            .map(|row| (row.domain, row.key, row.object.fid, row.object.length))
+            .collect();
+        let expected = [
+            (b"d".to_vec(), b"a b".to_vec(), 5, 7),
+            (b"e".to_vec(), b"y".to_vec(), 9, 0),
+        ];
+        assert_eq!(seen, expected);
+        assert!(rows(fields("OK fid_count=4294967295")).is_empty());
     }
 
     #[test]

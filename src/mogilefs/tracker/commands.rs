@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::answers::{device, domain, fate, listed, object, opened};
+use super::answers::{device, domain, fate, listed, object, opened, rows};
 use super::connection::Answer;
 use super::{Repeat, Trackers, is_passing};
 use crate::mogilefs::wire::Request;
-use crate::mogilefs::{Device, Domain, Error, Fate, Object, Opened, Target};
+use crate::mogilefs::{Device, Domain, Error, Fate, Object, Opened, Row, Target};
 use crate::text::quoted_error;
 use crate::vigil;
 
@@ -107,6 +107,43 @@ impl Trackers {
         }
         let fields = self.ask(&request, limit, Repeat::Freely)?;
         Ok(listed(fields, "path", "paths"))
+    }
+
+    /// Where the copies of many files are, as far as the tracker knows, in the order of the keys.
+    /// Where it cannot say there are none.
+    pub(crate) fn paths_of(
+        &mut self,
+        domain: &[u8],
+        keys: &[&[u8]],
+    ) -> Result<Vec<Vec<String>>, Error> {
+        let ask = |key: &&[u8]| {
+            about("get_paths", domain, key)
+                .with("noverify", "1")
+                .with("pathcount", PATHS)
+        };
+        let requests: Vec<_> = keys.iter().map(ask).collect();
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let paths = |answer: Answer| {
+            answer
+                .map(|fields| listed(fields, "path", "paths"))
+                .unwrap_or_default()
+        };
+        Ok(answers.into_iter().map(paths).collect())
+    }
+
+    /// The files whose fids follow `after`, of all domains, up to 500, in no order.
+    pub(crate) fn list_fids(&mut self, after: u64) -> Result<Vec<Row>, Error> {
+        let request = Request::new("list_fids")
+            .with("from", after.to_string())
+            .with("to", "500");
+        Ok(rows(self.ask(
+            &request,
+            self.limits.request,
+            Repeat::Freely,
+        )?))
     }
 
     /// What has become of a fid that was opened: the one way to learn whether a close whose answer

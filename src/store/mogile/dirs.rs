@@ -1,8 +1,12 @@
 //! Making and removing directories: domains and classes are MogileFS's own; below them a directory
-//! is where keys are, and one without keys exists in the session only that has made it.
+//! is where keys are. One without keys is remembered by the daemon as long as it lives, or kept by
+//! an empty file whose key ends with a slash.
 #![forbid(unsafe_code)]
 
 use super::layout::Spot;
+use super::replace::Standing;
+use super::spool::{Bounds, Spool};
+use super::upload::Aim;
 use super::{MogileFs, names};
 use crate::path::Path;
 use crate::store::Error;
@@ -46,23 +50,64 @@ impl MogileFs {
         match self.find(path) {
             Ok(_) | Err(Error::NotAFile) => Err(Error::Exists),
             Err(Error::NotFound) => {
-                self.made.dir(&spot.domain, spot.prefix());
+                if self.settings.dirmarkers {
+                    return self.mark(spot);
+                }
+                self.lore.make_dir(&spot.domain, &spot.prefix());
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
+    /// Stores the file that keeps the directory. Some nodes have no answer to the size of an empty
+    /// one, so that the tracker does not take it: then it gets one byte.
+    fn mark(&mut self, spot: &Spot) -> Result<(), Error> {
+        let marker = Spot {
+            key: spot.prefix(),
+            ..spot.clone()
+        };
+        names::check_key(&marker.key)?;
+        if !self.has_class(&marker.domain, &marker.class)? {
+            return Err(Error::BadName("is not inside a class"));
+        }
+        let aim = Aim {
+            spot: &marker,
+            standing: Standing::Nothing,
+            announced: None,
+        };
+        let mut stored = Ok(0);
+        for mut content in [&b""[..], b"/"] {
+            let bounds = Bounds {
+                memory: u64::MAX,
+                dir: self.tmpdir.clone(),
+                most: u64::MAX,
+            };
+            let mut spool = Spool::new(&mut content, bounds, false);
+            spool.receive()?;
+            stored = self.upload(&aim, &mut spool);
+            if !matches!(stored, Err(Error::Broken(_))) {
+                break;
+            }
+        }
+        stored.map(|_| ())
+    }
+
     pub(super) fn remove_prefix(&mut self, spot: &Spot) -> Result<(), Error> {
         let prefix = spot.prefix();
         if spot.key.is_empty() {
             Err(Error::Denied)
-        } else if !self.made.names_in(&spot.domain, &prefix).is_empty() || self.has_keys(spot)? {
+        } else if !self.lore.names_in(&spot.domain, &prefix).is_empty() || self.has_keys(spot)? {
             Err(Error::NotEmpty)
-        } else if self.made.forget_dir(&spot.domain, &prefix) {
-            Ok(())
         } else {
-            Err(Error::NotFound)
+            let mut was_there = self.lore.forget_dir(&spot.domain, &prefix);
+            for prefix in self.written(prefix) {
+                if self.has_marker(&spot.domain, &prefix)? {
+                    self.client.trackers()?.delete(&spot.domain, &prefix)?;
+                    was_there = true;
+                }
+            }
+            was_there.then_some(()).ok_or(Error::NotFound)
         }
     }
 }

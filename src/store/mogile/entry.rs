@@ -25,13 +25,13 @@ pub(super) fn dir(name: &[u8], group: &str) -> Entry {
     }
 }
 
-/// `object` is what the tracker knows of it, where it was asked.
-pub(super) fn file(name: &[u8], object: Option<&Object>) -> Entry {
+/// `object` is what the tracker knows of it, `modified` what the nodes know, where they were asked.
+pub(super) fn file(name: &[u8], object: Option<&Object>, modified: Option<i64>) -> Entry {
     Entry {
         name: name.to_vec(),
         kind: Kind::File,
         size: object.map(|object| object.length),
-        modified: None,
+        modified,
         mode: 0o644,
         owner: OWNER.to_owned(),
         group: "file".to_owned(),

@@ -66,6 +66,12 @@ impl MogileFs {
             announced: plan.size.map(|size| size.saturating_add(kept)),
         };
         let fid = self.upload(&aim, &mut spool)?;
+        let object = Object {
+            fid,
+            length: spool.len(),
+            class: spot.class.clone(),
+        };
+        self.remember(&spot, &object);
         Ok(Receipt {
             bytes: spool.len().saturating_sub(kept),
             fid: Some(fid),

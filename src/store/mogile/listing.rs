@@ -1,29 +1,40 @@
-//! The entries of one directory, made of keys as their pages come in. What is deeper shows as a
-//! directory, once.
+//! The entries of one directory, made of keys as their pages come in, and given out as soon as
+//! they are known: a first one by itself, then more and more at a time.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashSet, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use super::entry;
-use super::names::is_shown;
-use super::pages::{PAGE, Pages};
-use crate::config::Extended;
-use crate::mogilefs::{self, Client, Object};
-use crate::store::{Entry, Error};
-use crate::text::quoted_error;
+use super::pages::{PAGE, Pages, Quarry};
+use super::recent::Recent;
+use super::scan::{Found, Scan};
+use super::sizes::{Known, Sizes};
+use super::times::times;
+use crate::config::{Extended, ListTimes};
+use crate::store::{Entry, Error, Wish};
 
-/// How many sizes are looked up for a listing when the configuration leaves it to us.
-const SIZES: usize = 2000;
+/// How many times are asked for when the configuration leaves it to us, and the listing does not go
+/// beyond a page.
+const TIMES: usize = 500;
+
+/// How many files are looked up at once: the first, those after it, and later ones.
+const FIRST: usize = 1;
+const NEXT: usize = 100;
+const LATER: usize = 500;
 
 /// What a listing is made of.
 pub(super) struct Plan {
-    pub(super) client: Client,
-    pub(super) domain: Vec<u8>,
+    /// Whose keys, by the first of the prefixes.
+    pub(super) quarry: Quarry,
     /// What the keys of the directory begin with. Behind the first, other ways to write the same.
     pub(super) prefixes: Vec<Vec<u8>>,
-    /// Names of directories that have no keys yet.
-    pub(super) made: Vec<Vec<u8>>,
+    /// Names of directories that may have no keys yet.
+    pub(super) made: BTreeSet<Vec<u8>>,
+    pub(super) wish: Wish,
     pub(super) sizes: Extended,
+    pub(super) times: ListTimes,
     /// How many entries are wanted at most; 0: all.
     pub(super) limit: usize,
 }
@@ -32,140 +43,209 @@ pub(super) struct Listing {
     plan: Plan,
     /// Which of the prefixes is listed now, and its keys.
     turn: usize,
-    pages: Option<Pages>,
-    /// How many keys are asked for at once.
-    page: usize,
+    scan: Option<Scan>,
     ready: VecDeque<Entry>,
-    /// The directories that were shown. Where the database sorts as people do, the keys of one
-    /// need not stand together.
-    shown: HashSet<Vec<u8>>,
-    /// How many more sizes may be looked up.
-    lookups: usize,
+    /// Files that are still to be looked up.
+    waiting: VecDeque<Found>,
+    /// How many are looked up next.
+    chunk: usize,
+    given: usize,
+    sizes: Sizes,
+    /// How many more times may be asked for.
+    times: usize,
     hidden: usize,
     ended: bool,
 }
 
 impl Listing {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan, recent: Rc<RefCell<Recent>>) -> Result<Self, Error> {
+        let Quarry { client, domain, .. } = &plan.quarry;
         let mut listing = Self {
             turn: 0,
-            pages: None,
-            page: match plan.limit {
-                0 => PAGE,
-                limit => PAGE.min(limit + 1),
-            },
+            scan: None,
             ready: VecDeque::new(),
-            shown: HashSet::new(),
-            lookups: match plan.sizes {
-                Extended::Yes => usize::MAX,
-                Extended::Auto => SIZES,
-                Extended::No => 0,
+            waiting: VecDeque::new(),
+            chunk: FIRST,
+            given: 0,
+            sizes: Sizes::new(client.clone(), domain.clone(), recent, plan.sizes),
+            times: match plan.times {
+                ListTimes::Head => usize::MAX,
+                ListTimes::Auto => TIMES,
+                ListTimes::Off => 0,
             },
             hidden: 0,
             ended: false,
             plan,
         };
-        listing.pages = listing.pages_of(0);
-        listing
+        listing.scan = listing.scan_of(0)?;
+        Ok(listing)
     }
 
-    fn pages_of(&self, turn: usize) -> Option<Pages> {
-        let prefix = self.plan.prefixes.get(turn)?.clone();
-        let Plan { client, domain, .. } = &self.plan;
-        Some(Pages::new(client.clone(), domain.clone(), prefix))
-    }
-
-    /// Gets the next entries ready, if the next page has any; `false` after the last.
-    fn advance(&mut self) -> Result<bool, Error> {
-        let Some(pages) = &mut self.pages else {
-            for name in std::mem::take(&mut self.plan.made) {
-                self.show_dir(&name);
-            }
-            if self.hidden > 0 {
-                log::warn!("list-hidden names={}", self.hidden);
-            }
-            self.ended = true;
-            return Ok(!self.ready.is_empty());
+    fn scan_of(&self, turn: usize) -> Result<Option<Scan>, Error> {
+        let Some(dir) = self.plan.prefixes.get(turn) else {
+            return Ok(None);
         };
-        match pages.next(self.page)? {
-            Some(keys) => self.show(&keys)?,
+        let elsewhere = self.plan.prefixes.get(turn + 1..).unwrap_or_default();
+        let beginning = &self.plan.wish.beginning;
+        let quarry = Quarry {
+            prefix: [&dir[..], beginning].concat(),
+            base: dir.len(),
+            ..self.plan.quarry.clone()
+        };
+        let most = match self.plan.limit {
+            0 => PAGE,
+            _ if self.plan.wish.meant.is_some() => PAGE,
+            limit => PAGE.min(limit.saturating_add(1)),
+        };
+        let mut scan = Scan::new(quarry.clone(), most, elsewhere.to_vec());
+        if !beginning.is_empty() {
+            // The key that is nothing but the beginning comes before those that begin so.
+            let mut trackers = quarry.client.trackers()?;
+            match trackers.file_info(&quarry.domain, &quarry.prefix) {
+                Ok(_) => scan.begin_with(Found::file(quarry.prefix, dir.len())),
+                Err(error) if error.is("unknown_key") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(scan))
+    }
+
+    /// Gets more entries ready, if there are any; `false` after the last.
+    fn advance(&mut self) -> Result<bool, Error> {
+        if !self.waiting.is_empty() {
+            self.describe()?;
+            return Ok(true);
+        }
+        let Some(scan) = &mut self.scan else {
+            return Ok(self.finish());
+        };
+        match scan.next()? {
+            Some(found) => {
+                if self.plan.times == ListTimes::Auto && scan.goes_on() && found.len() > TIMES {
+                    self.times = 0;
+                }
+                self.take(found)?;
+            }
             None => {
+                self.hidden += scan.hidden;
                 self.turn += 1;
-                self.pages = self.pages_of(self.turn);
+                self.scan = self.scan_of(self.turn)?;
             }
         }
         Ok(true)
     }
 
-    fn show(&mut self, keys: &[Vec<u8>]) -> Result<(), Error> {
-        let prefix = self.plan.prefixes.get(self.turn).map_or(0, Vec::len);
-        let behind = self.plan.prefixes.get(self.turn + 1..).unwrap_or_default();
-        let is_behind = |key: &Vec<u8>| behind.iter().any(|prefix| key.starts_with(prefix));
-        let keys: Vec<&Vec<u8>> = keys.iter().filter(|key| !is_behind(key)).collect();
-        let mut files: Vec<&[u8]> = Vec::new();
-        for key in keys {
-            let rest = key.get(prefix..).unwrap_or_default();
-            match rest.iter().position(|&byte| byte == b'/') {
-                Some(end) => self.show_dir(rest.get(..end).unwrap_or_default()),
-                None if is_shown(rest) => files.push(rest),
-                None => self.hidden += 1,
+    /// What was made and has no keys comes last.
+    fn finish(&mut self) -> bool {
+        for name in std::mem::take(&mut self.plan.made) {
+            if self.plan.wish.wants(&name) {
+                self.ready.push_back(entry::dir(&name, entry::CLASS));
             }
         }
-        // A name that is a file and a directory shows as the directory.
-        files.retain(|name| !self.shown.contains(*name));
+        if self.hidden > 0 {
+            log::warn!("list-hidden names={}", self.hidden);
+        }
+        self.ended = true;
+        !self.ready.is_empty()
+    }
+
+    fn take(&mut self, mut found: Vec<Found>) -> Result<(), Error> {
+        found.retain(|one| self.plan.wish.wants(one.name()));
         if self.turn > 0 {
-            self.keep_new(&mut files)?;
+            found = self.new_ones(found)?;
         }
-        self.show_files(&files)
-    }
-
-    fn show_dir(&mut self, name: &[u8]) {
-        if !is_shown(name) {
-            self.hidden += 1;
-        } else if self.shown.insert(name.to_vec()) {
-            self.ready.push_back(entry::dir(name, entry::CLASS));
-        }
-    }
-
-    /// Drops the names that were shown already because they have keys of their own.
-    fn keep_new(&self, names: &mut Vec<&[u8]>) -> Result<(), Error> {
-        let first = self.plan.prefixes.first().map_or(&[][..], Vec::as_slice);
-        let mut seen = self.lookup(first, names)?.into_iter();
-        names.retain(|_| matches!(seen.next(), Some(Err(error)) if error.is("unknown_key")));
-        Ok(())
-    }
-
-    fn show_files(&mut self, names: &[&[u8]]) -> Result<(), Error> {
-        let (asked, unasked) = names.split_at(self.lookups.min(names.len()));
-        self.lookups -= asked.len();
-        let prefix = self.plan.prefixes.get(self.turn);
-        let seen = self.lookup(prefix.map_or(&[][..], Vec::as_slice), asked)?;
-        for (name, object) in asked.iter().zip(seen) {
-            match object {
-                Ok(object) => self.ready.push_back(entry::file(name, Some(&object))),
-                // Removed since its page was made.
-                Err(error) if error.is("unknown_key") => {}
-                Err(error) => {
-                    log::warn!("list-size error={}", quoted_error(&error));
-                    self.ready.push_back(entry::file(name, None));
-                }
+        for one in found {
+            self.plan.made.remove(one.name());
+            if one.is_dir {
+                self.ready.push_back(entry::dir(one.name(), entry::CLASS));
+            } else if self.has_details() {
+                self.waiting.push_back(one);
+            } else {
+                self.ready.push_back(entry::file(one.name(), None, None));
             }
         }
-        let unasked = unasked.iter().map(|name| entry::file(name, None));
-        self.ready.extend(unasked);
         Ok(())
     }
 
-    /// What is stored under each of `names` behind `prefix`.
-    fn lookup(
-        &self,
-        prefix: &[u8],
-        names: &[&[u8]],
-    ) -> Result<Vec<Result<Object, mogilefs::Error>>, Error> {
-        let keys: Vec<Vec<u8>> = names.iter().map(|name| [prefix, name].concat()).collect();
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let mut trackers = self.plan.client.trackers()?;
-        Ok(trackers.file_infos(&self.plan.domain, &keys)?)
+    fn has_details(&self) -> bool {
+        !self.plan.wish.names_only && self.plan.sizes != Extended::No
+    }
+
+    /// Drops what was shown already because it has keys of its own.
+    fn new_ones(&self, found: Vec<Found>) -> Result<Vec<Found>, Error> {
+        let Some(first) = self.plan.prefixes.first() else {
+            return Ok(found);
+        };
+        let mut new = Vec::with_capacity(found.len());
+        for one in found {
+            let key = [&first[..], one.name()].concat();
+            let dir = Quarry {
+                prefix: [&key[..], b"/"].concat(),
+                base: key.len() + 1,
+                ..self.plan.quarry.clone()
+            };
+            let mut trackers = self.plan.quarry.client.trackers()?;
+            let file = trackers.file_info(&self.plan.quarry.domain, &key);
+            drop(trackers);
+            match file {
+                Err(error) if error.is("unknown_key") => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => continue,
+            }
+            if !Pages::new(dir).any()? {
+                new.push(one);
+            }
+        }
+        Ok(new)
+    }
+
+    /// Looks the next files up.
+    fn describe(&mut self) -> Result<(), Error> {
+        let wanted = match self.plan.limit {
+            0 => usize::MAX,
+            limit => limit.saturating_add(1).saturating_sub(self.given).max(1),
+        };
+        let count = self.chunk.min(wanted).min(self.waiting.len());
+        self.chunk = if self.chunk == FIRST { NEXT } else { LATER };
+        let files: Vec<Found> = self.waiting.drain(..count).collect();
+        let keys: Vec<&[u8]> = files.iter().map(Found::key).collect();
+        let base = self.plan.prefixes.get(self.turn).map_or(0, Vec::len);
+        let known = self.sizes.look_up(&keys, base)?;
+        let fids = |known: &Known| match known {
+            Known::Object(object) => Some(object.fid),
+            Known::Nothing | Known::Gone => None,
+        };
+        let timed: Vec<(&[u8], u64)> = keys
+            .iter()
+            .zip(&known)
+            .filter_map(|(key, known)| Some((*key, fids(known)?)))
+            .collect();
+        let mut written = self.times_of(&timed)?.into_iter();
+        for (file, known) in files.iter().zip(&known) {
+            let entry = match known {
+                Known::Object(object) => {
+                    let written = written.next().flatten();
+                    entry::file(file.name(), Some(object), written)
+                }
+                Known::Nothing => entry::file(file.name(), None, None),
+                Known::Gone => continue,
+            };
+            self.ready.push_back(entry);
+        }
+        Ok(())
+    }
+
+    fn times_of(&mut self, files: &[(&[u8], u64)]) -> Result<Vec<Option<i64>>, Error> {
+        let Quarry {
+            client,
+            lore,
+            domain,
+            ..
+        } = &self.plan.quarry;
+        if self.plan.times == ListTimes::Off {
+            return Ok(vec![None; files.len()]);
+        }
+        times(client, lore, domain, files, &mut self.times)
     }
 }
 
@@ -175,6 +255,7 @@ impl Iterator for Listing {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
+                self.given += 1;
                 return Some(Ok(entry));
             }
             if self.ended {

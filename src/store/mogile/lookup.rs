@@ -5,7 +5,7 @@
 use super::layout::{Place, Spot};
 use super::pages::Pages;
 use super::{MogileFs, names, upload};
-use crate::mogilefs::{self, Object};
+use crate::mogilefs::{self, Fate, Object};
 use crate::path::Path;
 use crate::store::{Error, Store};
 
@@ -53,6 +53,14 @@ impl MogileFs {
         }
     }
 
+    /// Tells a file from what is not there at all.
+    pub(super) fn must_be_dir(&mut self, path: &Path) -> Result<(), Error> {
+        match self.enter(path) {
+            Err(Error::NotFound) if self.find(path).is_ok() => Err(Error::NotADir),
+            entered => entered,
+        }
+    }
+
     /// As [`Self::find`], but also finds what the PHP daemon stored under a name that it did not
     /// mean.
     pub(super) fn find_to_read(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
@@ -96,19 +104,44 @@ impl MogileFs {
     fn first_of(&self, spot: &Spot, keys: Vec<Vec<u8>>) -> Result<Option<(Spot, Object)>, Error> {
         for key in keys {
             let found = self.client.trackers()?.file_info(&spot.domain, &key);
-            match found {
-                Ok(object) => {
-                    let spot = Spot {
-                        key,
-                        ..spot.clone()
-                    };
-                    return Ok(Some((spot, object)));
-                }
-                Err(error) if error.is("unknown_key") => {}
+            let seen = match found {
+                Ok(object) => Some(object),
+                Err(error) if error.is("unknown_key") => None,
                 Err(error) => return Err(error.into()),
+            };
+            if let Some(object) = self.as_we_left_it(&spot.domain, &key, seen)? {
+                let spot = Spot {
+                    key,
+                    ..spot.clone()
+                };
+                return Ok(Some((spot, object)));
             }
         }
         Ok(None)
+    }
+
+    /// What is under `key`, if the tracker's answer `seen` contradicts what we did a moment ago: a
+    /// database that lags behind may have been asked, and there is one question that is always
+    /// answered by the one that does not.
+    fn as_we_left_it(
+        &self,
+        domain: &[u8],
+        key: &[u8],
+        seen: Option<Object>,
+    ) -> Result<Option<Object>, Error> {
+        let recent = self.recent.borrow();
+        let newer = recent.newer(domain, key, seen.as_ref());
+        let is_removed = |seen: &Object| recent.is_removed(domain, key, seen);
+        let doubted = match (newer, &seen) {
+            (Some(newer), _) => newer,
+            (None, Some(seen)) if is_removed(seen) => seen.clone(),
+            _ => return Ok(seen),
+        };
+        let fate = self.client.trackers()?.file_debug(doubted.fid)?;
+        Ok(match fate {
+            Fate::Committed { key: now, .. } if now == key => Some(doubted),
+            _ => seen.filter(|seen| seen.fid != doubted.fid),
+        })
     }
 
     pub(super) fn has_class(&mut self, domain: &[u8], class: &[u8]) -> Result<bool, Error> {
@@ -126,18 +159,35 @@ impl MogileFs {
 
     pub(super) fn has_keys(&self, spot: &Spot) -> Result<bool, Error> {
         for prefix in self.written(spot.prefix()) {
-            let pages = Pages::new(self.client.clone(), spot.domain.clone(), prefix);
-            if pages.any()? {
+            if Pages::new(self.quarry(&spot.domain, prefix)).any()? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether keys, or nothing but this session, make a directory of `spot`.
+    /// Whether keys, a marker, or nothing but a memory make a directory of `spot`.
     pub(super) fn is_dir(&mut self, spot: &Spot) -> Result<bool, Error> {
-        Ok(spot.key.is_empty()
-            || self.made.has_dir(&spot.domain, &spot.prefix())
-            || self.has_keys(spot)?)
+        if spot.key.is_empty()
+            || self.lore.has_dir(&spot.domain, &spot.prefix())
+            || self.has_keys(spot)?
+        {
+            return Ok(true);
+        }
+        for prefix in self.written(spot.prefix()) {
+            if self.has_marker(&spot.domain, &prefix)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether there is a file whose key is `prefix`, slash included: it keeps a directory.
+    pub(super) fn has_marker(&self, domain: &[u8], prefix: &[u8]) -> Result<bool, Error> {
+        match self.client.trackers()?.file_info(domain, prefix) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is("unknown_key") => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -3,20 +3,25 @@
 //! to the next: what is asked for is asked of a tracker, afresh.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use download::Download;
 use layout::{Layout, Place, Spot};
 use listing::{Limited, Listing};
+pub use lore::{Lore, Shared};
 use made::Made;
+use order::Order;
+use pages::Quarry;
+use recent::Recent;
 pub(crate) use spool::nameless;
 
 use super::{Abilities, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
-use crate::config::{self, Extended};
-use crate::mogilefs::{self, Client, Device, Location};
+use crate::config;
+use crate::mogilefs::{Client, Device, Object};
 use crate::path::Path;
-use crate::text::quoted_error;
 
 mod dirs;
 mod download;
@@ -25,11 +30,18 @@ mod intake;
 pub mod layout;
 mod listing;
 mod lookup;
+mod lore;
 mod made;
+mod moves;
 mod names;
+mod order;
 mod pages;
+mod recent;
 mod replace;
+mod scan;
+mod sizes;
 mod spool;
+mod times;
 mod trouble;
 mod upload;
 
@@ -48,6 +60,10 @@ pub struct MogileFs {
     /// A node of this session has refused an upload because it did not know its length.
     wants_length: bool,
     made: Made,
+    lore: Shared,
+    recent: Rc<RefCell<Recent>>,
+    /// A directory that was renamed in part: from, to. The same again goes on with the rest.
+    unfinished: Option<(Path, Path)>,
 }
 
 impl MogileFs {
@@ -67,7 +83,17 @@ impl MogileFs {
             devices: None,
             wants_length: false,
             made: Made::default(),
+            lore: Shared::default(),
+            recent: Rc::default(),
+            unfinished: None,
         }
+    }
+
+    /// The same, with what other sessions know, too.
+    #[must_use]
+    pub fn sharing(mut self, lore: Shared) -> Self {
+        self.lore = lore;
+        self
     }
 
     /// Whether a tracker answers at all.
@@ -79,41 +105,55 @@ impl MogileFs {
         Ok(())
     }
 
-    fn list_spot(&self, spot: &Spot, names_only: bool) -> Listing {
-        let prefix = spot.prefix();
-        let made = self.made.names_in(&spot.domain, &prefix);
-        Listing::new(listing::Plan {
+    /// All keys below the directory with `prefix`.
+    fn quarry(&self, domain: &[u8], prefix: Vec<u8>) -> Quarry {
+        Quarry {
             client: self.client.clone(),
-            domain: spot.domain.clone(),
-            prefixes: self.written(prefix),
-            made,
-            sizes: match self.settings.extendedlist {
-                _ if names_only => Extended::No,
-                sizes => sizes,
-            },
-            limit: self.settings.listlimit,
-        })
+            lore: self.lore.clone(),
+            domain: domain.to_vec(),
+            base: prefix.len(),
+            prefix,
+            order: Order::configured(self.settings.collation),
+        }
     }
 
-    fn limited<'e>(
-        &self,
-        entries: impl Iterator<Item = Result<Entry, Error>> + 'e,
-        wish: Wish,
-    ) -> Entries<'e> {
-        let settings = &self.settings;
-        let is_wanted = move |entry: &Result<Entry, Error>| {
-            entry.as_ref().map_or(true, |entry| wish.wants(&entry.name))
+    fn list_spot(&self, spot: &Spot, wish: Wish) -> Result<Listing, Error> {
+        let prefix = spot.prefix();
+        let plan = listing::Plan {
+            quarry: self.quarry(&spot.domain, prefix.clone()),
+            made: self.lore.names_in(&spot.domain, &prefix),
+            prefixes: self.written(prefix),
+            wish,
+            sizes: self.settings.extendedlist,
+            times: self.settings.listtimes,
+            limit: self.settings.listlimit,
         };
+        Listing::new(plan, Rc::clone(&self.recent))
+    }
+
+    fn limited<'e>(&self, entries: impl Iterator<Item = Result<Entry, Error>> + 'e) -> Entries<'e> {
+        let settings = &self.settings;
         Box::new(Limited::new(
-            entries.filter(is_wanted),
+            entries,
             settings.listlimit,
             settings.listlimit_error,
         ))
     }
 
     fn names<'e>(&self, names: Vec<Vec<u8>>, group: &'static str, wish: Wish) -> Entries<'e> {
-        let shown = names.into_iter().filter(|name| names::is_shown(name));
-        self.limited(shown.map(move |name| Ok(entry::dir(&name, group))), wish)
+        let is_wanted = move |name: &Vec<u8>| names::is_shown(name) && wish.wants(name);
+        let wanted = names.into_iter().filter(is_wanted);
+        self.limited(wanted.map(move |name| Ok(entry::dir(&name, group))))
+    }
+
+    fn remember(&self, spot: &Spot, object: &Object) {
+        let mut recent = self.recent.borrow_mut();
+        recent.stored(&spot.domain, &spot.key, object.clone());
+    }
+
+    fn remember_removed(&self, spot: &Spot, fid: u64) {
+        let mut recent = self.recent.borrow_mut();
+        recent.removed(&spot.domain, &spot.key, fid);
     }
 }
 
@@ -130,13 +170,14 @@ impl Store for MogileFs {
                 Ok(self.names(classes, entry::CLASS, wish))
             }
             Place::Class(spot) | Place::Key(spot) => {
-                let mut listing = self.list_spot(&spot, wish.names_only);
+                let is_whole = wish.beginning.is_empty() && wish.meant.is_none();
+                let mut listing = self.list_spot(&spot, wish)?;
                 // What has no entries may be an empty directory, a file, or nothing.
                 let first = listing.next();
-                if first.is_none() {
-                    self.enter(dir)?;
+                if first.is_none() && is_whole {
+                    self.must_be_dir(dir)?;
                 }
-                Ok(self.limited(first.into_iter().chain(listing), wish))
+                Ok(self.limited(first.into_iter().chain(listing)))
             }
         }
     }
@@ -147,7 +188,7 @@ impl Store for MogileFs {
 
     fn abilities(&self) -> Abilities {
         Abilities {
-            append: false,
+            append: self.settings.append_max > 0,
             rename: self.settings.canrename,
             make_dirs: self.settings.canmkdir,
             remove_dirs: self.settings.canrmdir,
@@ -156,7 +197,10 @@ impl Store for MogileFs {
 
     fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
         match self.find_to_read(path) {
-            Ok((_, object)) => Ok(entry::file(path.name(), Some(&object))),
+            Ok((_, object)) => {
+                let known = self.lore.time(object.fid);
+                Ok(entry::file(path.name(), Some(&object), known))
+            }
             Err(Error::NotAFile) => {
                 self.enter(path)?;
                 let group = match self.layout.place(path) {
@@ -183,30 +227,9 @@ impl Store for MogileFs {
 
     fn modified(&mut self, path: &Path) -> Result<Option<i64>, Error> {
         let (spot, object) = self.find_to_read(path)?;
-        let paths = self
-            .client
-            .trackers()?
-            .get_paths(&spot.domain, &spot.key, false)?;
-        let nodes = self.client.nodes();
-        let mut oldest: Option<i64> = None;
-        for location in paths.iter().filter_map(|path| Location::parse(path)) {
-            if location.fid != Some(object.fid) {
-                continue;
-            }
-            match nodes.modified(&location) {
-                Ok(time) => oldest = oldest.into_iter().chain(time).min(),
-                Err(mogilefs::Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => {
-                    log::warn!(
-                        "replica-bad fid={} url={} error={}",
-                        object.fid,
-                        location.url,
-                        quoted_error(&error)
-                    );
-                }
-            }
-        }
-        Ok(oldest)
+        let files = [(&*spot.key, object.fid)];
+        let found = times::times(&self.client, &self.lore, &spot.domain, &files, &mut 1)?;
+        Ok(found.into_iter().flatten().next())
     }
 
     fn open(&mut self, path: &Path, offset: u64) -> Result<Body, Error> {
@@ -239,8 +262,10 @@ impl Store for MogileFs {
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), Error> {
-        let (spot, _) = self.find_to_change(path)?;
-        Ok(self.client.trackers()?.delete(&spot.domain, &spot.key)?)
+        let (spot, object) = self.find_to_change(path)?;
+        self.client.trackers()?.delete(&spot.domain, &spot.key)?;
+        self.remember_removed(&spot, object.fid);
+        Ok(())
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
@@ -248,7 +273,7 @@ impl Store for MogileFs {
             return Err(Error::Denied);
         }
         let (source, _) = match self.find_to_change(from) {
-            Err(Error::NotAFile) => return Err(Error::Unsupported),
+            Err(Error::NotAFile) => return self.rename_dir(from, to),
             found => found?,
         };
         let target = self.new_spot(to)?;
@@ -262,18 +287,7 @@ impl Store for MogileFs {
             return Err(Error::Exists);
         }
         self.make_way(&source, &target)?;
-        let mut trackers = self.client.trackers()?;
-        let object = trackers.rename(&source.domain, &source.key, &target.key)?;
-        if object.class != target.class
-            && let Err(error) = trackers.updateclass(&target.domain, &target.key, &target.class)
-        {
-            log::warn!(
-                "class-kept fid={} error={}",
-                object.fid,
-                quoted_error(&error)
-            );
-        }
-        Ok(())
+        self.rename_key(&source, &target)
     }
 
     fn make_dir(&mut self, path: &Path) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 use crate::store::Error;
 
 /// The longest key that every tracker's database keeps whole, in bytes.
-const LONGEST_KEY: usize = 255;
+pub(super) const LONGEST_KEY: usize = 255;
 
 /// The longest name of a class or a domain, likewise.
 const LONGEST_CLASS: usize = 50;

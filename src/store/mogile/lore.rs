@@ -1,0 +1,232 @@
+//! What MogileFS does not show and sessions tell each other, through the master: directories that
+//! have no keys yet, when files were written, how the database sorts. It is bounded, and all of it
+//! can be lost without harm to any file.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+
+use super::order::Order;
+use crate::leash::News;
+
+/// The most directories, and the most times; the oldest are forgotten.
+const MOST: usize = 10_000;
+
+/// How many times go into one piece of news.
+const TIMES: usize = 100;
+
+/// What is known.
+#[derive(Clone, Debug, Default)]
+pub struct Lore {
+    /// Domain and prefix, with its slash.
+    dirs: BTreeSet<(Vec<u8>, Vec<u8>)>,
+    dirs_by_age: VecDeque<(Vec<u8>, Vec<u8>)>,
+    /// Seconds since the epoch, by fid: the bytes of a fid never change.
+    times: HashMap<u64, i64>,
+    times_by_age: VecDeque<u64>,
+    order: Option<Order>,
+}
+
+impl Lore {
+    /// Takes over what somebody has learned.
+    pub fn learn(&mut self, news: &News) {
+        match news {
+            News::Made { domain, prefix } => self.make(domain, prefix),
+            News::Unmade { domain, prefix } => self.unmake(domain, prefix),
+            News::Times(times) => {
+                for (fid, time) in times {
+                    self.set_time(*fid, *time);
+                }
+            }
+            News::Order(name) => self.order = Order::named(name),
+        }
+    }
+
+    fn make(&mut self, domain: &[u8], prefix: &[u8]) {
+        let dir = (domain.to_vec(), prefix.to_vec());
+        if self.dirs.insert(dir.clone()) {
+            self.dirs_by_age.push_back(dir);
+        }
+        while self.dirs.len() > MOST {
+            let Some(oldest) = self.dirs_by_age.pop_front() else {
+                return;
+            };
+            self.dirs.remove(&oldest);
+        }
+    }
+
+    fn unmake(&mut self, domain: &[u8], prefix: &[u8]) {
+        if self.dirs.remove(&(domain.to_vec(), prefix.to_vec())) {
+            let is_other = |dir: &(Vec<u8>, Vec<u8>)| dir.0 != domain || dir.1 != prefix;
+            self.dirs_by_age.retain(is_other);
+        }
+    }
+
+    /// A time once known stays.
+    fn set_time(&mut self, fid: u64, time: i64) {
+        if self.times.contains_key(&fid) {
+            return;
+        }
+        self.times.insert(fid, time);
+        self.times_by_age.push_back(fid);
+        if self.times.len() > MOST
+            && let Some(oldest) = self.times_by_age.pop_front()
+        {
+            self.times.remove(&oldest);
+        }
+    }
+
+    /// The directory with `prefix` and all those in it.
+    fn below<'l>(&'l self, domain: &[u8], prefix: &'l [u8]) -> impl Iterator<Item = &'l [u8]> {
+        let first = (domain.to_vec(), prefix.to_vec());
+        self.dirs
+            .range(first.clone()..)
+            .take_while(move |(in_domain, dir)| *in_domain == first.0 && dir.starts_with(prefix))
+            .map(|(_, dir)| dir.as_slice())
+    }
+}
+
+/// One session's hold on what is known; what it learns it tells.
+#[derive(Clone)]
+pub struct Shared {
+    lore: Rc<RefCell<Lore>>,
+    tell: Rc<dyn Fn(&News)>,
+}
+
+impl Default for Shared {
+    /// Known to nobody else.
+    fn default() -> Self {
+        Self::new(Lore::default(), |_| {})
+    }
+}
+
+impl Shared {
+    /// `tell` is called with what is news to others.
+    pub fn new(lore: Lore, tell: impl Fn(&News) + 'static) -> Self {
+        Self {
+            lore: Rc::new(RefCell::new(lore)),
+            tell: Rc::new(tell),
+        }
+    }
+
+    /// Takes over what somebody else has learned.
+    pub fn learn(&self, news: &News) {
+        self.lore.borrow_mut().learn(news);
+    }
+
+    fn say(&self, news: &News) {
+        self.learn(news);
+        (self.tell)(news);
+    }
+
+    pub(super) fn make_dir(&self, domain: &[u8], prefix: &[u8]) {
+        self.say(&News::Made {
+            domain: domain.to_vec(),
+            prefix: prefix.to_vec(),
+        });
+    }
+
+    /// Forgets the directory; `false` if nobody had made it.
+    pub(super) fn forget_dir(&self, domain: &[u8], prefix: &[u8]) -> bool {
+        let dir = (domain.to_vec(), prefix.to_vec());
+        if !self.lore.borrow().dirs.contains(&dir) {
+            return false;
+        }
+        let (domain, prefix) = dir;
+        self.say(&News::Unmade { domain, prefix });
+        true
+    }
+
+    /// Whether this directory, or one in it, was made.
+    pub(super) fn has_dir(&self, domain: &[u8], prefix: &[u8]) -> bool {
+        self.lore.borrow().below(domain, prefix).next().is_some()
+    }
+
+    /// The directory with `prefix`, if it was made, and all those in it that were.
+    pub(super) fn dirs_below(&self, domain: &[u8], prefix: &[u8]) -> Vec<Vec<u8>> {
+        let lore = self.lore.borrow();
+        lore.below(domain, prefix).map(<[u8]>::to_vec).collect()
+    }
+
+    /// The names of directories that are in the one with `prefix`.
+    pub(super) fn names_in(&self, domain: &[u8], prefix: &[u8]) -> BTreeSet<Vec<u8>> {
+        let lore = self.lore.borrow();
+        lore.below(domain, prefix)
+            .filter_map(|dir| dir.get(prefix.len()..)?.split(|&byte| byte == b'/').next())
+            .filter(|name| !name.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect()
+    }
+
+    pub(super) fn time(&self, fid: u64) -> Option<i64> {
+        self.lore.borrow().times.get(&fid).copied()
+    }
+
+    pub(super) fn keep_times(&self, times: &[(u64, i64)]) {
+        for some in times.chunks(TIMES) {
+            self.say(&News::Times(some.to_vec()));
+        }
+    }
+
+    pub(super) fn order(&self) -> Option<Order> {
+        self.lore.borrow().order
+    }
+
+    pub(super) fn keep_order(&self, order: Order) {
+        self.say(&News::Order(order.name().to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_directories_are_there_until_they_are_removed() {
+        let lore = Shared::default();
+        lore.make_dir(b"d", b"photos/a/b/");
+        lore.make_dir(b"d", b"photos/a/c/");
+        lore.make_dir(b"d", b"photos/x/");
+        assert!(lore.has_dir(b"d", b"photos/a/"));
+        assert!(!lore.has_dir(b"e", b"photos/a/"));
+        assert!(!lore.has_dir(b"d", b"photos/a/bc/"));
+        let names = |prefix| Vec::from_iter(lore.names_in(b"d", prefix));
+        assert_eq!(names(b"photos/"), [b"a", b"x"]);
+        assert_eq!(names(b"photos/a/"), [b"b", b"c"]);
+        assert!(names(b"photos/x/").is_empty());
+        assert!(lore.forget_dir(b"d", b"photos/a/b/"));
+        assert!(!lore.forget_dir(b"d", b"photos/a/"));
+        assert!(!lore.has_dir(b"d", b"photos/a/b/"));
+    }
+
+    #[test]
+    fn what_one_learns_all_are_told() {
+        let other = Shared::default();
+        let listener = other.clone();
+        let one = Shared::new(Lore::default(), move |news| listener.learn(news));
+        one.make_dir(b"d", b"photos/a/");
+        one.keep_order(Order::Ci);
+        one.keep_times(&[(1, 10), (2, 20)]);
+        one.keep_times(&[(1, 11)]);
+        assert!(other.has_dir(b"d", b"photos/a/"));
+        assert_eq!(other.order(), Some(Order::Ci));
+        assert_eq!((other.time(1), other.time(2)), (Some(10), Some(20)));
+        one.forget_dir(b"d", b"photos/a/");
+        assert!(!other.has_dir(b"d", b"photos/a/"));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_when_there_are_too_many() {
+        let lore = Shared::default();
+        let times: Vec<(u64, i64)> = (0..=MOST as u64).map(|fid| (fid, 1)).collect();
+        lore.keep_times(&times);
+        assert_eq!(lore.time(0), None);
+        assert_eq!(lore.time(MOST as u64), Some(1));
+        for number in 0..=MOST {
+            lore.make_dir(b"d", format!("c/{number}/").as_bytes());
+        }
+        assert!(!lore.has_dir(b"d", b"c/0/"));
+        assert!(lore.has_dir(b"d", b"c/1/"));
+    }
+}

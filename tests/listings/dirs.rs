@@ -1,0 +1,169 @@
+//! Directories that are made, removed and renamed.
+
+use crate::support::{Cluster, Daemon, Ftp};
+use crate::{calls, fill, filled, member, names};
+
+#[test]
+fn d17_a_directory_that_was_made_can_be_used_at_once_from_any_session() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut waiting = member(&daemon);
+    let mut maker = member(&daemon);
+    maker.expect("MKD /docs/new", 257);
+    maker.expect("MKD /docs/new", 550);
+    for ftp in [&mut waiting, &mut member(&daemon)] {
+        ftp.expect("CWD /docs/new", 250);
+        assert_eq!(names(ftp, "NLST"), [""; 0]);
+        assert_eq!(names(ftp, "NLST /docs"), ["new"]);
+        ftp.expect("CWD /docs/new/", 250);
+    }
+    waiting.expect("CWD /docs/new", 250);
+    waiting.store("f", b"1");
+    assert_eq!(cluster.class("docs/new/f").as_deref(), Some("docs"));
+    maker.expect("RMD /docs/new", 550);
+    maker.expect("DELE /docs/new/f", 250);
+    maker.expect("RMD /docs/new", 250);
+    for ftp in [&mut waiting, &mut maker, &mut member(&daemon)] {
+        ftp.expect("CWD /docs/new", 550);
+    }
+    maker.expect("RMD /docs/new", 550);
+}
+
+#[test]
+fn d17_a_class_that_was_made_can_be_used_at_once() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    let reply = ftp.expect("MKD /fresh", 257);
+    assert!(reply.contains("\"/fresh\""), "{reply}");
+    ftp.expect("CWD /fresh/", 250);
+    assert!(ftp.expect("PWD", 257).contains("\"/fresh\""));
+    ftp.store("f", b"1");
+    assert_eq!(cluster.class("fresh/f").as_deref(), Some("fresh"));
+    ftp.expect("CWD ../docs", 250);
+}
+
+#[test]
+fn a_flat_namespace_has_directories_below_its_root() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[("mogilefs.defaultclass", "docs")]);
+    let log_in = || {
+        let mut ftp = Ftp::connect(daemon.address);
+        ftp.log_in("ftp", "test");
+        ftp.expect("TYPE I", 200);
+        ftp
+    };
+    let mut ftp = log_in();
+    ftp.expect("MKD a", 257);
+    let mut other = log_in();
+    other.expect("CWD /a", 250);
+    other.store("b/c.jpg", b"1");
+    assert_eq!(names(&mut ftp, "NLST"), ["a"]);
+    assert_eq!(names(&mut ftp, "NLST a"), ["b"]);
+    ftp.expect("CWD a/b", 250);
+    ftp.expect("CWD /nothing", 550);
+    assert_eq!(cluster.keys(), ["a/b/c.jpg"]);
+}
+
+#[test]
+fn a_marker_keeps_a_directory_beyond_the_daemon() {
+    let cluster = Cluster::start();
+    let changes = [("mogilefs.dirmarkers", "yes")];
+    let daemon = Daemon::on(&cluster, &changes);
+    let mut ftp = member(&daemon);
+    ftp.expect("MKD /docs/kept", 257);
+    ftp.expect("MKD /docs/kept", 550);
+    assert_eq!(cluster.keys(), ["docs/kept/"]);
+    assert_eq!(cluster.size("docs/kept/"), Some(0));
+    drop(daemon);
+    let daemon = Daemon::on(&cluster, &changes);
+    let mut ftp = member(&daemon);
+    assert_eq!(names(&mut ftp, "NLST /docs"), ["kept"]);
+    ftp.expect("CWD /docs/kept", 250);
+    assert_eq!(names(&mut ftp, "NLST"), [""; 0]);
+    ftp.store("f", b"1");
+    assert_eq!(names(&mut ftp, "NLST"), ["f"]);
+    ftp.expect("RNFR /docs/kept", 350);
+    ftp.expect("RNTO /docs/moved", 250);
+    assert_eq!(cluster.keys(), ["docs/moved/", "docs/moved/f"]);
+    ftp.expect("RMD /docs/moved", 550);
+    ftp.expect("DELE /docs/moved/f", 250);
+    ftp.expect("RMD /docs/moved", 250);
+    assert_eq!(cluster.keys(), [""; 0]);
+    ftp.expect("CWD /docs/moved", 550);
+}
+
+#[test]
+fn a_directory_is_looked_through_before_it_is_renamed() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    let long = "l".repeat(200);
+    for key in [
+        "docs/a/1",
+        "docs/a/sub/2",
+        &format!("docs/a/{long}"),
+        "docs/b/1",
+        "docs/f",
+    ] {
+        cluster.put(key, "docs", b"1");
+    }
+    let before = cluster.keys();
+    for (to, code) in [
+        ("/docs/b", 553),
+        ("/docs/f", 553),
+        ("/docs/a/inside", 553),
+        ("/nosuch/a", 553),
+        (&*format!("/docs/{}", "x".repeat(60)), 553),
+    ] {
+        ftp.expect("RNFR /docs/a", 350);
+        ftp.expect(&format!("RNTO {to}"), code);
+        assert_eq!(cluster.keys(), before, "{to}");
+    }
+    ftp.expect("RNFR /docs/nothing", 550);
+    ftp.expect("RNFR /docs/a", 350);
+    ftp.expect("RNTO /photos/x/a", 250);
+    let expected = [
+        "docs/b/1".to_owned(),
+        "docs/f".to_owned(),
+        "photos/x/a/1".to_owned(),
+        format!("photos/x/a/{long}"),
+        "photos/x/a/sub/2".to_owned(),
+    ];
+    assert_eq!(cluster.keys(), expected);
+    for key in &expected[2..] {
+        assert_eq!(cluster.class(key).as_deref(), Some("photos"));
+    }
+}
+
+#[test]
+fn a_directory_that_is_too_large_is_not_renamed() {
+    let cluster = filled(&fill("docs/a/f", 10_001));
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    calls(&cluster);
+    ftp.expect("RNFR /docs/a", 350);
+    let reply = ftp.expect("RNTO /docs/b", 550);
+    assert!(reply.contains("10000"), "{reply}");
+    assert!(!calls(&cluster).contains_key("rename"));
+}
+
+#[test]
+fn a_renaming_that_stops_says_how_far_it_came_and_can_be_repeated() {
+    let cluster = filled(&fill("docs/a/f", 7));
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    cluster
+        .node()
+        .fault("err code=plugin_aborted cmd=rename after=3");
+    ftp.expect("RNFR /docs/a", 350);
+    let reply = ftp.expect("RNTO /docs/b", 451);
+    assert!(reply.contains("3 of 7"), "{reply}");
+    assert_eq!(names(&mut ftp, "NLST /docs/b").len(), 3);
+    assert_eq!(names(&mut ftp, "NLST /docs/a").len(), 4);
+    cluster.node().fault("clear");
+    ftp.expect("RNFR /docs/a", 350);
+    ftp.expect("RNTO /docs/b", 250);
+    assert_eq!(names(&mut ftp, "NLST /docs/b").len(), 7);
+    ftp.expect("CWD /docs/a", 550);
+}
