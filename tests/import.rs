@@ -74,7 +74,9 @@ fn what_it_prints_is_a_configuration_with_the_same_settings() {
 
     let (code, rotate, _) = told(&["import", "--logrotate", source.to_str().unwrap()]);
     assert_eq!(code, Some(0));
-    assert!(rotate.starts_with(&format!("{root}/log/nanoftpd.log {{")));
+    assert!(rotate.starts_with(&format!(
+        "{root}/log/nanoftpd.log /var/log/nanoftpd/xferlog {{"
+    )));
     assert!(rotate.contains("kill -USR1"), "{rotate}");
 }
 

@@ -189,6 +189,8 @@ fn scripts_can_be_parsed() {
         ("bash", "tests/run-demo"),
         ("bash", "tests/run-suite"),
         ("bash", "tests/run-clients"),
+        ("sh", "tests/install-scenario"),
+        ("sh", "tests/migrate-scenario"),
         ("bash", ".ci/run"),
     ] {
         let status = Command::new(shell)

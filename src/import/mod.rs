@@ -8,6 +8,7 @@ mod php;
 
 use std::fmt::{self, Write};
 
+use crate::config::Config;
 use php::{Value, Variables};
 
 /// What is wrong with a config.php, and where.
@@ -160,7 +161,7 @@ impl Original {
         ini
     }
 
-    /// A logrotate file for the log that the configuration names.
+    /// A logrotate file for the log that the configuration names, and for the transfer log.
     ///
     /// # Errors
     /// The configuration names no log or no pid file.
@@ -177,8 +178,11 @@ impl Original {
                 })
         };
         let (log, pidfile) = (path("logging->file")?, path("pidfile")?);
+        // The PHP daemon had none, so the configuration does not name it either.
+        let transfers = Config::default().logging.xferlog.unwrap_or_default();
+        let transfers = transfers.display();
         Ok(format!(
-            "{log} {{\n\tweekly\n\trotate 10\n\tcompress\n\tdelaycompress\n\tmissingok\n\t\
+            "{log} {transfers} {{\n\tweekly\n\trotate 10\n\tcompress\n\tdelaycompress\n\tmissingok\n\t\
              notifempty\n\tsharedscripts\n\tpostrotate\n\t\t[ ! -s {pidfile} ] || kill -USR1 \
              \"$(cat {pidfile})\"\n\tendscript\n}}\n"
         ))
@@ -279,7 +283,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::LogMode;
 
     const ORIGINAL: &str = r#"Leading text is not PHP.
 <?php
@@ -342,15 +346,15 @@ trailing"#;
 
     #[test]
     fn the_result_is_a_configuration_without_errors() {
-        let config = config::Config::parse(&carried(), "imported").unwrap();
+        let config = Config::parse(&carried(), "imported").unwrap();
         assert_eq!(config.nanoftpd.server_name, "It's \"ours\" $5");
         assert_eq!(config.auth.text.sep, "|");
         assert!(config.mogilefs.legacy_names);
-        assert_eq!(config.logging.mode, config::LogMode::File);
+        assert_eq!(config.logging.mode, LogMode::File);
         let lean = read("<?php $CFG = new stdClass();", "c.php")
             .unwrap()
             .configuration();
-        config::Config::parse(&lean, "imported").unwrap();
+        Config::parse(&lean, "imported").unwrap();
     }
 
     #[test]
@@ -374,7 +378,10 @@ trailing"#;
     fn the_log_is_rotated_without_a_restart() {
         let original = read(ORIGINAL, "/opt/n/config.php").unwrap();
         let logrotate = original.logrotate().unwrap();
-        assert!(logrotate.starts_with("/opt/n/log/n.log {"), "{logrotate}");
+        assert!(
+            logrotate.starts_with("/opt/n/log/n.log /var/log/nanoftpd/xferlog {"),
+            "{logrotate}"
+        );
         assert!(
             logrotate.contains("kill -USR1 \"$(cat /opt/n/log/nanoftpd.pid)\""),
             "{logrotate}"
