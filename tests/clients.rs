@@ -8,9 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{Cluster, Daemon, Scratch, is_here, noise};
+use support::{Daemon, Place, Scratch, Truth, is_here, noise, on_each_module};
 
-/// What a client is asked to do, as user `test`; paths on the server are absolute.
+/// What a client is asked to do; paths on the server are absolute.
 #[derive(Clone, Copy, Debug)]
 enum Task<'a> {
     Put(&'a Path, &'a str),
@@ -29,75 +29,101 @@ struct Site<'a> {
     active: bool,
     /// The client's home, and where it is started.
     home: &'a Path,
+    /// Whose password is `test`.
+    user: &'a str,
+    /// Where files go; empty: the root.
+    dir: &'a str,
 }
 
 /// One program: turns a task into a call of it, and gives what it printed.
 type Client = fn(&Site<'_>, Task<'_>) -> String;
 
+/// The client's work on each module in passive mode, and once in active mode.
 fn check(program: &str, client: Client) {
     if !is_here(program) {
         return;
     }
-    for active in [false, true] {
-        let cluster = Cluster::start();
-        let daemon = Daemon::on(&cluster, &[]);
-        let home = Scratch::new();
-        let site = Site {
-            port: daemon.address.port().to_string(),
-            active,
-            home: home.path(),
-        };
-        work(&cluster, &site, client);
-        let commands: &[&str] = if active {
-            &["PORT", "EPRT"]
+    on_each_module(|place, daemon| {
+        let modes: &[bool] = if place.module == "MogileFs" {
+            &[false, true]
         } else {
-            &["PASV", "EPSV"]
+            &[false]
         };
-        let is_used = |line: &String| commands.iter().any(|verb| line.contains(verb));
-        assert!(
-            daemon.log.all().iter().any(is_used),
-            "{program} never said {commands:?}"
-        );
-    }
+        for &active in modes {
+            let home = Scratch::new();
+            let site = Site {
+                port: daemon.address.port().to_string(),
+                active,
+                home: home.path(),
+                user: &place.user,
+                dir: &place.dir,
+            };
+            work(place, &site, client);
+            is_used(daemon, program, active);
+        }
+    });
 }
 
-fn work(cluster: &Cluster, site: &Site<'_>, client: Client) {
+fn is_used(daemon: &Daemon, program: &str, active: bool) {
+    let commands: &[&str] = if active {
+        &["PORT", "EPRT"]
+    } else {
+        &["PASV", "EPSV"]
+    };
+    let is_used = |line: &String| commands.iter().any(|verb| line.contains(verb));
+    assert!(
+        daemon.log.all().iter().any(is_used),
+        "{program} never said {commands:?}"
+    );
+}
+
+fn work(place: &Place<'_>, site: &Site<'_>, client: Client) {
     let content = noise(100_000, 7);
     let local = site.home.join("pic 1.jpg");
     fs::write(&local, &content).unwrap();
-    let said = client(site, Task::Put(&local, "/photos/pic 1.jpg"));
-    assert_eq!(cluster.keys(), ["photos/pic 1.jpg"], "{said}");
-    assert!(
-        cluster.content("photos/pic 1.jpg") == Some(content.clone()),
-        "{said}"
-    );
-    assert_eq!(
-        cluster.class("photos/pic 1.jpg").as_deref(),
-        Some("photos"),
-        "{said}"
-    );
+    let (first, second) = (place.path("pic 1.jpg"), place.path("pic 2.jpg"));
+    let said = client(site, Task::Put(&local, &first));
+    assert_eq!(place.names(), ["pic 1.jpg"], "{said}");
+    assert!(place.holds("pic 1.jpg") == Some(content.clone()), "{said}");
 
     let back = site.home.join("back.jpg");
-    let said = client(site, Task::Get("/photos/pic 1.jpg", &back));
+    let said = client(site, Task::Get(&first, &back));
     assert!(
         fs::read(&back).is_ok_and(|bytes| bytes == content),
         "{said}"
     );
 
-    let said = client(site, Task::List("/photos"));
+    let said = client(site, Task::List(&place.dir));
     assert!(said.contains("pic 1.jpg"), "{said}");
-    let said = client(site, Task::Size("/photos/pic 1.jpg"));
+    let said = client(site, Task::Size(&first));
     assert!(said.contains("100000"), "{said}");
 
-    let said = client(site, Task::Rename("/photos/pic 1.jpg", "/photos/pic 2.jpg"));
-    assert_eq!(cluster.keys(), ["photos/pic 2.jpg"], "{said}");
-    let said = client(site, Task::Delete("/photos/pic 2.jpg"));
-    assert_eq!(cluster.keys(), [""; 0], "{said}");
+    let said = client(site, Task::Rename(&first, &second));
+    assert_eq!(place.names(), ["pic 2.jpg"], "{said}");
+    let said = client(site, Task::Delete(&second));
+    assert_eq!(place.names(), [""; 0], "{said}");
+    directories(place, site, client);
+}
 
-    client(site, Task::MakeDir("/fresh"));
-    cluster.classes_become(&["docs", "fresh", "photos"]);
-    client(site, Task::RemoveDir("/fresh"));
-    cluster.classes_become(&["docs", "photos"]);
+/// A class, or a directory of the file system, comes and goes.
+fn directories(place: &Place<'_>, site: &Site<'_>, client: Client) {
+    let parent = place.dir.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let dir = format!("{parent}/fresh");
+    match &place.store {
+        Truth::Cluster(_) if place.module == "MogileFs_FlatNS" => {}
+        Truth::Cluster(cluster) => {
+            client(site, Task::MakeDir(&dir));
+            cluster.classes_become(&["docs", "fresh", "photos"]);
+            client(site, Task::RemoveDir(&dir));
+            cluster.classes_become(&["docs", "photos"]);
+        }
+        Truth::Files(root) => {
+            client(site, Task::MakeDir(&dir));
+            assert!(root.join("fresh").is_dir());
+            client(site, Task::RemoveDir(&dir));
+            assert!(!root.join("fresh").exists());
+        }
+    }
 }
 
 /// Runs `program` for at most a minute with `input`, and gives all that it printed.
@@ -132,7 +158,7 @@ fn curl() {
     check("curl", |site, task| {
         let base = format!("ftp://127.0.0.1:{}", site.port);
         let url = |path: &str| format!("{base}{}", path.replace(' ', "%20"));
-        let mut arguments = vec!["-sS".to_owned(), "-u".into(), "test:test".into()];
+        let mut arguments = vec!["-sS".to_owned(), "-u".into(), format!("{}:test", site.user)];
         if site.active {
             arguments.extend(["--ftp-port".into(), "-".into()]);
         }
@@ -181,8 +207,8 @@ fn lftp() {
         let passive = if site.active { "off" } else { "on" };
         let script = format!(
             "set net:max-retries 2\nset net:timeout 10\nset ftp:passive-mode {passive}\n\
-             set ftp:ssl-allow no\nopen -u test,test -p {} ftp://127.0.0.1\n{command}\n",
-            site.port
+             set ftp:ssl-allow no\nopen -u {},test -p {} ftp://127.0.0.1\n{command}\n",
+            site.user, site.port
         );
         run(site, "lftp", &["--norc"], &script)
     });
@@ -194,7 +220,7 @@ fn tnftp() {
         let command = match task {
             Task::Put(local, remote) => format!("put \"{}\" \"{remote}\"", text(local)),
             Task::Get(remote, local) => format!("get \"{remote}\" \"{}\"", text(local)),
-            Task::List(dir) => format!("ls {dir}"),
+            Task::List(dir) => format!("ls {dir}/"),
             Task::Size(path) => format!("size \"{path}\""),
             Task::Rename(from, to) => format!("rename \"{from}\" \"{to}\""),
             Task::Delete(path) => format!("delete \"{path}\""),
@@ -202,7 +228,7 @@ fn tnftp() {
             Task::RemoveDir(path) => format!("rmdir {path}"),
         };
         let mode = if site.active { "-A" } else { "-p" };
-        let script = format!("user test test\nbinary\n{command}\nbye\n");
+        let script = format!("user {} test\nbinary\n{command}\nbye\n", site.user);
         run(
             site,
             "tnftp",
@@ -213,10 +239,30 @@ fn tnftp() {
 }
 
 #[test]
+fn inetutils_ftp() {
+    check("inetutils-ftp", |site, task| {
+        let command = match task {
+            Task::Put(local, remote) => format!("put \"{}\" \"{remote}\"", text(local)),
+            Task::Get(remote, local) => format!("get \"{remote}\" \"{}\"", text(local)),
+            Task::List(dir) => format!("ls {dir}/"),
+            Task::Size(path) => format!("size \"{path}\""),
+            Task::Rename(from, to) => format!("rename \"{from}\" \"{to}\""),
+            Task::Delete(path) => format!("delete \"{path}\""),
+            Task::MakeDir(path) => format!("mkdir {path}"),
+            Task::RemoveDir(path) => format!("rmdir {path}"),
+        };
+        let mode = if site.active { "-A" } else { "-p" };
+        let script = format!("user {} test\nbinary\n{command}\nbye\n", site.user);
+        let arguments = ["-n", "-v", mode, "127.0.0.1", &site.port];
+        run(site, "inetutils-ftp", &arguments, &script)
+    });
+}
+
+#[test]
 fn ncftp() {
     check("ncftpput", |site, task| {
         let mode = if site.active { "-E" } else { "-F" };
-        let at = ["-u", "test", "-p", "test", "-P", &site.port];
+        let at = ["-u", site.user, "-p", "test", "-P", &site.port];
         let login = [&at[..], &[mode]].concat();
         let tool =
             |program: &str, rest: &[&str]| run(site, program, &[&login[..], rest].concat(), "");
@@ -229,7 +275,7 @@ fn ncftp() {
             Task::Put(local, remote) => tool("ncftpput", &["-C", "127.0.0.1", text(local), remote]),
             Task::Get(remote, local) => tool("ncftpget", &["-C", "127.0.0.1", remote, text(local)]),
             Task::List(dir) => tool("ncftpls", &[&format!("ftp://127.0.0.1{dir}/")]),
-            Task::Size(_) => tool("ncftpls", &["-l", "ftp://127.0.0.1/photos/"]),
+            Task::Size(_) => tool("ncftpls", &["-l", &format!("ftp://127.0.0.1{}/", site.dir)]),
             Task::Rename(from, to) => shell(format!("rename \"{from}\" \"{to}\"")),
             Task::Delete(path) => shell(format!("rm \"{path}\"")),
             Task::MakeDir(path) => shell(format!("mkdir {path}")),
@@ -256,17 +302,17 @@ fn words<'a>(task: Task<'a>) -> [&'a str; 3] {
 fn python_ftplib() {
     const SCRIPT: &str = r#"
 import ftplib, sys
-port, active, verb, a, b = sys.argv[1:]
+user, port, active, verb, a, b = sys.argv[1:]
 ftp = ftplib.FTP()
 ftp.connect("127.0.0.1", int(port), timeout=30)
-ftp.login("test", "test")
+ftp.login(user, "test")
 ftp.set_pasv(active == "false")
 if verb == "put":
     with open(a, "rb") as source: print(ftp.storbinary("STOR " + b, source))
 elif verb == "get":
     with open(b, "wb") as target: print(ftp.retrbinary("RETR " + a, target.write))
 elif verb == "list":
-    ftp.cwd(a)
+    ftp.cwd(a or "/")
     names = ftp.nlst()
     assert names == [name for name, _ in ftp.mlsd(facts=["type"])], names
     print(names)
@@ -279,7 +325,11 @@ ftp.quit()
 "#;
     check("python3", |site, task| {
         let active = site.active.to_string();
-        let arguments = [&["-c", SCRIPT, &site.port, &active][..], &words(task)].concat();
+        let arguments = [
+            &["-c", SCRIPT, site.user, &site.port, &active][..],
+            &words(task),
+        ]
+        .concat();
         run(site, "python3", &arguments, "")
     });
 }
@@ -287,15 +337,15 @@ ftp.quit()
 #[test]
 fn php() {
     const SCRIPT: &str = r#"
-[, $port, $active, $verb, $a, $b] = $argv;
+[, $user, $port, $active, $verb, $a, $b] = $argv;
 $c = ftp_connect("127.0.0.1", (int) $port, 30);
-ftp_login($c, "test", "test") or exit("no login");
+ftp_login($c, $user, "test") or exit("no login");
 if ($active === "false") ftp_set_option($c, FTP_USEPASVADDRESS, true);
 ftp_pasv($c, $active === "false");
 $done = match ($verb) {
     "put" => ftp_put($c, $b, $a, FTP_BINARY),
     "get" => ftp_get($c, $b, $a, FTP_BINARY),
-    "list" => [ftp_nlist($c, $a), ftp_rawlist($c, $a)],
+    "list" => [ftp_nlist($c, $a), ftp_rawlist($c, $a ?: "/")],
     "size" => ftp_size($c, $a),
     "rename" => ftp_rename($c, $a, $b),
     "delete" => ftp_delete($c, $a),
@@ -307,7 +357,87 @@ ftp_close($c);
 "#;
     check("php", |site, task| {
         let active = site.active.to_string();
-        let arguments = [&["-r", SCRIPT, "--", &site.port, &active][..], &words(task)].concat();
+        let arguments = [
+            &["-r", SCRIPT, "--", site.user, &site.port, &active][..],
+            &words(task),
+        ]
+        .concat();
         run(site, "php", &arguments, "")
     });
+}
+
+/// Programs that copy whole trees: what they fetch is what was put, and rclone puts it too.
+#[test]
+fn wget_and_rclone_copy_trees() {
+    if !is_here("wget") || !is_here("rclone") {
+        return;
+    }
+    on_each_module(|place, daemon| {
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        for name in ["one", "two +&.jpg"] {
+            ftp.store(&place.path(name), name.as_bytes());
+        }
+        let home = Scratch::new();
+        let port = daemon.address.port();
+        let site = Site {
+            port: port.to_string(),
+            active: false,
+            home: home.path(),
+            user: &place.user,
+            dir: &place.dir,
+        };
+        let url = format!("ftp://{}:test@127.0.0.1:{port}{}/", place.user, place.dir);
+        let arguments = ["-q", "-nd", "-r", "-l", "1", "-P", "tree", &url];
+        let said = run(&site, "wget", &arguments, "");
+        for name in ["one", "two +&.jpg"] {
+            let got = fs::read(home.path().join("tree").join(name));
+            assert!(
+                got.is_ok_and(|bytes| bytes == name.as_bytes()),
+                "{name}: {said}"
+            );
+        }
+
+        let password = run_alone(&site, "rclone", &["obscure", "test"]);
+        let conf = format!(
+            "[far]\ntype = ftp\nhost = 127.0.0.1\nport = {port}\nuser = {}\npass = {}\n",
+            place.user,
+            password.trim()
+        );
+        fs::write(home.path().join("rclone.conf"), conf).unwrap();
+        let far = format!(
+            "far:{}",
+            if place.dir.is_empty() {
+                "/"
+            } else {
+                &place.dir
+            }
+        );
+        let rclone = |words: &[&str]| {
+            run(
+                &site,
+                "rclone",
+                &[&["--config", "rclone.conf"], words].concat(),
+                "",
+            )
+        };
+        let said = rclone(&["copy", &far, "fetched"]);
+        let got = fs::read(home.path().join("fetched/one"));
+        assert!(got.is_ok_and(|bytes| bytes == b"one"), "{said}");
+        fs::write(home.path().join("fetched/three"), "3").unwrap();
+        fs::remove_file(home.path().join("fetched/one")).unwrap();
+        let said = rclone(&["sync", "fetched", &far]);
+        assert_eq!(place.names(), ["three", "two +&.jpg"], "{said}");
+        assert_eq!(place.holds("three").as_deref(), Some(&b"3"[..]), "{said}");
+    });
+}
+
+/// What a program that needs no server prints.
+fn run_alone(site: &Site<'_>, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(site.home)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -16,6 +16,7 @@ mod cluster;
 mod daemon;
 mod ftp;
 mod node;
+mod place;
 pub(crate) mod stores;
 pub(crate) mod tls;
 mod tracker;
@@ -24,6 +25,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{Daemon, children, conf, field, status, users};
 pub(crate) use ftp::{Data, Ftp, Mode};
 pub(crate) use node::Node;
+pub(crate) use place::{Place, Truth, on_each_module};
 pub(crate) use tracker::{Tracker, http_get, http_put};
 
 /// How long anything in a test may take before it counts as broken.
