@@ -29,6 +29,8 @@ pub(crate) struct Closing<'a> {
     pub(crate) fid: u64,
     pub(crate) target: &'a Target,
     pub(crate) size: u64,
+    /// Of the bytes, where it is known: the tracker keeps it if the class wants it.
+    pub(crate) md5: Option<[u8; 16]>,
 }
 
 /// What has become of an upload that was closed.
@@ -86,8 +88,9 @@ impl Trackers {
             fid,
             target,
             size,
+            md5,
         } = closing;
-        self.create_close(domain, key, *fid, target, *size)
+        self.create_close(domain, key, *fid, target, *size, *md5)
     }
 
     /// Looks until it is known; `None`: the upload is still open and may be closed again.
@@ -156,7 +159,7 @@ impl Doubt {
         }
         match error {
             Error::NoTracker(_) => Some(Self::Ended),
-            Error::Refused { .. } if is_doubtful(error) => Some(Self::Ended),
+            Error::Refused { .. } if is_doubtful(error) || error.is("dup") => Some(Self::Ended),
             error if is_doubtful(error) => Some(Self::UnderWay),
             _ => None,
         }

@@ -82,6 +82,8 @@ pub(crate) struct Object {
     pub(crate) fid: u64,
     pub(crate) length: u64,
     pub(crate) class: Vec<u8>,
+    /// Of its bytes, where its class keeps such sums.
+    pub(crate) md5: Option<[u8; 16]>,
 }
 
 /// A file of any domain, as `list_fids` has it.
@@ -154,6 +156,8 @@ pub enum Error {
     NoNode(String),
     /// It answered what makes no sense.
     Protocol(String),
+    /// The bytes are not those that were stored.
+    Corrupt(String),
     /// The storage node answered with another status than was hoped for.
     Http(u16),
     /// The connection failed or timed out; what was asked may have been done.
@@ -197,6 +201,7 @@ impl fmt::Display for Error {
             Self::NoTracker(cause) => write!(f, "no tracker: {cause}"),
             Self::NoNode(cause) => write!(f, "no storage node: {cause}"),
             Self::Protocol(cause) => write!(f, "protocol: {cause}"),
+            Self::Corrupt(cause) => write!(f, "corrupt: {cause}"),
             Self::Http(status) => write!(f, "storage node answered {status}"),
             Self::Io(error) => error.fmt(f),
             Self::Interrupted => f.write_str("interrupted"),

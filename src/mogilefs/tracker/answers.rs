@@ -14,9 +14,18 @@ pub(super) fn object(fields: &Fields) -> Result<Object, Error> {
             fid,
             length,
             class: fields.bytes("class").unwrap_or_default().to_vec(),
+            md5: fields.text("checksum").and_then(md5),
         }),
         _ => Err(Error::Protocol("file_info: no fid or no length".to_owned())),
     }
+}
+
+/// `MD5:` and 32 hex digits.
+fn md5(text: &str) -> Option<[u8; 16]> {
+    let digits = text.strip_prefix("MD5:")?;
+    let is_sum = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let sum = u128::from_str_radix(digits, 16).ok().filter(|_| is_sum)?;
+    Some(sum.to_be_bytes())
 }
 
 /// `name1` … `nameN`, where `count` says how many; what is not UTF-8 is no URL.
@@ -115,6 +124,7 @@ mod tests {
             fid: 64,
             length: 10,
             class: b"photos".to_vec(),
+            md5: None,
         };
         assert_eq!(object(&fields(whole)).unwrap(), expected);
         for broken in [
@@ -125,6 +135,21 @@ mod tests {
             "OK fid=1&length=x",
         ] {
             assert!(object(&fields(broken)).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_sum_is_known_where_it_is_one() {
+        let sum = "781e5e245d69b566979b86e28d23f2c7";
+        for (field, is_known) in [
+            (format!("MD5:{sum}"), true),
+            (format!("MD5:{}", sum.to_uppercase()), true),
+            ("MISSING".to_owned(), false),
+            (format!("SHA-1:{sum}00000000"), false),
+            (format!("MD5:+{}", &sum[1..]), false),
+            (format!("MD5:{sum}0"), false),
+        ] {
+            assert_eq!(md5(&field).is_some(), is_known, "{field}");
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::answers::{device, domain, fate, listed, object, opened, rows};
+use super::answers::{device, domain, fate, listed, object, rows};
 use super::connection::Answer;
 use super::{Repeat, Trackers, is_passing};
 use crate::mogilefs::wire::Request;
@@ -19,7 +19,7 @@ const PATHS: &str = "4";
 const DEFAULT_CLASS: &[u8] = b"default";
 
 /// How long the giving back of an unused fid may take: nobody depends on it.
-const ABORT: Duration = Duration::from_secs(5);
+pub(super) const ABORT: Duration = Duration::from_secs(5);
 
 impl Trackers {
     /// What is stored under `key`.
@@ -200,7 +200,7 @@ impl Trackers {
         if class != DEFAULT_CLASS {
             request = request.with("class", class);
         }
-        opened(&self.ask(&request, self.limits.open, Repeat::Freely)?)
+        self.open_hedged(domain, &request)
     }
 
     /// Commits what was put to `target`. After an error other than a refusal it is not known
@@ -212,8 +212,13 @@ impl Trackers {
         fid: u64,
         target: &Target,
         size: u64,
+        md5: Option<[u8; 16]>,
     ) -> Result<(), Error> {
-        let request = close(domain, key, fid, target).with("size", size.to_string());
+        let mut request = close(domain, key, fid, target).with("size", size.to_string());
+        if let Some(md5) = md5 {
+            let digits: String = md5.iter().map(|byte| format!("{byte:02x}")).collect();
+            request = request.with("checksum", format!("MD5:{digits}"));
+        }
         self.ask(&request, self.limits.close, Repeat::Never)
             .map(|_| ())
     }
@@ -387,7 +392,7 @@ pub(in crate::mogilefs) fn is_doubtful(error: &Error) -> bool {
     match error {
         Error::Refused { code, .. } => is_passing(code),
         Error::Io(_) | Error::Protocol(_) | Error::Interrupted => true,
-        Error::NoTracker(_) | Error::NoNode(_) | Error::Http(_) => false,
+        Error::NoTracker(_) | Error::NoNode(_) | Error::Corrupt(_) | Error::Http(_) => false,
     }
 }
 
@@ -397,7 +402,7 @@ fn about(command: &'static str, domain: &[u8], key: &[u8]) -> Request {
         .with("key", key)
 }
 
-fn close(domain: &[u8], key: &[u8], fid: u64, target: &Target) -> Request {
+pub(super) fn close(domain: &[u8], key: &[u8], fid: u64, target: &Target) -> Request {
     about("create_close", domain, key)
         .with("fid", fid.to_string())
         .with("devid", target.device.to_string())

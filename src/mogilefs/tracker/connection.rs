@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
@@ -24,6 +24,23 @@ const WINDOW: usize = 64;
 /// What a tracker said to one request.
 pub(super) type Answer = Result<Fields, Refusal>;
 
+/// Requests that are under way, and what has come of them.
+pub(super) struct Round {
+    /// The number of the first question.
+    first: u64,
+    outbox: Vec<u8>,
+    sent: usize,
+    slots: Vec<Option<Answer>>,
+    missing: usize,
+}
+
+impl Round {
+    /// The answers, once [`Connection::advance`] has said that all are there.
+    pub(super) fn answers(self) -> impl Iterator<Item = Answer> {
+        self.slots.into_iter().flatten()
+    }
+}
+
 pub(super) struct Connection {
     stream: TcpStream,
     /// Names this connection within the process; the first half of each `callid`.
@@ -38,6 +55,12 @@ pub(super) struct Connection {
 
 thread_local! {
     static CONNECTIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 impl Connection {
@@ -94,41 +117,69 @@ impl Connection {
         limit: Duration,
         answers: &mut Vec<Answer>,
     ) -> io::Result<()> {
+        let mut round = self.begin(requests);
+        let mut missing = round.missing;
+        let mut deadline = Instant::now() + limit;
+        while !self.advance(&mut round)? {
+            if round.missing < missing {
+                missing = round.missing;
+                deadline = Instant::now() + limit;
+            }
+            let (waits, count) = self.waits(&round);
+            vigil::wait_until(waits.get(..count).unwrap_or(&waits), Some(deadline))?;
+        }
+        answers.extend(round.answers());
+        Ok(())
+    }
+
+    /// Puts questions; nothing is sent before [`Self::advance`].
+    pub(super) fn begin(&mut self, requests: &[Request]) -> Round {
         let first = self.asked + 1;
         let mut outbox = Vec::new();
         for request in requests {
             self.asked += 1;
             request.write_to(&callid(self.number, self.asked), &mut outbox);
         }
-        let mut slots: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
-        let mut missing = slots.len();
-        let mut sent = 0;
-        let mut deadline = Instant::now() + limit;
-        while missing > 0 {
-            sent += self.send(outbox.get(sent..).unwrap_or_default())?;
-            if self.receive()? {
-                while let Some(line) = self.line() {
-                    self.sort_in(&line, first, &mut slots)?;
-                    missing -= 1;
-                    deadline = Instant::now() + limit;
-                }
-                continue;
+        Round {
+            first,
+            outbox,
+            sent: 0,
+            slots: requests.iter().map(|_| None).collect(),
+            missing: requests.len(),
+        }
+    }
+
+    /// Sends and takes what can be sent and taken now; whether all answers are there.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`], without `TimedOut`.
+    pub(super) fn advance(&mut self, round: &mut Round) -> io::Result<bool> {
+        while round.missing > 0 {
+            round.sent += self.send(round.outbox.get(round.sent..).unwrap_or_default())?;
+            if !self.receive()? {
+                return Ok(false);
             }
-            let fd = self.stream.as_fd();
-            let waits = [(fd, For::Reading), (fd, For::Writing)];
-            let waits = if sent < outbox.len() {
-                &waits[..]
-            } else {
-                &waits[..1]
-            };
-            vigil::wait_until(waits, Some(deadline))?;
+            while let Some(line) = self.line() {
+                self.sort_in(&line, round.first, &mut round.slots)?;
+                round.missing = round.missing.saturating_sub(1);
+            }
         }
         if self.inbox.is_empty() {
-            answers.extend(slots.into_iter().flatten());
-            Ok(())
+            Ok(true)
         } else {
             Err(invalid("more answers than questions".to_owned()))
         }
+    }
+
+    /// What to wait for before it can advance: so many of these.
+    pub(super) fn waits(&self, round: &Round) -> ([(BorrowedFd<'_>, For); 2], usize) {
+        let fd = self.stream.as_fd();
+        let count = if round.sent < round.outbox.len() {
+            2
+        } else {
+            1
+        };
+        ([(fd, For::Reading), (fd, For::Writing)], count)
     }
 
     /// Sends what can be sent now.

@@ -14,11 +14,12 @@ use super::health::Health;
 use super::wire::{Fields, Request};
 use crate::config;
 use crate::text::quoted_error;
-use crate::vigil;
+use crate::vigil::{self, Watch};
 
 mod answers;
 mod commands;
 mod connection;
+mod hedge;
 
 pub(super) use commands::is_doubtful;
 
@@ -47,6 +48,7 @@ struct Limits {
     request: Duration,
     admin: Duration,
     open: Duration,
+    hedge: Duration,
     close: Duration,
 }
 
@@ -61,6 +63,8 @@ pub(crate) struct Trackers {
     list: Vec<Tracker>,
     /// The tracker that is asked first, and the connection to it.
     kept: Option<(SocketAddr, Connection)>,
+    /// Connections on which an answer may come that nobody waits for any more.
+    late: Vec<Watch>,
 }
 
 impl Trackers {
@@ -72,10 +76,12 @@ impl Trackers {
                 request: settings.request_timeout,
                 admin: settings.admin_timeout,
                 open: settings.open_timeout,
+                hedge: settings.hedge_timeout,
                 close: settings.close_timeout,
             },
             list: Vec::new(),
             kept: None,
+            late: Vec::new(),
         };
         trackers.replace(addresses);
         trackers

@@ -4,12 +4,15 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use md5::{Digest, Md5};
 
 use super::layout::Spot;
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
 use crate::store::Error;
-use crate::text::quoted_error;
+use crate::text::{quoted, quoted_error};
 use crate::vigil;
 
 /// How much is waited for when a file is opened, in bytes, at most.
@@ -48,6 +51,11 @@ pub(super) struct Download {
     last_byte: Instant,
     /// Whether the client has let the current connection wait for longer than nodes do.
     paused: bool,
+    /// Of what has been given, where the whole is given and its sum is known.
+    hash: Option<Md5>,
+    /// The nodes that gave some of it.
+    given_by: Vec<SocketAddr>,
+    resumes: u32,
 }
 
 impl Download {
@@ -60,6 +68,7 @@ impl Download {
         paths: &[String],
         offset: u64,
     ) -> Result<Self, Error> {
+        let hash = object.md5.filter(|_| offset == 0).map(|_| Md5::new());
         let mut download = Self {
             copies: copies(&client, &object, paths),
             client,
@@ -74,6 +83,9 @@ impl Download {
             failures: 0,
             last_byte: Instant::now(),
             paused: false,
+            hash,
+            given_by: Vec::new(),
+            resumes: 0,
         };
         let mut block = vec![0; FIRST];
         match download.fill(&mut block) {
@@ -83,6 +95,7 @@ impl Download {
                 Ok(download)
             }
             Err(mogilefs::Error::Interrupted) => Err(Error::Interrupted),
+            Err(error @ mogilefs::Error::Corrupt(_)) => Err(Error::Broken(error.to_string())),
             Err(error) => Err(Error::Unavailable(format!(
                 "fid {}: {error}",
                 download.object.fid
@@ -103,7 +116,11 @@ impl Download {
                 };
                 let nodes = self.client.nodes();
                 match nodes.get(location, self.position, self.object.length) {
-                    Ok(bytes) => return Ok(bytes),
+                    Ok(bytes) => {
+                        self.resumes += u32::from(!self.given_by.is_empty());
+                        self.given_by.push(location.address);
+                        return Ok(bytes);
+                    }
                     Err(mogilefs::Error::Interrupted) => return Err(mogilefs::Error::Interrupted),
                     Err(error) => {
                         log::warn!(
@@ -159,12 +176,39 @@ impl Download {
         self.last_byte = Instant::now();
         let read = self.read_some(buf)?;
         self.position += read as u64;
+        self.verify(buf.get(..read).unwrap_or_default())?;
         if self.position - self.since >= PROGRESS {
             self.since = self.position;
             self.failures = 0;
         }
         self.last_byte = Instant::now();
         Ok(read)
+    }
+
+    /// Compares the sum of the whole with what the tracker has: the last bytes of what is wrong are
+    /// not given.
+    fn verify(&mut self, bytes: &[u8]) -> Result<(), mogilefs::Error> {
+        let Some(hash) = &mut self.hash else {
+            return Ok(());
+        };
+        hash.update(bytes);
+        if self.position < self.object.length {
+            return Ok(());
+        }
+        let sum: [u8; 16] = hash.clone().finalize().into();
+        if self.object.md5 == Some(sum) {
+            return Ok(());
+        }
+        let nodes: Vec<String> = self.given_by.iter().map(SocketAddr::to_string).collect();
+        log::error!(
+            "replica-corrupt fid={} nodes={} key={}",
+            self.object.fid,
+            nodes.join(","),
+            quoted(&self.spot.key)
+        );
+        Err(mogilefs::Error::Corrupt(
+            "the MD5 is not that of the file".to_owned(),
+        ))
     }
 
     /// Reads from the current copy, or from the next one that has more.
@@ -199,8 +243,26 @@ impl Download {
                 self.position,
                 quoted_error(&error)
             );
+            if let Some(copy) = self.copies.get(self.copy % self.copies.len().max(1)) {
+                self.client.nodes().blame(copy.address);
+            }
             self.next_copy();
         }
+    }
+}
+
+/// What has been given, for the log.
+impl Drop for Download {
+    fn drop(&mut self) {
+        let nodes: Vec<String> = self.given_by.iter().map(SocketAddr::to_string).collect();
+        log::info!(
+            "download-ended fid={} bytes={} of={} resumes={} nodes={}",
+            self.object.fid,
+            self.position,
+            self.object.length,
+            self.resumes,
+            nodes.join(",")
+        );
     }
 }
 

@@ -184,7 +184,7 @@ impl MogileFs {
         };
         let begun = Instant::now();
         let is_closed = match self.close_key(aim, opened.fid) {
-            Ok(key) => self.close(opened, target, aim, &key, spool.len(), bad),
+            Ok(key) => self.close(opened, target, aim, &key, spool, bad),
             Err(error) => {
                 self.give_back(aim.spot, opened.fid, target);
                 Err(Miss::For(error))
@@ -200,7 +200,7 @@ impl MogileFs {
         target: &Target,
         aim: &Aim<'_>,
         key: &[u8],
-        size: u64,
+        spool: &Spool<'_>,
         bad: &mut Vec<SocketAddr>,
     ) -> Result<(), Miss> {
         let spot = aim.spot;
@@ -209,7 +209,11 @@ impl MogileFs {
             key,
             fid: opened.fid,
             target,
-            size,
+            size: spool.len(),
+            md5: match self.settings.content_md5 {
+                ContentMd5::Never => None,
+                ContentMd5::Small | ContentMd5::Always => spool.md5(),
+            },
         };
         let verdict = match self.client.trackers() {
             Ok(mut trackers) => trackers.commit(&closing),

@@ -1,0 +1,201 @@
+//! Answers that come late, twice or never, and two that want the same name: what the store does
+//! about them, and what is left open afterwards.
+#![cfg(test)]
+
+mod support;
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use nanoftpd::config::Mogilefs;
+use nanoftpd::store::mogile::MogileFs;
+use nanoftpd::store::mogile::layout::Classes;
+use nanoftpd::store::{Body, Error, Store};
+use nanoftpd::vigil;
+use support::stores::{at, classes, get, impatient, put, settings, store_at};
+use support::{Cluster, Node, noise};
+
+/// Waits as a session waits for its next command, until nothing is left open.
+fn nothing_stays_open(node: &Node) {
+    let deadline = Instant::now() + support::PATIENCE;
+    while !node.temp_rows().is_empty() {
+        assert!(Instant::now() < deadline, "left: {:?}", node.temp_rows());
+        vigil::pause(Duration::from_millis(20)).unwrap();
+    }
+}
+
+/// Two trackers, of which the second is asked when the first takes long.
+fn two_trackers() -> Node {
+    let second = [
+        "--tracker",
+        "127.0.0.1:0",
+        "--devices",
+        "2",
+        "--domain",
+        "d:docs",
+    ];
+    Node::start(&second)
+}
+
+fn hedged(trackers: Vec<SocketAddr>) -> MogileFs {
+    let mut own: Mogilefs = settings();
+    own.hedge_timeout = Duration::from_millis(100);
+    own.open_timeout = Duration::from_secs(20);
+    store_at(trackers, Box::new(Classes::new("d")), own)
+}
+
+#[test]
+fn a_create_open_that_takes_half_a_minute_is_not_waited_for() {
+    let node = two_trackers();
+    for (fault, trackers) in [
+        ("delay", &[0, 1][..]),
+        ("late", &[0, 1]),
+        ("delay", &[0]),
+        ("late", &[1]),
+    ] {
+        let trackers = trackers.iter().map(|at| node.trackers[*at]).collect();
+        let mut store = hedged(trackers);
+        node.fault(&format!("{fault} cmd=create_open ms=3000 count=1"));
+        let begun = Instant::now();
+        put(&mut store, "/docs/a", b"hedged").unwrap();
+        assert!(begun.elapsed() < Duration::from_millis(2500), "{fault}");
+        assert_eq!(get(&mut store, "/docs/a", 0).unwrap(), b"hedged");
+        // The one that was delayed opens its fid only now, and its answer is heard by who waits.
+        vigil::pause(Duration::from_millis(3200)).unwrap();
+        nothing_stays_open(&node);
+        node.fault("clear");
+    }
+}
+
+#[test]
+fn a_create_open_that_nobody_answers_ends_in_time_and_leaves_nothing() {
+    let node = two_trackers();
+    let mut own = impatient();
+    own.hedge_timeout = Duration::from_millis(100);
+    let layout = Box::new(Classes::new("d"));
+    let mut store = store_at(node.trackers.clone(), layout, own);
+    node.fault("late cmd=create_open ms=1500 count=2");
+    let failed = put(&mut store, "/docs/a", b"x");
+    assert!(matches!(failed, Err(Error::Unavailable(_))), "{failed:?}");
+    nothing_stays_open(&node);
+    put(&mut store, "/docs/a", b"y").unwrap();
+}
+
+#[test]
+fn a_hedge_that_fails_leaves_the_first_one_to_answer() {
+    let node = two_trackers();
+    for fault in ["close", "garbage", "wrong-callid"] {
+        let mut store = hedged(node.trackers.clone());
+        store.enter(&at("/docs")).unwrap();
+        // The one that is asked first is not known from outside.
+        node.fault("delay cmd=create_open ms=500 count=1");
+        node.fault(&format!("{fault} cmd=create_open after=1 count=1"));
+        let stored = put(&mut store, "/docs/a", b"x");
+        node.fault("clear");
+        assert!(stored.is_ok(), "{fault}: {stored:?}");
+        vigil::pause(Duration::from_millis(600)).unwrap();
+        nothing_stays_open(&node);
+    }
+}
+
+#[test]
+fn a_rename_onto_a_name_never_makes_a_tracker_answer_twice() {
+    let cluster = Cluster::faulty();
+    let mut store = classes(&cluster, settings());
+    cluster.node().fault("stray");
+    for round in 0..20 {
+        put(&mut store, "/docs/a", format!("{round}").as_bytes()).unwrap();
+        put(&mut store, "/docs/b", b"old").unwrap();
+        store.rename(&at("/docs/a"), &at("/docs/b")).unwrap();
+        assert_eq!(
+            get(&mut store, "/docs/b", 0).unwrap(),
+            format!("{round}").as_bytes()
+        );
+    }
+    let calls = cluster.node().report("!calls");
+    assert!(calls.contains(&"rename-strays 0".to_owned()), "{calls:?}");
+}
+
+#[test]
+fn the_second_line_of_anothers_rename_is_no_answer_of_ours() {
+    let cluster = Cluster::faulty();
+    let mut store = classes(&cluster, impatient());
+    put(&mut store, "/docs/a", b"a").unwrap();
+    put(&mut store, "/docs/b", b"b").unwrap();
+    cluster.node().fault("stray");
+    for _ in 0..10 {
+        // Somebody less careful.
+        let _ = cluster.call("rename", &[("from_key", b"docs/a"), ("to_key", b"docs/b")]);
+        assert_eq!(get(&mut store, "/docs/a", 0).unwrap(), b"a");
+        put(&mut store, "/docs/c", b"c").unwrap();
+    }
+    nothing_stays_open(cluster.node());
+}
+
+#[test]
+fn who_stores_the_same_name_at_once_leaves_one_whole_file() {
+    let cluster = Cluster::faulty();
+    let contents: Vec<Vec<u8>> = (0..4).map(|seed| noise(150_000, seed)).collect();
+    for round in 0..5 {
+        std::thread::scope(|scope| {
+            for content in &contents {
+                let cluster = &cluster;
+                scope.spawn(move || {
+                    let mut store = classes(cluster, settings());
+                    put(&mut store, "/docs/a", content).unwrap();
+                });
+            }
+        });
+        let left = cluster.content("docs/a").unwrap();
+        assert!(contents.contains(&left), "round {round}");
+        assert_eq!(cluster.keys(), ["docs/a"]);
+        nothing_stays_open(cluster.node());
+    }
+}
+
+#[test]
+fn a_close_that_collides_is_found_out_and_made_again() {
+    let cluster = Cluster::faulty();
+    for code in ["failure", "db", "dup"] {
+        let mut store = classes(&cluster, impatient());
+        cluster
+            .node()
+            .fault(&format!("err cmd=create_close code={code} count=2"));
+        let stored = put(&mut store, "/docs/a", code.as_bytes());
+        cluster.node().fault("clear");
+        stored.unwrap();
+        assert_eq!(cluster.content("docs/a").unwrap(), code.as_bytes());
+        nothing_stays_open(cluster.node());
+    }
+}
+
+#[test]
+fn bytes_that_are_not_those_of_the_file_are_never_a_whole_file() {
+    let cluster = Cluster::faulty();
+    let class = [
+        ("class", &b"summed"[..]),
+        ("mindevcount", b"1"),
+        ("hashtype", b"MD5"),
+    ];
+    cluster.call("create_class", &class).unwrap();
+    let mut store = classes(&cluster, settings());
+    for size in [5000, 90_000] {
+        let content = noise(size, 3);
+        put(&mut store, "/summed/a", &content).unwrap();
+        let info = cluster.call("file_info", &[("key", b"summed/a")]).unwrap();
+        assert!(info["checksum"].starts_with(b"MD5:"), "{info:?}");
+        assert!(get(&mut store, "/summed/a", 0).unwrap() == content);
+        cluster.node().fault("corrupt at=4000 method=GET");
+        match store.open(&at("/summed/a"), 0) {
+            Err(error) => assert!(matches!(error, Error::Broken(_)), "{error}"),
+            Ok(Body::Stream(mut stream, _)) => {
+                let mut got = Vec::new();
+                stream.read_to_end(&mut got).unwrap_err();
+                assert!(got.len() < size);
+            }
+            Ok(Body::File(..)) => panic!("a file of the kernel"),
+        }
+        cluster.node().fault("clear");
+    }
+}
