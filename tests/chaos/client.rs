@@ -244,8 +244,11 @@ impl Client {
         self.model.may_be(name, Some(content.clone()));
         let code = line.up(&format!("{verb} /twice/{name}"), sent, &mut self.dice)?;
         self.counts.count(verb, code);
-        if code == 226 {
-            self.model.is(name, Some(content));
+        match code {
+            226 => self.model.is(name, Some(content)),
+            // What failed is as it was, or gone: an overwriting takes two steps in the tracker.
+            _ if !self.model.file(name).may_be(None) => self.model.may_be(name, None),
+            _ => {}
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ pub(crate) fn impatient() -> Mogilefs {
     ] {
         *limit = Duration::from_millis(400);
     }
+    settings.hedge_timeout = Duration::from_millis(200);
     settings
 }
 

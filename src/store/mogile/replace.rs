@@ -13,12 +13,10 @@ use crate::store::Error;
 use crate::text::quoted;
 use crate::vigil;
 
-/// How often a file is tried to be put in the place of another one, and how long is waited before.
-const SWAPS: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
+/// How often a file is tried to be put in the place of another one, and how many milliseconds are
+/// waited before: the other one may be gone already, so it is not given up soon.
+const SWAPS: [u64; 10] = [
+    0, 200, 1000, 3000, 5000, 5000, 10_000, 10_000, 10_000, 10_000,
 ];
 
 /// No key is longer.
@@ -37,7 +35,14 @@ pub(super) enum Standing {
 impl MogileFs {
     /// The key to close an upload under: its own, or one beside it if a version that stands there
     /// is to be kept until the new one is safe.
-    pub(super) fn close_key(&mut self, aim: &Aim<'_>, fid: u64) -> Result<Vec<u8>, Error> {
+    ///
+    /// `was_closed`: a close of this upload has failed, and may have taken the old version with it.
+    pub(super) fn close_key(
+        &mut self,
+        aim: &Aim<'_>,
+        fid: u64,
+        was_closed: bool,
+    ) -> Result<Vec<u8>, Error> {
         let Spot { domain, key, .. } = aim.spot;
         let swaps = self.settings.overwrite == Overwrite::Swap;
         if matches!(aim.standing, Standing::Any) && !swaps {
@@ -45,7 +50,7 @@ impl MogileFs {
         }
         let now = match self.client.trackers()?.file_info(domain, key) {
             Ok(object) => Some(object),
-            Err(error) if error.is("unknown_key") => None,
+            Err(error) if was_closed || error.is("unknown_key") => None,
             Err(error) => return Err(error.into()),
         };
         match (&aim.standing, &now) {
@@ -53,6 +58,7 @@ impl MogileFs {
                 return Err(Error::Exists);
             }
             (Standing::Base(base), Some(object)) if base.fid == object.fid => {}
+            (Standing::Base(_), None) if was_closed => {}
             (Standing::Base(_), _) | (Standing::Nothing, Some(_)) => {
                 return Err(Error::Broken("it was replaced meanwhile".to_owned()));
             }
@@ -71,7 +77,7 @@ impl MogileFs {
         let mut trouble = None;
         for wait in SWAPS {
             // Nobody interrupts it: it is undisturbed.
-            let _ = vigil::pause(wait);
+            let _ = vigil::pause(Duration::from_millis(wait));
             match trackers.delete(&spot.domain, &spot.key) {
                 Err(error) if !error.is("unknown_key") => {
                     trouble = Some(error);

@@ -27,10 +27,16 @@ const FIDS: [Duration; 3] = [
 /// wait before it is asked again.
 pub(super) const LAG: (Duration, Duration) = (Duration::from_secs(8), Duration::from_millis(500));
 
+/// How long a tracker is sought for an upload whose close was lost: the version that stood there may
+/// be lost with it, and nobody else has the bytes.
+const HEALING: Duration = Duration::from_secs(30);
+
 /// Why one fid came to nothing.
 enum Miss {
     /// Another fid may do.
     Again(mogilefs::Error),
+    /// The same, after a close that nobody can say what it did.
+    Lost(mogilefs::Error),
     /// It was nobody's fault, but the upload must be whole before another one is tried.
     Whole(&'static str),
     /// No other would do better.
@@ -60,6 +66,7 @@ impl MogileFs {
         let mut follows = self.settings.upload == Upload::Tee && !self.wants_length;
         let mut used = 0;
         let mut last = None;
+        let mut was_closed = false;
         while let Some(wait) = FIDS.get(used) {
             vigil::pause(*wait).map_err(mogilefs::Error::from)?;
             if follows {
@@ -70,9 +77,19 @@ impl MogileFs {
             }
             let mut took = Took::default();
             let begun = Instant::now();
-            let opened = self.open_fid(aim.spot, length(aim, spool))?;
+            let opened = loop {
+                match self.open_fid(aim.spot, length(aim, spool)) {
+                    Err(Error::Unavailable(why)) if was_closed && begun.elapsed() < HEALING => {
+                        log::warn!("heal-waits error={}", quoted(why.as_bytes()));
+                        vigil::pause(LAG.1).map_err(mogilefs::Error::from)?;
+                    }
+                    opened => break opened?,
+                }
+            };
             took.open = begun.elapsed();
-            match self.store_as(&opened, aim, spool, &mut bad, &mut took) {
+            let stored = self.store_as(&opened, aim, was_closed, spool, &mut bad, &mut took);
+            was_closed |= matches!(stored, Err(Miss::Lost(_)));
+            match stored {
                 Ok(target) => {
                     self.log_stored(aim, spool, opened.fid, &target, used + 1, &took);
                     return Ok(opened.fid);
@@ -82,7 +99,7 @@ impl MogileFs {
                     log::info!("stor-spooled fid={} why=\"{why}\"", opened.fid);
                     follows = false;
                 }
-                Err(Miss::Again(error)) => {
+                Err(Miss::Again(error) | Miss::Lost(error)) => {
                     used += 1;
                     log::warn!(
                         "stor-again fid={} fids={used} error={}",
@@ -166,6 +183,7 @@ impl MogileFs {
         &mut self,
         opened: &Opened,
         aim: &Aim<'_>,
+        was_closed: bool,
         spool: &mut Spool<'_>,
         bad: &mut Vec<SocketAddr>,
         took: &mut Took,
@@ -183,7 +201,7 @@ impl MogileFs {
             }
         };
         let begun = Instant::now();
-        let is_closed = match self.close_key(aim, opened.fid) {
+        let is_closed = match self.close_key(aim, opened.fid, was_closed) {
             Ok(key) => self.close(opened, target, aim, &key, spool, bad),
             Err(error) => {
                 self.give_back(aim.spot, opened.fid, target);
@@ -224,7 +242,7 @@ impl MogileFs {
             Verdict::Committed => self.swap_in(spot, key, opened.fid).map_err(Miss::For),
             Verdict::Lost(error) => {
                 bad.extend(Location::parse(&target.url).map(|location| location.address));
-                Err(Miss::Again(error))
+                Err(Miss::Lost(error))
             }
             Verdict::Refused(error) => {
                 self.give_back(spot, opened.fid, target);
