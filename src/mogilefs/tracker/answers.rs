@@ -48,6 +48,7 @@ pub(super) fn rows(mut fields: Fields) -> Vec<Row> {
                 fid: fields.number(&format!("fid_{number}_fid"))?,
                 length: fields.number(&format!("fid_{number}_length"))?,
                 class: fields.take(&format!("fid_{number}_class"))?,
+                md5: None,
             },
         })
     };

@@ -70,6 +70,7 @@ impl MogileFs {
             fid,
             length: spool.len(),
             class: spot.class.clone(),
+            md5: None,
         };
         self.remember(&spot, &object);
         Ok(Receipt {

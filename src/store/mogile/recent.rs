@@ -97,6 +97,7 @@ mod tests {
             fid,
             length: 1,
             class: Vec::new(),
+            md5: None,
         }
     }
 
