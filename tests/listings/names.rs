@@ -70,9 +70,40 @@ fn odd_directories_are_listed_over_two_pages_and_worked_in() {
     });
 }
 
+/// On every store that is played, and on the tracker of the environment.
+fn on_each_empty_store(scenario: impl Fn(&Cluster, &Daemon)) {
+    on_each_store(&[], &scenario);
+    let cluster = Cluster::start();
+    scenario(&cluster, &Daemon::on(&cluster, &[]));
+}
+
+#[test]
+fn a_directory_over_two_pages_is_listed_and_renamed() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[("mogilefs.listlimit", "0")]);
+    let mut ftp = member(&daemon);
+    ftp.expect("MKD /docs/b+c", 257);
+    ftp.expect("CWD /docs/b+c", 250);
+    let expected: Vec<String> = (0..1010).map(|number| format!("f {number:04}")).collect();
+    for name in &expected {
+        ftp.store(name, b"1234567");
+    }
+    cluster.put("docs/b+d/other", "docs", b"1");
+    assert_eq!(names(&mut ftp, "NLST"), expected);
+    let lines = ftp.lines("MLSD");
+    let is_sized = |line: &&String| fact(line, "size") == Some("7");
+    assert_eq!(lines.iter().filter(is_sized).count(), 1010);
+    ftp.expect("RNFR /docs/b+c", 350);
+    ftp.expect("RNTO /docs/(x) [2]", 250);
+    assert_eq!(names(&mut ftp, "NLST /docs/(x) [2]"), expected);
+    assert_eq!(names(&mut ftp, "NLST /docs"), ["(x) [2]", "b+d"]);
+    assert_eq!(ftp.fetch("RETR /docs/(x) [2]/f 1009"), b"1234567");
+    ftp.expect("RMD /docs/(x) [2]", 550);
+}
+
 #[test]
 fn odd_directories_are_made_renamed_and_removed() {
-    on_each_store(&[], |cluster, daemon| {
+    on_each_empty_store(|cluster, daemon| {
         let mut ftp = member(daemon);
         for name in odd_names() {
             let dir = format!("/docs/{name}");
