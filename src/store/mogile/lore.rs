@@ -13,6 +13,9 @@ use crate::leash::News;
 /// The most directories, and the most times; the oldest are forgotten.
 const MOST: usize = 10_000;
 
+/// The longest domain or prefix, in bytes: a key and its slash.
+const LONGEST: usize = 256;
+
 /// How many times go into one piece of news.
 const TIMES: usize = 100;
 
@@ -44,6 +47,10 @@ impl Lore {
     }
 
     fn make(&mut self, domain: &[u8], prefix: &[u8]) {
+        // Whoever tells may be anybody: what no session of ours would make is not kept.
+        if domain.len() > LONGEST || prefix.len() > LONGEST {
+            return;
+        }
         let dir = (domain.to_vec(), prefix.to_vec());
         if self.dirs.insert(dir.clone()) {
             self.dirs_by_age.push_back(dir);
@@ -214,6 +221,17 @@ mod tests {
         assert_eq!((other.time(1), other.time(2)), (Some(10), Some(20)));
         one.forget_dir(b"d", b"photos/a/");
         assert!(!other.has_dir(b"d", b"photos/a/"));
+    }
+
+    #[test]
+    fn what_could_be_no_key_is_not_kept() {
+        let mut lore = Lore::default();
+        let prefix = vec![b'p'; LONGEST + 1];
+        lore.learn(&News::Made {
+            domain: b"d".to_vec(),
+            prefix,
+        });
+        assert!(lore.dirs.is_empty());
     }
 
     #[test]
