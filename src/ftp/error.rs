@@ -73,6 +73,7 @@ impl Error {
     pub(super) fn of_new_name(error: store::Error) -> Self {
         match error {
             store::Error::Denied => Self::refused(553, "Permission denied."),
+            store::Error::BadName(why) => Self::refused(553, not_allowed(why)),
             store::Error::Exists => Self::refused(553, "The name is taken."),
             store::Error::NotAFile => Self::refused(553, "The name is that of a directory."),
             store::Error::NotFound | store::Error::NotADir => {
@@ -85,6 +86,7 @@ impl Error {
     /// What a store says of the target of a renaming; what it says of the source is as ever.
     pub(super) fn of_target(error: store::Error) -> Self {
         match error {
+            store::Error::BadName(why) => Self::refused(553, not_allowed(why)),
             store::Error::Exists => Self::refused(553, "The name is taken."),
             other => other.into(),
         }
@@ -115,7 +117,7 @@ impl From<store::Error> for Error {
             Store::NotEmpty => Self::refused(550, "Directory not empty."),
             Store::NotAFile => Self::refused(550, "Not a plain file."),
             Store::NotADir => Self::refused(550, "Not a directory."),
-            Store::BadName(why) => Self::refused(553, format!("Name not allowed: {why}.")),
+            Store::BadName(why) => Self::refused(550, not_allowed(why)),
             Store::Denied => Self::refused(550, "Permission denied."),
             Store::Unsupported => Self::refused(502, "Command not implemented here."),
             Store::BeyondEnd => Self::refused(554, "The offset is beyond the end of the file."),
@@ -137,6 +139,10 @@ impl From<store::Error> for Error {
             Store::Interrupted => Self::Interrupted,
         }
     }
+}
+
+fn not_allowed(why: &str) -> String {
+    format!("Name not allowed: {why}.")
 }
 
 /// Six hexadecimal digits to find a line of the log by.
@@ -169,7 +175,7 @@ mod tests {
             (|| Store::NotEmpty, [550, 550, 550, 550]),
             (|| Store::NotAFile, [550, 553, 550, 550]),
             (|| Store::NotADir, [550, 553, 550, 550]),
-            (|| Store::BadName("x"), [553, 553, 553, 553]),
+            (|| Store::BadName("x"), [550, 553, 550, 553]),
             (|| Store::Denied, [550, 553, 550, 550]),
             (|| Store::Unsupported, [502, 502, 502, 502]),
             (|| Store::BeyondEnd, [554, 554, 554, 554]),

@@ -60,12 +60,17 @@ impl Ftp {
 
     /// Connects from an address of one's own choice, and takes the greeting.
     pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
-        socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-        let mut ftp = Self::over(socket.into());
+        let mut ftp = Self::over(Self::dial(source, address).unwrap());
         ftp.reply_of(220);
         ftp
+    }
+
+    /// A connection from an address of one's own choice.
+    pub(crate) fn dial(source: Ipv4Addr, address: SocketAddr) -> std::io::Result<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Ok(socket.into())
     }
 
     /// Connects and reads nothing.
