@@ -82,3 +82,40 @@ fn a_tree_is_mirrored_up_and_down_and_the_second_time_nothing_moves() {
     });
     assert_eq!(moved.count(), 0);
 }
+
+#[test]
+fn a_tree_goes_up_and_down_with_ncftp() {
+    if !is_here("ncftpput") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let home = Scratch::new();
+    for (dir, files) in [("tree/a b/c", 3), ("tree/empty", 0), ("tree/x+y", 2)] {
+        let place = home.path().join(dir);
+        fs::create_dir_all(&place).unwrap();
+        for file in 0..files {
+            fs::write(place.join(format!("f{file}")), noise(1000 + file, 2)).unwrap();
+        }
+    }
+    let port = daemon.address.port().to_string();
+    let back = home.path().join("back");
+    fs::create_dir(&back).unwrap();
+    let login = ["-R", "-u", "test", "-p", "test", "-P", &port, "127.0.0.1"];
+    for (program, places) in [
+        ("ncftpput", ["/docs", "tree"]),
+        ("ncftpget", [back.to_str().unwrap(), "/docs/tree"]),
+    ] {
+        let output = Command::new(program)
+            .args(login)
+            .args(places)
+            .env("HOME", home.path())
+            .current_dir(home.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{program}: {output:?}");
+    }
+    assert_eq!(cluster.keys().len(), 5);
+    assert!(is_same(&home.path().join("tree"), &back.join("tree")));
+}
