@@ -46,6 +46,7 @@ check-all: all
 	tests/run-clients
 	BIG_MIB=1024 $(CARGO) test --release --locked --test transfers
 	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
+	tests/run-in-private-root tests/nat-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/migrate-scenario '$(TARGET)/release'
 
 bench: all

@@ -23,6 +23,8 @@ pub mod logger;
 #[doc(hidden)]
 pub mod mogilefs;
 #[doc(hidden)]
+pub mod proxy;
+#[doc(hidden)]
 pub mod sys;
 #[doc(hidden)]
 pub mod tls;

@@ -109,6 +109,7 @@ fn serve(mut site: Site) -> (SocketAddr, JoinHandle<()>) {
             zone: jiff::tz::TimeZone::UTC,
             announce: None,
             session: "own".to_owned(),
+            proxied: None,
             security: None,
         };
         ftp::serve(control, peer, &settings, &mut site);

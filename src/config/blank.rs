@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::keys::SECTIONS;
 use super::{
     Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt, Extended,
-    File, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool,
-    Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion, Truncation, Type, Upload,
+    File, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool, Proxy,
+    ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion, Truncation,
+    Type, Upload,
 };
 
 impl Default for Config {
@@ -68,6 +69,10 @@ fn blank() -> Config {
             client_ca: None,
         },
         limits: Limits { allo: Allo::Hint },
+        proxy: Proxy {
+            trusted: Vec::new(),
+            data: ProxyData::Direct,
+        },
         sandbox: Sandbox {
             mode: SandboxMode::On,
         },

@@ -11,7 +11,7 @@ use super::form::{
 use super::net::{Address, HostPort, Net, is_host};
 use super::{
     Allo, AuthModule, Collation, Config, ContentMd5, Crypt, Extended, ListTimes, LogMode,
-    Overwrite, SandboxMode, SessionReuse, TlsMode, TlsVersion, Truncation, Type, Upload,
+    Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion, Truncation, Type, Upload,
 };
 
 /// A section, with its keys in the order in which they are printed.
@@ -285,6 +285,12 @@ pub(super) const SECTIONS: &[Section] = sections! {
     [limits] "What clients may do, and how much of it." {
         allo = "bind", OneOf(&[("bind", Allo::Bind), ("hint", Allo::Hint)]),
             "ALLO: bind: an upload with fewer bytes is not stored; hint: it says nothing";
+    }
+    [proxy] "Proxies that speak the PROXY protocol, version 1 or 2." {
+        trusted = "", List(Net, 0),
+            "networks whose control connections begin with a PROXY header";
+        data = "direct", OneOf(&[("direct", ProxyData::Direct), ("header", ProxyData::Header)]),
+            "their clients' data connections come direct, or through the proxy with a header";
     }
     [sandbox] "What a session cannot do." {
         mode = "on", OneOf(&[("on", SandboxMode::On), ("strict", SandboxMode::Strict)]),

@@ -32,6 +32,7 @@ pub struct Config {
     pub file: File,
     pub tls: Tls,
     pub limits: Limits,
+    pub proxy: Proxy,
     pub sandbox: Sandbox,
     pub logging: Logging,
     pub status: Status,
@@ -373,6 +374,31 @@ pub enum Allo {
     Bind,
     /// Nothing.
     Hint,
+}
+
+/// `[proxy]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proxy {
+    /// Networks whose control connections begin with a PROXY header.
+    pub trusted: Vec<Network>,
+    pub data: ProxyData,
+}
+
+impl Proxy {
+    /// Whether what comes from `peer` begins with a header that is believed.
+    #[must_use]
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(peer))
+    }
+}
+
+/// `[proxy] data`: how the data connections of a client behind a proxy come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyData {
+    /// From the client itself.
+    Direct,
+    /// Through the proxy, with a header too.
+    Header,
 }
 
 /// `[sandbox]`

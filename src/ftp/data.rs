@@ -18,7 +18,8 @@ use super::error::Error;
 use super::ports;
 use super::transfer::Progress;
 use super::wire::Wire;
-use crate::config::{SessionReuse, Truncation};
+use crate::config::{self, SessionReuse, Truncation};
+use crate::proxy;
 use crate::sys::queue;
 use crate::tls;
 use crate::vigil::{self, For};
@@ -38,6 +39,8 @@ pub(super) struct Ends<'a> {
     pub(super) peer: IpAddr,
     /// Our end of the control connection.
     pub(super) local: SocketAddr,
+    /// Proxies through which, and only through which, the client may connect.
+    pub(super) gateway: Option<&'a config::Proxy>,
     /// For the connection to be there.
     pub(super) connect: Duration,
     /// For the other end to take or to give some bytes.
@@ -131,15 +134,14 @@ fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
     loop {
         vigil::wait_until(&[(listener.as_fd(), For::Reading)], deadline)?;
         match listener.accept() {
-            Ok((stream, from)) if from.ip().to_canonical() == ends.peer => return Ok(stream),
-            Ok((_, from)) => {
+            Ok((stream, from)) => {
+                let from = from.ip().to_canonical();
+                if who(&stream, from, ends)? == Some(ends.peer) {
+                    return Ok(stream);
+                }
                 strangers += 1;
                 if strangers == 1 {
-                    warn!(
-                        "data-stranger {} from={}",
-                        ends.tag,
-                        from.ip().to_canonical()
-                    );
+                    warn!("data-stranger {} from={from}", ends.tag);
                 }
             }
             Err(error) if is_passing(&error) => {}
@@ -147,6 +149,26 @@ fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Who has connected: `from`, or whoever the proxy says that it is; the client itself does not come
+/// another way than through the proxy.
+fn who(stream: &TcpStream, from: IpAddr, ends: &Ends<'_>) -> io::Result<Option<IpAddr>> {
+    /// For a header, which a proxy sends at once.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    match ends.gateway {
+        None => Ok(Some(from)),
+        Some(gateway) if !gateway.is_trusted(from) => Ok(None),
+        Some(_) => {
+            stream.set_nonblocking(true)?;
+            let deadline = Instant::now().checked_add(PATIENCE.min(ends.connect));
+            match proxy::receive(stream, deadline) {
+                Ok(said) => Ok(said.map(|ends| ends.source.ip().to_canonical())),
+                Err(error) if vigil::was_interrupted(&error) => Err(error),
+                Err(_) => Ok(None),
+            }
         }
     }
 }

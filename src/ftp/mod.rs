@@ -128,8 +128,26 @@ pub struct Settings<'a> {
     pub announce: Option<IpAddr>,
     /// Names this session in the log.
     pub session: String,
+    /// `None`: nobody stands between the client and us.
+    pub proxied: Option<Proxied<'a>>,
     /// `None`: no TLS.
     pub security: Option<Security<'a>>,
+}
+
+impl<'a> Settings<'a> {
+    /// The proxy, if data connections come through it.
+    fn gateway(&self) -> Option<&Proxied<'a>> {
+        let through = |proxied: &&Proxied<'_>| proxied.rules.data == config::ProxyData::Header;
+        self.proxied.as_ref().filter(through)
+    }
+}
+
+/// What a proxy said that a client came through.
+pub struct Proxied<'a> {
+    /// Where the client connected to.
+    pub destination: SocketAddr,
+    /// `[proxy]`
+    pub rules: &'a config::Proxy,
 }
 
 /// What a session needs to know of TLS.

@@ -33,6 +33,8 @@ pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings<'a>,
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
+    /// Where the client's data connections go to, as the client sees it.
+    pub(super) seen_as: SocketAddr,
     pub(super) begun: Instant,
     /// `idle_time`, or what SITE IDLE made of it.
     pub(super) idle: Duration,
@@ -265,6 +267,9 @@ impl<'a> Session<'a> {
             settings,
             peer: canonical(peer),
             local,
+            seen_as: settings
+                .gateway()
+                .map_or(local, |gateway| canonical(gateway.destination)),
             begun: Instant::now(),
             idle: settings.nanoftpd.idle_time,
             facts: Facts::default(),
@@ -300,6 +305,7 @@ impl<'a> Session<'a> {
         let ends = Ends {
             peer: self.peer.ip(),
             local: self.local,
+            gateway: self.settings.gateway().map(|gateway| gateway.rules),
             connect: passive.accept_timeout,
             stall: passive.stall_timeout,
             protection: self.protection(),

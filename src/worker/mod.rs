@@ -6,13 +6,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::{Rc, Weak};
+use std::time::Instant;
 
 use jiff::tz::TimeZone;
 
 use crate::board::Addresses;
 use crate::config::{Config, TlsMode};
-use crate::ftp;
+use crate::ftp::{self, Proxied};
 use crate::leash::{self, FromWorker};
+use crate::proxy;
 use crate::store::mogile::{Lore, Shared};
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
@@ -148,6 +150,17 @@ fn serve(
         log::debug!("client-lost peer={} why=\"{error}\"", peer.ip());
         return Ok(());
     }
+    // The master and the signals are heard in every wait of the session.
+    let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
+    let word = vigil::watch(bond.leash(), move || hearer.hear())?;
+    let signal = vigil::watch(bond.ear(), move || listener.hear_signal())?;
+    let (peer, proxied) = match client_of(&control, peer, config) {
+        Ok(known) => known,
+        Err(error) => {
+            log::info!("proxy-failed peer={} why=\"{error}\"", peer.ip());
+            return Ok(());
+        }
+    };
     bond.tell(&FromWorker::Taken { peer })?;
     let settings = ftp::Settings {
         nanoftpd: &config.nanoftpd,
@@ -156,18 +169,35 @@ fn serve(
         zone: zone.clone(),
         announce: bond.announced(),
         session: session_name()?,
+        proxied,
         security: security(tls, config, is_implicit(&control, config)),
     };
-    // The master and the signals are heard in every wait of the session.
-    let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
-    let word = vigil::watch(bond.leash(), move || hearer.hear())?;
-    let signal = vigil::watch(bond.ear(), move || listener.hear_signal())?;
     let mut session = Session::new(Rc::clone(bond), peer.ip(), word);
     ftp::serve(control, peer, &settings, &mut session);
     drop(signal);
     bond.rest(true);
     bond.members().forget();
     Ok(())
+}
+
+/// The client itself, where a trusted proxy stands in front of it.
+fn client_of<'a>(
+    control: &TcpStream,
+    peer: SocketAddr,
+    config: &'a Config,
+) -> io::Result<(SocketAddr, Option<Proxied<'a>>)> {
+    let rules = &config.proxy;
+    if !rules.is_trusted(peer.ip()) {
+        return Ok((peer, None));
+    }
+    let deadline = Instant::now().checked_add(config.nanoftpd.login_time);
+    Ok(match proxy::receive(control, deadline)? {
+        None => (peer, None),
+        Some(proxy::Ends {
+            source,
+            destination,
+        }) => (source, Some(Proxied { destination, rules })),
+    })
 }
 
 /// Where TLS comes first it is there whatever the mode says of the other port.

@@ -78,7 +78,8 @@ impl Ftp {
         Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    /// Takes a connection on which nothing was said.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self {

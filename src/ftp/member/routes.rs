@@ -18,7 +18,7 @@ impl Member<'_> {
     /// PASV
     pub(super) fn pasv(&mut self, _: &[u8]) -> Answer {
         self.check_only_epsv()?;
-        let IpAddr::V4(local) = self.session.local.ip() else {
+        let IpAddr::V4(local) = self.session.seen_as.ip() else {
             return Err(Error::refused(425, "PASV is for IPv4 only; use EPSV."));
         };
         let listener = self.listen()?;
@@ -34,7 +34,7 @@ impl Member<'_> {
 
     /// EPSV
     pub(super) fn epsv(&mut self, argument: &[u8]) -> Answer {
-        let is_v4 = self.session.local.is_ipv4();
+        let is_v4 = self.session.seen_as.is_ipv4();
         match address::epsv(argument) {
             Ok(Wish::All) => {
                 self.only_epsv = true;
@@ -122,7 +122,7 @@ impl Member<'_> {
     }
 
     fn other_protocol(&self) -> Error {
-        let ours = if self.session.local.is_ipv4() { 1 } else { 2 };
+        let ours = if self.session.seen_as.is_ipv4() { 1 } else { 2 };
         Error::refused(522, format!("Network protocol not supported, use ({ours})"))
     }
 

@@ -114,6 +114,7 @@ impl Server {
                 zone: jiff::tz::TimeZone::UTC,
                 announce: None,
                 session: "5e551017".into(),
+                proxied: None,
                 security: None,
             };
             serve(control, peer, &settings, &mut process);
