@@ -144,35 +144,56 @@ pub fn wait(fd: BorrowedFd<'_>, direction: For, limit: Option<Duration>) -> io::
 /// As [`wait`].
 pub fn wait_until(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<usize> {
     loop {
-        let watched = watched()?;
-        let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(fds.len() + watched.len());
-        polled.extend(
-            fds.iter()
-                .map(|(fd, direction)| PollFd::new(*fd, flags(*direction))),
-        );
-        polled.extend(
-            watched
-                .iter()
-                .map(|one| PollFd::new(one.fd.as_fd(), PollFlags::POLLIN)),
-        );
-        match poll(&mut polled, time_left(deadline)) {
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno.into()),
-            Ok(_) => {}
-        }
-        let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-        for (one, fd) in watched.iter().zip(polled.iter().skip(fds.len())) {
-            if is_ready(fd) {
-                call(one)?;
-            }
-        }
-        if let Some(index) = polled.iter().take(fds.len()).position(is_ready) {
+        if let Some(index) = look(fds, deadline)? {
             return Ok(index);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
+}
+
+/// Waits for what a bystander brings: until it has made `is_there` true, at the latest at
+/// `deadline`. (To wait for the bystander's descriptor would not do: what comes between the two
+/// looks at it is taken by the bystander alone.)
+///
+/// # Errors
+/// As [`wait`].
+pub fn wait_for(is_there: impl Fn() -> bool, deadline: Option<Instant>) -> io::Result<()> {
+    while !is_there() {
+        look(&[], deadline)?;
+        if !is_there() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    Ok(())
+}
+
+/// Polls once, until `deadline` if nothing happens, and calls the bystanders that are due.
+fn look(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<Option<usize>> {
+    let watched = watched()?;
+    let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(fds.len() + watched.len());
+    polled.extend(
+        fds.iter()
+            .map(|(fd, direction)| PollFd::new(*fd, flags(*direction))),
+    );
+    polled.extend(
+        watched
+            .iter()
+            .map(|one| PollFd::new(one.fd.as_fd(), PollFlags::POLLIN)),
+    );
+    match poll(&mut polled, time_left(deadline)) {
+        Err(Errno::EINTR) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+        Ok(_) => {}
+    }
+    let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+    for (one, fd) in watched.iter().zip(polled.iter().skip(fds.len())) {
+        if is_ready(fd) {
+            call(one)?;
+        }
+    }
+    Ok(polled.iter().take(fds.len()).position(is_ready))
 }
 
 /// The bystanders to poll now; those that are being called at this moment are left out.
@@ -289,6 +310,34 @@ mod tests {
         drop(outer);
         let error = pause(Duration::from_secs(5)).unwrap_err();
         assert!(was_interrupted(&error), "{error}");
+    }
+
+    #[test]
+    fn what_a_bystander_brings_is_waited_for() {
+        let (mut bell, mut ear) = UnixStream::pair().unwrap();
+        ear.set_nonblocking(true).unwrap();
+        let brought = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&brought);
+        let fd = ear.as_fd().try_clone_to_owned().unwrap();
+        let _watch = watch(fd.as_fd(), move || {
+            while ear.read(&mut [0]).is_ok() {
+                counter.set(counter.get() + 1);
+            }
+            Verdict::Stay
+        })
+        .unwrap();
+        let soon = Instant::now().checked_add(Duration::from_millis(20));
+        let error = wait_for(|| brought.get() > 0, soon).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let ringing = std::thread::spawn(move || {
+            for _ in 0..100 {
+                bell.write_all(b"x").unwrap();
+                std::thread::yield_now();
+            }
+            bell
+        });
+        wait_for(|| brought.get() == 100, None).unwrap();
+        ringing.join().unwrap();
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::leash::{self, FromWorker, Heard, ToWorker};
 use crate::logger;
 use crate::sys::signals::Ear;
-use crate::vigil::{self, For, Verdict};
+use crate::vigil::{self, Verdict};
 
 /// How long the master may take to answer: it has the users in memory, or reads one file. For a
 /// program it is so much more than that may take.
@@ -173,23 +173,16 @@ impl Bond {
         self.tell(&question(number))
             .map_err(|error| unavailable(&error.to_string()))?;
         let deadline = Instant::now() + patience;
-        loop {
-            // The answer is taken by the bystander, who is called before the wait ends.
-            if let Some(answer) = self.answer.take() {
-                return Ok(answer);
+        // The answer is taken by the bystander.
+        let is_over = || self.answer.borrow().is_some() || self.is_orphan.get();
+        vigil::wait_for(is_over, Some(deadline)).map_err(|error| {
+            if vigil::was_interrupted(&error) {
+                Trouble::Interrupted
+            } else {
+                unavailable("does not answer")
             }
-            if self.is_orphan.get() {
-                return Err(unavailable("is gone"));
-            }
-            let heard = vigil::wait_until(&[(self.leash(), For::Reading)], Some(deadline));
-            heard.map_err(|error| {
-                if vigil::was_interrupted(&error) {
-                    Trouble::Interrupted
-                } else {
-                    unavailable("does not answer")
-                }
-            })?;
-        }
+        })?;
+        self.answer.take().ok_or_else(|| unavailable("is gone"))
     }
 
     /// Hears all that the master has said.
