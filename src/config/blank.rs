@@ -58,16 +58,7 @@ fn blank() -> Config {
             create_mask: 0,
             fsync: false,
         },
-        tls: Tls {
-            mode: TlsMode::Off,
-            certificate: None,
-            key: None,
-            implicit_port: 0,
-            min_version: TlsVersion::V12,
-            session_reuse: SessionReuse::Off,
-            truncation: Truncation::Ignore,
-            client_ca: None,
-        },
+        tls: tls(),
         limits: Limits { allo: Allo::Hint },
         proxy: Proxy {
             trusted: Vec::new(),
@@ -86,6 +77,19 @@ fn blank() -> Config {
         status: Status {
             socket: PathBuf::new(),
         },
+    }
+}
+
+fn tls() -> Tls {
+    Tls {
+        mode: TlsMode::Off,
+        certificate: None,
+        key: None,
+        implicit_port: 0,
+        min_version: TlsVersion::V12,
+        session_reuse: SessionReuse::Off,
+        truncation: Truncation::Ignore,
+        client_ca: None,
     }
 }
 
