@@ -216,46 +216,32 @@ fn lftp() {
 
 #[test]
 fn tnftp() {
-    check("tnftp", |site, task| {
-        let command = match task {
-            Task::Put(local, remote) => format!("put \"{}\" \"{remote}\"", text(local)),
-            Task::Get(remote, local) => format!("get \"{remote}\" \"{}\"", text(local)),
-            Task::List(dir) => format!("ls {dir}/"),
-            Task::Size(path) => format!("size \"{path}\""),
-            Task::Rename(from, to) => format!("rename \"{from}\" \"{to}\""),
-            Task::Delete(path) => format!("delete \"{path}\""),
-            Task::MakeDir(path) => format!("mkdir {path}"),
-            Task::RemoveDir(path) => format!("rmdir {path}"),
-        };
-        let mode = if site.active { "-A" } else { "-p" };
-        let script = format!("user {} test\nbinary\n{command}\nbye\n", site.user);
-        run(
-            site,
-            "tnftp",
-            &["-n", "-v", mode, "127.0.0.1", &site.port],
-            &script,
-        )
-    });
+    check("tnftp", |site, task| classic(site, task, "tnftp"));
 }
 
 #[test]
 fn inetutils_ftp() {
     check("inetutils-ftp", |site, task| {
-        let command = match task {
-            Task::Put(local, remote) => format!("put \"{}\" \"{remote}\"", text(local)),
-            Task::Get(remote, local) => format!("get \"{remote}\" \"{}\"", text(local)),
-            Task::List(dir) => format!("ls {dir}/"),
-            Task::Size(path) => format!("size \"{path}\""),
-            Task::Rename(from, to) => format!("rename \"{from}\" \"{to}\""),
-            Task::Delete(path) => format!("delete \"{path}\""),
-            Task::MakeDir(path) => format!("mkdir {path}"),
-            Task::RemoveDir(path) => format!("rmdir {path}"),
-        };
-        let mode = if site.active { "-A" } else { "-p" };
-        let script = format!("user {} test\nbinary\n{command}\nbye\n", site.user);
-        let arguments = ["-n", "-v", mode, "127.0.0.1", &site.port];
-        run(site, "inetutils-ftp", &arguments, &script)
+        classic(site, task, "inetutils-ftp")
     });
+}
+
+/// The programs that descend from the ftp of BSD.
+fn classic(site: &Site<'_>, task: Task<'_>, program: &str) -> String {
+    let command = match task {
+        Task::Put(local, remote) => format!("put \"{}\" \"{remote}\"", text(local)),
+        Task::Get(remote, local) => format!("get \"{remote}\" \"{}\"", text(local)),
+        Task::List(dir) => format!("ls {dir}/"),
+        Task::Size(path) => format!("size \"{path}\""),
+        Task::Rename(from, to) => format!("rename \"{from}\" \"{to}\""),
+        Task::Delete(path) => format!("delete \"{path}\""),
+        Task::MakeDir(path) => format!("mkdir {path}"),
+        Task::RemoveDir(path) => format!("rmdir {path}"),
+    };
+    let mode = if site.active { "-A" } else { "-p" };
+    let script = format!("user {} test\nbinary\n{command}\nbye\n", site.user);
+    let arguments = ["-n", "-v", mode, "127.0.0.1", &site.port];
+    run(site, program, &arguments, &script)
 }
 
 #[test]
