@@ -73,6 +73,10 @@ pub enum News {
     Times(Vec<(u64, i64)>),
     /// How the trackers' database sorts.
     Order(String),
+    /// The tracker or storage node at this address does not answer.
+    Failed(SocketAddr),
+    /// It does again.
+    Recovered(SocketAddr),
 }
 
 impl News {
@@ -83,6 +87,8 @@ impl News {
             Self::Unmade { domain, prefix } => Writer::new(first + 1).bytes(domain).bytes(prefix),
             Self::Times(times) => Writer::new(first + 2).list(times, Writer::time),
             Self::Order(name) => Writer::new(first + 3).bytes(name.as_bytes()),
+            Self::Failed(address) => Writer::new(first + 4).socket(*address),
+            Self::Recovered(address) => Writer::new(first + 5).socket(*address),
         }
     }
 
@@ -98,6 +104,8 @@ impl News {
             },
             2 => Self::Times(reader.list(Reader::time)?),
             3 => Self::Order(reader.text()?),
+            4 => Self::Failed(reader.socket()?),
+            5 => Self::Recovered(reader.socket()?),
             _ => return Err(Malformed),
         })
     }
@@ -470,6 +478,8 @@ mod tests {
             News::Times(vec![(u64::MAX, i64::MIN), (1, 1_795_348_800)]),
             News::Times(Vec::new()),
             News::Order("binary".to_owned()),
+            News::Failed("[::1]:7001".parse().unwrap()),
+            News::Recovered("192.0.2.1:7500".parse().unwrap()),
         ] {
             travels(&FromWorker::News(news.clone()), false);
             travels(&ToWorker::News(news), false);

@@ -25,6 +25,31 @@ mod node;
 mod tracker;
 mod wire;
 
+/// What processes tell each other of trackers and storage nodes.
+pub trait Gossip {
+    /// Whether somebody found lately that it does not answer.
+    fn is_shunned(&self, address: SocketAddr) -> bool;
+
+    /// It does not answer.
+    fn failed(&self, address: SocketAddr);
+
+    /// It does.
+    fn answered(&self, address: SocketAddr);
+}
+
+/// Nobody to talk to.
+struct Solitude;
+
+impl Gossip for Solitude {
+    fn is_shunned(&self, _address: SocketAddr) -> bool {
+        false
+    }
+
+    fn failed(&self, _address: SocketAddr) {}
+
+    fn answered(&self, _address: SocketAddr) {}
+}
+
 /// One MogileFS, as one process sees it. Copies share their connections.
 #[derive(Clone)]
 pub struct Client(Rc<Inner>);
@@ -46,6 +71,14 @@ impl Client {
             nodes: Nodes::new(settings),
             news: RefCell::new(None),
         }))
+    }
+
+    /// From now on what others found out counts too, and they are told.
+    pub fn listen_to(&self, gossip: Rc<dyn Gossip>) {
+        if let Ok(mut trackers) = self.0.trackers.try_borrow_mut() {
+            trackers.listen_to(Rc::clone(&gossip));
+        }
+        self.0.nodes.listen_to(gossip);
     }
 
     /// From the next request on these are the trackers; may be called at any time, by a bystander

@@ -1,15 +1,15 @@
 //! What is killed, frozen and revived: nodes that are processes of their own, and the trackers.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::Dice;
-use super::support::{Cluster, Lines, Node, PATIENCE, Scratch};
+use super::support::devices::{Device, trackers_of};
+use super::support::{Cluster, Node};
 
 /// A MogileFS whose parts can be harmed one by one.
 pub(crate) struct Site {
@@ -32,63 +32,6 @@ enum Parts {
     },
 }
 
-/// One storage node.
-struct Device {
-    id: usize,
-    dir: Scratch,
-    address: String,
-    child: Child,
-}
-
-impl Device {
-    fn start(id: usize) -> Self {
-        let dir = Scratch::new();
-        let (child, address) = run(id, &dir, "127.0.0.1:0");
-        Self {
-            id,
-            dir,
-            address,
-            child,
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-        kill(pid, signal).unwrap();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn revive(&mut self) {
-        (self.child, self.address) = run(self.id, &self.dir, &self.address);
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-fn run(id: usize, dir: &Scratch, listen: &str) -> (Child, String) {
-    let mut child = Command::new(Node::binary())
-        .arg("--device")
-        .arg(dir.path())
-        .args(["--listen", listen, "--devid", &id.to_string(), "--stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = Lines::read(child.stdout.take().unwrap());
-    let line = output.wait(0, PATIENCE, |line| line.starts_with("device "));
-    let (_, line) = line.unwrap_or_else(|| panic!("no device: {:?}", output.all()));
-    let address = line.rsplit(' ').next().unwrap().to_owned();
-    (child, address)
-}
-
 impl Site {
     pub(crate) fn new() -> Self {
         let command = std::env::var_os("CHAOS_COMMAND").map(PathBuf::from);
@@ -109,15 +52,7 @@ impl Site {
 
     fn own() -> Parts {
         let devices: Vec<Device> = (1..=3).map(Device::start).collect();
-        let mut options: Vec<String> = ["--tracker", "127.0.0.1:0", "--devices", "0"]
-            .map(str::to_owned)
-            .into();
-        options.extend(["--watchdog", "2", "--monitor", "500"].map(str::to_owned));
-        for device in &devices {
-            options.push("--storage".to_owned());
-            options.push(format!("{}={}", device.id, device.address));
-        }
-        let node = Node::start(&options);
+        let node = trackers_of(&devices, &["--watchdog", "2", "--monitor", "500"]);
         let trackers = node.trackers.iter().map(ToString::to_string).collect();
         Parts::Own {
             devices,
@@ -184,7 +119,7 @@ impl Site {
         self.wrecks += 1;
         match &mut self.parts {
             Parts::Own { devices, node, .. } => match devices.get_mut(member) {
-                Some(device) if dies => device.end(),
+                Some(device) if dies => device.kill(),
                 Some(device) => device.signal(Signal::SIGSTOP),
                 None => {
                     let fault = if dies { "down" } else { "mute" };

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 mod cluster;
 mod daemon;
+pub(crate) mod devices;
 mod ftp;
 mod node;
 mod place;

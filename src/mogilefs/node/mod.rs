@@ -13,8 +13,8 @@ use base64ct::{Base64, Encoding};
 use ureq::http::{HeaderMap, StatusCode, header};
 use ureq::{Agent, BodyReader, SendBody};
 
-use super::Error;
 use super::health::Health;
+use super::{Error, Gossip, Solitude};
 use crate::config::{self, Network};
 use transport::{Dialler, Literal, Unconnected};
 
@@ -48,6 +48,7 @@ pub(crate) struct Nodes {
     store_timeout: Duration,
     allowed: Rc<[Network]>,
     health: Rc<RefCell<HashMap<SocketAddr, Health>>>,
+    gossip: Rc<RefCell<Rc<dyn Gossip>>>,
     heads: Rc<RefCell<Heads>>,
 }
 
@@ -59,17 +60,25 @@ impl Nodes {
             store_timeout: settings.store_timeout,
             allowed: settings.storage.clone().into(),
             health: Rc::default(),
+            gossip: Rc::new(RefCell::new(Rc::new(Solitude))),
             heads: Rc::new(RefCell::new(Heads::new(settings))),
         }
+    }
+
+    pub(super) fn listen_to(&self, gossip: Rc<dyn Gossip>) {
+        self.gossip.replace(gossip);
+    }
+
+    fn gossip(&self) -> Rc<dyn Gossip> {
+        Rc::clone(&self.gossip.borrow())
     }
 
     /// Whether the node at `address` failed lately and is to be tried after others.
     pub(crate) fn is_shunned(&self, address: SocketAddr) -> bool {
         let now = Instant::now();
         let health = self.health.borrow();
-        health
-            .get(&address)
-            .is_some_and(|health| health.is_shunned(now))
+        let own = health.get(&address);
+        own.is_some_and(|health| health.is_shunned(now)) || self.gossip().is_shunned(address)
     }
 
     /// Fetches a file of `length` bytes from byte `offset` on, which lies before its end.
@@ -173,6 +182,7 @@ impl Nodes {
     pub(crate) fn blame(&self, address: SocketAddr) {
         let mut health = self.health.borrow_mut();
         health.entry(address).or_default().failed(Instant::now());
+        self.gossip().failed(address);
     }
 
     /// Only nodes in the configured networks are contacted, whatever a tracker says.
@@ -190,6 +200,7 @@ impl Nodes {
         let error = match result {
             Ok(value) => {
                 self.health.borrow_mut().remove(&node);
+                self.gossip().answered(node);
                 return Ok(value);
             }
             Err(ureq::Error::StatusCode(status)) => return Err(Error::Http(status)),
@@ -203,6 +214,7 @@ impl Nodes {
         let mut health = self.health.borrow_mut();
         if unconnected {
             health.entry(node).or_default().failed(now);
+            self.gossip().failed(node);
             return Err(Error::NoNode(format!("{node}: {error}")));
         }
         if error.kind() == io::ErrorKind::TimedOut {

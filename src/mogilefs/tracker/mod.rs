@@ -5,13 +5,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use connection::{Answer, Connection};
 
-use super::Error;
 use super::health::Health;
 use super::wire::{Fields, Request};
+use super::{Error, Gossip, Solitude};
 use crate::config;
 use crate::text::quoted_error;
 use crate::vigil::{self, Watch};
@@ -65,6 +66,7 @@ pub(crate) struct Trackers {
     kept: Option<(SocketAddr, Connection)>,
     /// Connections on which an answer may come that nobody waits for any more.
     late: Vec<Watch>,
+    gossip: Rc<dyn Gossip>,
 }
 
 impl Trackers {
@@ -82,9 +84,14 @@ impl Trackers {
             list: Vec::new(),
             kept: None,
             late: Vec::new(),
+            gossip: Rc::new(Solitude),
         };
         trackers.replace(addresses);
         trackers
+    }
+
+    pub(super) fn listen_to(&mut self, gossip: Rc<dyn Gossip>) {
+        self.gossip = gossip;
     }
 
     /// From now on these are the trackers. What is known of those that stay is kept.
@@ -193,7 +200,7 @@ impl Trackers {
         order.sort_by_key(|tracker| {
             (
                 Some(tracker.address) != kept,
-                tracker.health.is_shunned(now),
+                tracker.health.is_shunned(now) || self.gossip.is_shunned(tracker.address),
             )
         });
         order.iter().map(|tracker| tracker.address).collect()
@@ -218,6 +225,7 @@ impl Trackers {
                 if let Some(tracker) = self.tracker(address) {
                     tracker.health.failed(Instant::now());
                 }
+                self.gossip.failed(address);
                 Err(Error::NoTracker(format!("{address}: {error}")))
             }
         }
@@ -233,6 +241,7 @@ impl Trackers {
         if let Some(tracker) = self.tracker(address) {
             tracker.health.well();
         }
+        self.gossip.answered(address);
     }
 
     /// Turns to another one next time, and remembers what this one did.
@@ -243,6 +252,11 @@ impl Trackers {
             Some(tracker) if late => tracker.health.was_late(now),
             Some(tracker) if again => tracker.health.failed(now),
             _ => {}
+        }
+        // A session shuns it after the second late answer in a row, but others are warned of the
+        // first: they ask this one last, and lose nothing.
+        if late || again {
+            self.gossip.failed(address);
         }
     }
 

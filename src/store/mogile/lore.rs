@@ -1,20 +1,27 @@
 //! What MogileFS does not show and sessions tell each other, through the master: directories that
-//! have no keys yet, when files were written, how the database sorts. It is bounded, and all of it
-//! can be lost without harm to any file.
+//! have no keys yet, when files were written, how the database sorts, who did not answer. It is
+//! bounded, and all of it can be lost without harm to any file.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::order::Order;
 use crate::leash::News;
+use crate::mogilefs::Gossip;
 
 /// The most directories, and the most times; the oldest are forgotten.
 const MOST: usize = 10_000;
 
 /// The longest domain or prefix, in bytes: a key and its slash.
 const LONGEST: usize = 256;
+
+/// How long others are asked first when somebody did not answer: longer than it takes to find that
+/// out, so that it is found out by one session and not by each.
+const SHUNNED: Duration = Duration::from_secs(30);
 
 /// How many times go into one piece of news.
 const TIMES: usize = 100;
@@ -29,6 +36,8 @@ pub struct Lore {
     times: HashMap<u64, i64>,
     times_by_age: VecDeque<u64>,
     order: Option<Order>,
+    /// Trackers and nodes that did not answer, and until when they come last.
+    shunned: HashMap<SocketAddr, Instant>,
 }
 
 impl Lore {
@@ -43,6 +52,10 @@ impl Lore {
                 }
             }
             News::Order(name) => self.order = Order::named(name),
+            News::Failed(address) => self.shun(*address),
+            News::Recovered(address) => {
+                self.shunned.remove(address);
+            }
         }
     }
 
@@ -68,6 +81,21 @@ impl Lore {
             let is_other = |dir: &(Vec<u8>, Vec<u8>)| dir.0 != domain || dir.1 != prefix;
             self.dirs_by_age.retain(is_other);
         }
+    }
+
+    fn shun(&mut self, address: SocketAddr) {
+        let now = Instant::now();
+        self.shunned.retain(|_, until| *until > now);
+        if self.shunned.len() < MOST
+            && let Some(until) = now.checked_add(SHUNNED)
+        {
+            self.shunned.insert(address, until);
+        }
+    }
+
+    fn is_shunned(&self, address: SocketAddr) -> bool {
+        let until = self.shunned.get(&address);
+        until.is_some_and(|until| Instant::now() < *until)
     }
 
     /// A time once known stays.
@@ -185,9 +213,47 @@ impl Shared {
     }
 }
 
+impl Gossip for Shared {
+    fn is_shunned(&self, address: SocketAddr) -> bool {
+        self.lore.borrow().is_shunned(address)
+    }
+
+    fn failed(&self, address: SocketAddr) {
+        if !self.is_shunned(address) {
+            self.say(&News::Failed(address));
+        }
+    }
+
+    fn answered(&self, address: SocketAddr) {
+        let was_shunned = self.lore.borrow().shunned.contains_key(&address);
+        if was_shunned {
+            self.say(&News::Recovered(address));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_did_not_answer_is_told_once_and_forgiven_when_it_does() {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let ear = Rc::clone(&told);
+        let one = Shared::new(Lore::default(), move |news| {
+            ear.borrow_mut().push(news.clone());
+        });
+        let (mut later, address) = (Lore::default(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        one.answered(address);
+        one.failed(address);
+        one.failed(address);
+        assert_eq!(*told.borrow(), [News::Failed(address)]);
+        later.learn(&told.borrow()[0]);
+        assert!(one.is_shunned(address) && later.is_shunned(address));
+        one.answered(address);
+        later.learn(&told.borrow()[1]);
+        assert!(!one.is_shunned(address) && !later.is_shunned(address));
+    }
 
     #[test]
     fn made_directories_are_there_until_they_are_removed() {

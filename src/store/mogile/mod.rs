@@ -92,6 +92,7 @@ impl MogileFs {
     /// The same, with what other sessions know, too.
     #[must_use]
     pub fn sharing(mut self, lore: Shared) -> Self {
+        self.client.listen_to(Rc::new(lore.clone()));
         self.lore = lore;
         self
     }

@@ -1,0 +1,322 @@
+//! What a client sees of deaths behind the daemon: nothing, or the truth. Nodes and trackers are
+//! killed and frozen in the middle of transfers.
+#![cfg(test)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use support::devices::{Device, trackers_of};
+use support::{Cluster, Daemon, Ftp, Node, eventually, field, noise, status};
+
+/// Patience of the daemon, shrunk.
+const SHORT: [(&str, &str); 10] = [
+    ("mogilefs.timeout", "500ms"),
+    ("mogilefs.request_timeout", "700ms"),
+    ("mogilefs.admin_timeout", "700ms"),
+    ("mogilefs.open_timeout", "1"),
+    ("mogilefs.hedge_timeout", "300ms"),
+    ("mogilefs.close_timeout", "1"),
+    ("mogilefs.read_timeout", "700ms"),
+    ("mogilefs.write_timeout", "700ms"),
+    ("mogilefs.store_timeout", "700ms"),
+    ("mogilefs.spool_mem", "1M"),
+];
+
+/// Devices that can be killed, their trackers, and a domain in it.
+struct Site {
+    /// Goes first: it takes leave of the tracker.
+    cluster: Cluster,
+    node: Node,
+    devices: Vec<Device>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let devices: Vec<Device> = (1..=3).map(Device::start).collect();
+        let node = trackers_of(&devices, &[]);
+        let cluster = Cluster::at(node.trackers[0]);
+        let twice = [("class", &b"twice"[..]), ("mindevcount", b"2")];
+        cluster.call("create_class", &twice).unwrap();
+        Self {
+            devices,
+            node,
+            cluster,
+        }
+    }
+
+    fn daemon(&self, keys: &[(&str, &str)]) -> Daemon {
+        let trackers: Vec<String> = self.node.trackers.iter().map(ToString::to_string).collect();
+        let trackers = trackers.join(", ");
+        let mut all = vec![("mogilefs.tracker", trackers.as_str())];
+        all.extend(SHORT);
+        all.extend(keys);
+        Daemon::on(&self.cluster, &all)
+    }
+
+    /// Stores a file and waits until there are two copies.
+    fn store_twice(&self, ftp: &mut Ftp, key: &str, content: &[u8]) {
+        ftp.store(&format!("/{key}"), content);
+        eventually("the file is copied", || {
+            let paths = self.cluster.call("get_paths", &[("key", key.as_bytes())]);
+            (paths.ok()?["paths"] == b"2").then_some(())
+        });
+    }
+}
+
+/// The most memory that the worker has had, without its spool, in KiB.
+fn peak(worker: i32) -> u64 {
+    let text = status(worker, "VmHWM").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_node_that_is_killed_in_the_middle_of_a_download_is_not_noticed() {
+    let mut site = Site::new();
+    let daemon = site.daemon(&[("mogilefs.read_timeout", "5")]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    let content = noise(200 << 20, 1);
+    site.store_twice(&mut ftp, "twice/big", &content);
+    for victim in 0..3 {
+        let data = ftp.data();
+        ftp.expect("RETR /twice/big", 150);
+        let mut stream = data.stream();
+        let mut got = vec![0; 20 << 20];
+        stream.read_exact(&mut got).unwrap();
+        site.devices[victim].kill();
+        stream.read_to_end(&mut got).unwrap();
+        ftp.reply_of(226);
+        assert!(got == content, "{victim}");
+        let worker = daemon.worker("test@");
+        assert!(
+            peak(worker) < (16 + 1) * 1024 + 8 * 1024,
+            "{} KiB",
+            peak(worker)
+        );
+        site.devices[victim].revive();
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_in_the_middle_of_an_upload_is_not_noticed() {
+    for upload in ["spool", "tee"] {
+        let mut site = Site::new();
+        let daemon = site.daemon(&[("mogilefs.upload", upload)]);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let content = noise(30 << 20, 2);
+        for victim in 0..3 {
+            let data = ftp.data();
+            ftp.expect("STOR /photos/big", 150);
+            let mut stream = data.stream();
+            let (first, rest) = content.split_at(10 << 20);
+            stream.write_all(first).unwrap();
+            site.devices[victim].kill();
+            stream.write_all(rest).unwrap();
+            drop(stream);
+            ftp.reply_of(226);
+            site.devices[victim].revive();
+            let stored = site.cluster.content("photos/big").unwrap();
+            assert!(stored == content, "{upload} {victim}");
+        }
+        assert_eq!(site.node.temp_rows(), [""; 0], "{upload}");
+    }
+}
+
+#[test]
+fn a_node_that_is_frozen_in_the_middle_of_an_upload_is_not_noticed() {
+    for upload in ["spool", "tee"] {
+        let site = Site::new();
+        let daemon = site.daemon(&[("mogilefs.upload", upload)]);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let content = noise(20 << 20, 3);
+        for victim in &site.devices {
+            let data = ftp.data();
+            ftp.expect("STOR /photos/big", 150);
+            let mut stream = data.stream();
+            let (first, rest) = content.split_at(5 << 20);
+            stream.write_all(first).unwrap();
+            victim.signal(Signal::SIGSTOP);
+            stream.write_all(rest).unwrap();
+            drop(stream);
+            ftp.reply_of(226);
+            victim.signal(Signal::SIGCONT);
+            let stored = site.cluster.content("photos/big").unwrap();
+            assert!(stored == content, "{upload}");
+        }
+    }
+}
+
+#[test]
+fn d24_a_session_outlives_its_tracker_and_its_nodes() {
+    let mut site = Site::new();
+    let daemon = site.daemon(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    site.store_twice(&mut ftp, "twice/a", b"one");
+    for tracker in [1, 2] {
+        for fault in ["down", "mute", "close"] {
+            site.node.fault(&format!("{fault} tracker={tracker}"));
+            assert_eq!(ftp.fetch("RETR /twice/a"), b"one", "{fault} {tracker}");
+            assert_eq!(ftp.lines("NLST /twice"), ["/twice/a"]);
+            ftp.store("/photos/b", b"two");
+            site.node.fault("clear");
+        }
+    }
+    for victim in 0..3 {
+        site.devices[victim].kill();
+        assert_eq!(ftp.fetch("RETR /twice/a"), b"one");
+        site.devices[victim].revive();
+    }
+    // With none left it is said, and afterwards the same session goes on.
+    site.node.fault("down");
+    let data = ftp.data();
+    ftp.expect("RETR /twice/a", 450);
+    drop(data);
+    let data = ftp.data();
+    ftp.expect("STOR /photos/c", 451);
+    drop(data);
+    ftp.expect("SIZE /twice/a", 451);
+    site.node.fault("clear");
+    assert_eq!(ftp.fetch("RETR /twice/a"), b"one");
+    assert_eq!(ftp.lines("NLST /photos"), ["/photos/b"]);
+}
+
+#[test]
+fn the_only_tracker_that_is_frozen_is_waited_for_only_so_long() {
+    let cluster = Cluster::faulty();
+    cluster.put("photos/a", "photos", b"here");
+    let daemon = Daemon::on(&cluster, &SHORT);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    cluster.node().fault("mute");
+    let begun = Instant::now();
+    ftp.expect("SIZE /photos/a", 451);
+    // Twice request_timeout, as the manual says, and a margin for a machine that is busy.
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    cluster.node().fault("clear");
+    ftp.expect("SIZE /photos/a", 213);
+    ftp.store("/photos/b", b"again");
+}
+
+#[test]
+fn what_one_session_learns_of_a_tracker_is_known_to_the_next() {
+    let site = Site::new();
+    let daemon = site.daemon(&[("pool.min_spare", "3"), ("pool.max_spare", "5")]);
+    site.node.fault("down tracker=1");
+    eventually("somebody finds out", || {
+        daemon.log_in();
+        let found = |line: &String| line.contains("tracker-down");
+        daemon.log.all().iter().any(found).then_some(())
+    });
+    for _ in 0..8 {
+        daemon.log_in();
+    }
+    site.node.fault("clear");
+    let lines = daemon.log.all();
+    let found: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.contains("tracker-down"))
+        .collect();
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn d1_whatever_is_not_stored_is_not_confirmed() {
+    let site = Site::new();
+    site.cluster
+        .call("create_class", &[("class", b"gone"), ("mindevcount", b"1")])
+        .unwrap();
+    let daemon = site.daemon(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    for (command, code) in [
+        ("STOR /top", 553),
+        ("STOR /nosuch/a", 553),
+        ("STOR /photos", 553),
+        ("APPE /photos", 553),
+    ] {
+        let data = ftp.data();
+        ftp.expect(command, code);
+        drop(data);
+    }
+    // Class default, which trackers refuse to be named.
+    ftp.store("/default/a", b"x");
+    assert_eq!(site.cluster.content("default/a").unwrap(), b"x");
+    for (fault, code) in [
+        ("no-devices", 452),
+        ("err cmd=create_open code=unreg_class", 553),
+        ("err cmd=create_open code=bogus_args", 451),
+        ("err cmd=create_close code=bogus_args", 451),
+        ("err cmd=create_close code=plugin_aborted", 553),
+        ("err cmd=create_close code=size_mismatch", 451),
+    ] {
+        site.node.fault(fault);
+        let (found, text) = ftp.give("STOR /photos/lost", b"lost");
+        site.node.fault("clear");
+        assert_eq!(found, code, "{fault}: {text}");
+        assert_eq!(ftp.lines("NLST /photos"), [""; 0], "{fault}");
+    }
+    let line = daemon.wait_for("stor-failed");
+    assert!(
+        field(&line, "ref").is_some() || line.contains("why=4"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_a_node_says_about_room_is_passed_on() {
+    let cluster = Cluster::faulty();
+    let daemon = Daemon::on(&cluster, &SHORT);
+    let mut ftp = daemon.log_in();
+    for (status, code) in [(413, 552), (507, 452), (500, 451), (403, 451)] {
+        cluster
+            .node()
+            .fault(&format!("status method=PUT code={status}"));
+        let (found, text) = ftp.give("STOR /photos/lost", b"lost");
+        cluster.node().fault("clear");
+        assert_eq!(found, code, "{status}: {text}");
+        assert!(text.contains("(ref "), "{text}");
+    }
+    assert_eq!(cluster.keys(), [""; 0]);
+    assert_eq!(cluster.node().temp_rows(), [""; 0]);
+}
+
+#[test]
+fn uploads_go_on_where_they_broke_off_and_grow_at_their_end() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    ftp.store("/photos/a", b"0123456789");
+    ftp.expect("REST 4", 350);
+    ftp.store("/photos/a", b"abc");
+    assert_eq!(cluster.content("photos/a").unwrap(), b"0123abc");
+    let (code, text) = ftp.give("APPE /photos/a", b"def");
+    assert_eq!(code, 226, "{text}");
+    assert!(text.starts_with("226 Stored 3 bytes, fid "), "{text}");
+    assert_eq!(cluster.content("photos/a").unwrap(), b"0123abcdef");
+    for command in ["RETR", "STOR"] {
+        ftp.expect("REST 11", 350);
+        let data = ftp.data();
+        ftp.expect(&format!("{command} /photos/a"), 554);
+        drop(data);
+    }
+    assert_eq!(cluster.content("photos/a").unwrap(), b"0123abcdef");
+    ftp.expect("ALLO 4611686018427387904", 200);
+    let data = ftp.data();
+    ftp.expect("STOR /photos/huge", 552);
+    drop(data);
+    ftp.expect("ALLO 5", 200);
+    let (code, _) = ftp.give("STOR /photos/short", b"1234");
+    assert_eq!(code, 451);
+    assert_eq!(cluster.keys(), ["photos/a"]);
+}
