@@ -137,11 +137,11 @@ impl Board {
     }
 
     fn change(&mut self, pid: i32, now: Instant, next: impl FnOnce(&State) -> Option<State>) {
-        if let Some(seat) = self.seats.get_mut(&pid) {
-            if let Some(state) = next(&seat.state) {
-                seat.state = state;
-                seat.since = now;
-            }
+        if let Some(seat) = self.seats.get_mut(&pid)
+            && let Some(state) = next(&seat.state)
+        {
+            seat.state = state;
+            seat.since = now;
         }
     }
 

@@ -59,7 +59,7 @@ impl Form<u64> for Size {
     fn show(&self, value: &u64) -> String {
         let unit = UNITS
             .iter()
-            .find(|(_, shift)| *value != 0 && value % (1 << shift) == 0);
+            .find(|(_, shift)| *value != 0 && value.is_multiple_of(1 << shift));
         match unit {
             Some((letter, shift)) => format!("{}{letter}", value >> shift),
             None => value.to_string(),

@@ -147,10 +147,10 @@ impl Master<'_> {
             }
             is_early
         });
-        if desk.rest.take_if(|until| *until <= now).is_some() {
-            if let Err(error) = desk.ring(bell) {
-                log::error!("control-lost why=\"{error}\"");
-            }
+        if desk.rest.take_if(|until| *until <= now).is_some()
+            && let Err(error) = desk.ring(bell)
+        {
+            log::error!("control-lost why=\"{error}\"");
         }
     }
 

@@ -53,13 +53,13 @@ impl Ground {
                 wrong.add("mode", format!("strict, but this kernel has no {part}"));
             }
         }
-        if let (AuthModule::Exec, Some(command)) = (config.auth.module, &config.auth.exec.command) {
-            if !command.is_file() {
-                wrong.add(
-                    "command",
-                    format!("there is no program {}", command.display()),
-                );
-            }
+        if let (AuthModule::Exec, Some(command)) = (config.auth.module, &config.auth.exec.command)
+            && !command.is_file()
+        {
+            wrong.add(
+                "command",
+                format!("there is no program {}", command.display()),
+            );
         }
         let has_tls = config.tls.mode != TlsMode::Off || config.tls.implicit_port != 0;
         let tls = has_tls.then(|| tls::Identity::load(&config.tls));

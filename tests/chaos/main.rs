@@ -63,7 +63,7 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
         });
     }
     // Each seed has one of the four ways to take uploads in.
-    let upload = if seed % 2 == 0 { "spool" } else { "tee" };
+    let upload = if seed & 1 == 0 { "spool" } else { "tee" };
     let overwrite = if seed % 4 < 2 { "direct" } else { "swap" };
     let mut keys = vec![
         ("mogilefs.tracker", site.trackers()),

@@ -17,11 +17,13 @@ pub(super) fn shorten(program: &[sock_filter]) -> BpfProgram {
     while let Some((first, others)) = rest.split_first() {
         short.push(first.clone());
         rest = others;
-        if let ([over, end, action, _mismatch, ..], true) = (others, is_entry(first)) {
-            if is_jump(over, 1) && is_jump(end, 2) && action.code == RETURN {
-                short.push(action.clone());
-                rest = others.get(4..).unwrap_or_default();
-            }
+        if let ([over, end, action, _mismatch, ..], true) = (others, is_entry(first))
+            && is_jump(over, 1)
+            && is_jump(end, 2)
+            && action.code == RETURN
+        {
+            short.push(action.clone());
+            rest = others.get(4..).unwrap_or_default();
         }
     }
     short

@@ -24,10 +24,10 @@ pub(crate) enum Size {
 
 /// How large is this fid on this device?
 pub(crate) fn size(node: &Node, device: &Device, fid: Fid) -> Size {
-    if node.faults.is_quiet() {
-        if let Some(path) = device.file(fid) {
-            return fs::metadata(path).map_or(Size::Missing, |about| Size::Known(about.len()));
-        }
+    if node.faults.is_quiet()
+        && let Some(path) = device.file(fid)
+    {
+        return fs::metadata(path).map_or(Size::Missing, |about| Size::Known(about.len()));
     }
     match request("HEAD", device, fid, "", node.patience.watchdog) {
         Ok((200, length, _)) => length.map_or(Size::Unreachable, Size::Known),
@@ -154,10 +154,10 @@ fn response(stream: TcpStream) -> io::Result<Response> {
         if reader.read_line(&mut line)? == 0 || line.trim_end().is_empty() {
             return Ok((status, length, reader));
         }
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().ok();
-            }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok();
         }
     }
 }
