@@ -8,6 +8,11 @@ use std::path::PathBuf;
 
 use crate::text::quoted;
 
+mod orders;
+
+pub use orders::Order;
+use orders::{kick, nothing, shut, status};
+
 /// The configuration that is read when none is named.
 pub const CONFIG: &str = "/etc/nanoftpd/nanoftpd.conf";
 
@@ -28,8 +33,16 @@ usage: nanoftpd [-c FILE] [-f]    run; -f: in the foreground, and log to standar
        nanoftpd [-c FILE] check [--write]
                                   try the configuration for real; --write: store a probe in each
                                   class too; exit 0 fine, 1 warning, 2 critical, 3 unknown
-       nanoftpd [-c FILE] status [--json]
+       nanoftpd [-c FILE] status [--json | --prometheus]
                                   who is connected to the running daemon, and doing what
+       nanoftpd [-c FILE] top     the same, again and again
+       nanoftpd [-c FILE] kick PID|USER|ADDRESS
+                                  end sessions
+       nanoftpd [-c FILE] shut [MINUTES] [TEXT]
+                                  take no new logins, and end all sessions in so many minutes
+       nanoftpd [-c FILE] open    take logins again
+       nanoftpd [-c FILE] reload | reopen | stop [--now]
+                                  read the configuration again; open the log files again; stop
 FILE is /etc/nanoftpd/nanoftpd.conf unless it is named. See nanoftpd(8).
 ";
 
@@ -66,9 +79,13 @@ pub enum Command {
         config: PathBuf,
         write: bool,
     },
-    Status {
+    /// What the running daemon is asked, and how.
+    Ask {
         config: PathBuf,
-        json: bool,
+        order: Order,
+    },
+    Top {
+        config: PathBuf,
     },
 }
 
@@ -133,9 +150,16 @@ fn verb(
             config: usual,
             write,
         }),
-        b"status" => flag("status", "--json", words)?.map(|json| Command::Status {
-            config: usual,
-            json,
+        b"status" => status(words)?.map(|order| ask(usual, order)),
+        b"top" => nothing("top", words)?.map(|()| Command::Top { config: usual }),
+        b"kick" => kick(words)?.map(|order| ask(usual, order)),
+        b"shut" => shut(words)?.map(|order| ask(usual, order)),
+        b"open" => nothing("open", words)?.map(|()| ask(usual, Order::Open)),
+        b"reload" => nothing("reload", words)?.map(|()| ask(usual, Order::Reload)),
+        b"reopen" => nothing("reopen", words)?.map(|()| ask(usual, Order::Reopen)),
+        b"stop" => flag("stop", "--now", words)?.map(|is_now| match is_now {
+            true => ask(usual, Order::StopNow),
+            false => ask(usual, Order::Stop),
         }),
         other => return Err(format!("there is no command {}", quoted(other))),
     };
@@ -145,6 +169,10 @@ fn verb(
         let name = name.to_string_lossy();
         Err(format!("{name} goes with no option but -c before it"))
     }
+}
+
+fn ask(config: PathBuf, order: Order) -> Command {
+    Command::Ask { config, order }
 }
 
 /// Whether the one option of `command` was given; `None`: help is asked for.
@@ -408,7 +436,6 @@ mod tests {
             logrotate,
         };
         let probe = |config, write| Command::Probe { config, write };
-        let status = |config, json| Command::Status { config, json };
         for (line, expected) in [
             ("import config.php", import("config.php", false)),
             ("import --logrotate c.php", import("c.php", true)),
@@ -416,8 +443,6 @@ mod tests {
             ("import -- -c", import("-c", false)),
             ("check", probe(usual(), false)),
             ("-c x check --write", probe("x".into(), true)),
-            ("status", status(usual(), false)),
-            ("-cx status --json", status("x".into(), true)),
         ] {
             assert_eq!(typed(line), Ok(expected), "{line}");
         }

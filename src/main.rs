@@ -7,10 +7,11 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nanoftpd::auth::text::Users;
 use nanoftpd::check::{self, Report, Severity};
-use nanoftpd::cli::{self, Command};
+use nanoftpd::cli::{self, Command, Order};
 use nanoftpd::config::{AuthModule, Config, Error};
 use nanoftpd::control::{self, Form, Request};
 use nanoftpd::master::{self, Crew, Ground, Listeners, Start};
@@ -25,6 +26,9 @@ const USAGE: u8 = 64;
 const TAKEN: u8 = 69;
 const NOT_PERMITTED: u8 = 77;
 const CONFIG: u8 = 78;
+
+/// How often `top` looks.
+const EVERY: Duration = Duration::from_secs(2);
 
 /// Why there is no more to do: the exit code, and what the terminal is told.
 struct End {
@@ -54,7 +58,8 @@ fn obey(command: Result<Command, String>) -> Result<u8, End> {
         Ok(Command::Passwd { config, change }) => change_user(config, &change),
         Ok(Command::Import { source, logrotate }) => import(&source, logrotate),
         Ok(Command::Probe { config, write }) => return probe(&config, write),
-        Ok(Command::Status { config, json }) => status(&config, json),
+        Ok(Command::Ask { config, order }) => ask(&config, order),
+        Ok(Command::Top { config }) => top(&config),
         Err(why) => Err(end(USAGE, format_args!("{why}; nanoftpd -h says more"))),
     };
     done.map(|()| 0)
@@ -94,10 +99,14 @@ fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
         },
     };
     let ended = serve(start, pidfile, gutter, &mut ready);
-    if let Err(why) = &ended {
-        ready.tell(FAILED, why);
-    }
-    ended.map_err(|why| end(FAILED, why))
+    ended.map_err(|why| {
+        let code = match why {
+            master::Error::Taken(_) => TAKEN,
+            master::Error::Failed(_) => FAILED,
+        };
+        ready.tell(code, &why.to_string());
+        end(code, why)
+    })
 }
 
 fn serve(
@@ -105,10 +114,10 @@ fn serve(
     mut pidfile: Pidfile,
     gutter: Gutter,
     ready: &mut Ready,
-) -> Result<(), String> {
+) -> Result<(), master::Error> {
     let name = start.config.nanoftpd.pidfile.display().to_string();
     let written = pidfile.write();
-    written.map_err(|error| format!("{name}: {error}"))?;
+    written.map_err(|error| master::Error::Failed(format!("{name}: {error}")))?;
     master::run(start, gutter, ready)
 }
 
@@ -227,10 +236,29 @@ fn unusable(severity: Severity, errors: &[Error]) -> Report {
     report
 }
 
-fn status(path: &Path, json: bool) -> Result<(), End> {
+fn ask(path: &Path, order: Order) -> Result<(), End> {
     let socket = load(path)?.status.socket;
-    let form = if json { Form::Json } else { Form::Table };
-    let answer = control::ask(&socket, &Request::Status(form)).map_err(|error| {
+    let answer = request(&socket, &order.into())?;
+    match answer.strip_prefix("error: ") {
+        Some(why) => Err(end(FAILED, why.trim_end())),
+        None => print(answer),
+    }
+}
+
+/// Until somebody has seen enough.
+fn top(path: &Path) -> Result<(), End> {
+    let socket = load(path)?.status.socket;
+    loop {
+        let table = request(&socket, &Request::Status(Form::Table))?;
+        // To the upper left corner, and nothing below what is printed.
+        print(format_args!("\x1b[H\x1b[2J{table}"))?;
+        io::stdout().flush().map_err(|error| end(FAILED, error))?;
+        std::thread::sleep(EVERY);
+    }
+}
+
+fn request(socket: &Path, request: &Request) -> Result<String, End> {
+    control::ask(socket, request).map_err(|error| {
         let why = match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
                 "no daemon listens there".to_owned()
@@ -238,8 +266,7 @@ fn status(path: &Path, json: bool) -> Result<(), End> {
             _ => error.to_string(),
         };
         end(FAILED, format_args!("{}: {why}", socket.display()))
-    })?;
-    print(answer)
+    })
 }
 
 fn print(text: impl Display) -> Result<(), End> {

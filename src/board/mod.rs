@@ -6,7 +6,11 @@
 mod addresses;
 mod births;
 mod seats;
+mod suspects;
+mod tally;
 
 pub use addresses::Addresses;
 pub use births::Births;
 pub use seats::{Board, Counts, Seat, State};
+pub use suspects::{Penalty, Suspects};
+pub use tally::{Tally, Transfers};

@@ -1,8 +1,10 @@
 //! One seat a worker, by its pid.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+
+use super::suspects::household;
 
 /// All workers.
 #[derive(Debug, Default)]
@@ -40,6 +42,26 @@ pub enum State {
         verb: String,
         argument: Vec<u8>,
     },
+}
+
+impl State {
+    /// Its client's address, if it has a client.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unborn | Self::Idle => None,
+            Self::Visitor { peer } | Self::Member { peer, .. } => Some(*peer),
+        }
+    }
+
+    /// Who its client is, if it has logged in.
+    #[must_use]
+    pub fn user(&self) -> Option<&[u8]> {
+        match self {
+            Self::Member { user, .. } => Some(user),
+            _ => None,
+        }
+    }
 }
 
 /// How many there are.
@@ -110,6 +132,44 @@ impl Board {
             *old_verb = verb;
             *old_argument = argument;
         }
+    }
+
+    /// How many clients other than that of `pid` are there from where `address` is, and stay.
+    #[must_use]
+    pub fn others_from(&self, address: IpAddr, pid: i32) -> usize {
+        let home = household(address);
+        let is_from = |peer: &SocketAddr| household(peer.ip()) == home;
+        self.staying_others(pid)
+            .filter(|state| state.peer().is_some_and(|peer| is_from(&peer)))
+            .count()
+    }
+
+    /// How many clients other than that of `pid` are logged in as `user`, and stay.
+    #[must_use]
+    pub fn others_of(&self, user: &[u8], pid: i32) -> usize {
+        self.staying_others(pid)
+            .filter(|state| state.user() == Some(user))
+            .count()
+    }
+
+    /// The workers whose clients come from where `address` is and have not logged in, and stay.
+    #[must_use]
+    pub fn visitors_from(&self, address: IpAddr) -> Vec<i32> {
+        let home = household(address);
+        self.seats()
+            .filter(|(_, seat)| match seat.state {
+                State::Visitor { peer } => seat.deadline.is_none() && household(peer.ip()) == home,
+                _ => false,
+            })
+            .map(|(pid, _)| pid)
+            .collect()
+    }
+
+    /// Who is told to go now is as good as gone.
+    fn staying_others(&self, pid: i32) -> impl Iterator<Item = &State> {
+        self.seats()
+            .filter(move |(other, seat)| *other != pid && seat.deadline.is_none())
+            .map(|(_, seat)| &seat.state)
     }
 
     /// A worker was told to end after its client.
@@ -335,6 +395,22 @@ mod tests {
         assert_eq!(board.condemned(at(8)), [3]);
         board.killed(3, at(10));
         assert!(board.condemned(at(9)).is_empty());
+    }
+
+    #[test]
+    fn clients_are_counted_where_they_come_from_and_as_who_they_are() {
+        let start = Instant::now();
+        let mut board = board(start);
+        board.idle(1, start);
+        board.taken(1, peer(5), start);
+        assert_eq!(board.others_from(peer(5).ip(), 1), 1);
+        assert_eq!(board.others_from(peer(5).ip(), 9), 2);
+        assert_eq!(board.others_of(b"test", 1), 1);
+        assert_eq!(board.others_of(b"test", 5), 0);
+        board.dismissed(5, start);
+        assert_eq!(board.others_of(b"test", 1), 0);
+        board.gone(5);
+        assert_eq!(board.others_from(peer(5).ip(), 1), 0);
     }
 
     #[test]

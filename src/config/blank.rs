@@ -59,7 +59,7 @@ fn blank() -> Config {
             fsync: false,
         },
         tls: tls(),
-        limits: Limits { allo: Allo::Hint },
+        limits: LIMITS,
         proxy: Proxy {
             trusted: Vec::new(),
             data: ProxyData::Direct,

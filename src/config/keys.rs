@@ -283,6 +283,16 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "clients need a certificate that these authorities signed, PEM; empty: they need none";
     }
     [limits] "What clients may do, and how much of it." {
+        max_per_ip = "0", Number(0, 1_000_000),
+            "most sessions of one address (IPv6: of one /64 network); 0: no limit";
+        max_per_user = "0", Number(0, 1_000_000),
+            "most sessions of one user; 0: no limit";
+        login_attempts = "3", Number(0, 1_000_000),
+            "failed logins after which a session ends; 0: it does not";
+        login_delay = "2", Time(0, 60_000),
+            "the answer to a failed login waits so long, longer for each one more of the same address";
+        ban_time = "0", Time(0, LONG),
+            "after login_attempts failed logins an address is refused for so long; 0: it is not";
         allo = "bind", OneOf(&[("bind", Allo::Bind), ("hint", Allo::Hint)]),
             "ALLO: bind: an upload with fewer bytes is not stored; hint: it says nothing";
     }

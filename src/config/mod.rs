@@ -364,6 +364,16 @@ pub enum Truncation {
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
+    /// Sessions of one address; 0: any number.
+    pub max_per_ip: usize,
+    /// Sessions of one user; 0: any number.
+    pub max_per_user: usize,
+    /// Failed logins that end a session; 0: any number.
+    pub login_attempts: usize,
+    /// Before the answer to a failed login; longer with each of the same address.
+    pub login_delay: Duration,
+    /// How long an address is refused after `login_attempts` failed logins; zero: it never is.
+    pub ban_time: Duration,
     pub allo: Allo,
 }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod conversation;
+mod metrics;
 mod status;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::Order;
 pub use conversation::{Conversation, Progress};
 pub use status::{Session, Status};
 
@@ -26,6 +28,39 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Request {
     /// Who is there, and what they do.
     Status(Form),
+    /// End the sessions of a worker's pid, a user or an address.
+    Kick { who: String },
+    /// Take no new logins; whoever is in has so much time left. Clients are told the text, or
+    /// something of ours if it is empty.
+    Shut { time: Duration, text: String },
+    /// Take logins again.
+    Open,
+    /// Read the configuration again, as HUP does.
+    Reload,
+    /// Open the log files again, as USR1 does.
+    Reopen,
+    /// Stop, as TERM does; now: as a second TERM does.
+    Stop { is_now: bool },
+}
+
+impl From<Order> for Request {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Status => Self::Status(Form::Table),
+            Order::StatusJson => Self::Status(Form::Json),
+            Order::StatusPrometheus => Self::Status(Form::Prometheus),
+            Order::Kick { who } => Self::Kick { who },
+            Order::Shut { minutes, text } => Self::Shut {
+                time: Duration::from_secs(u64::from(minutes) * 60),
+                text,
+            },
+            Order::Open => Self::Open,
+            Order::Reload => Self::Reload,
+            Order::Reopen => Self::Reopen,
+            Order::Stop => Self::Stop { is_now: false },
+            Order::StopNow => Self::Stop { is_now: true },
+        }
+    }
 }
 
 /// How a status looks.
@@ -35,6 +70,8 @@ pub enum Form {
     Table,
     /// For programs.
     Json,
+    /// For a textfile collector.
+    Prometheus,
 }
 
 impl fmt::Display for Request {
@@ -43,6 +80,14 @@ impl fmt::Display for Request {
         match self {
             Self::Status(Form::Table) => f.write_str("status"),
             Self::Status(Form::Json) => f.write_str("status json"),
+            Self::Status(Form::Prometheus) => f.write_str("status prometheus"),
+            Self::Kick { who } => write!(f, "kick {who}"),
+            Self::Shut { time, text } => write!(f, "shut {} {text}", time.as_secs()),
+            Self::Open => f.write_str("open"),
+            Self::Reload => f.write_str("reload"),
+            Self::Reopen => f.write_str("reopen"),
+            Self::Stop { is_now: false } => f.write_str("stop"),
+            Self::Stop { is_now: true } => f.write_str("stop now"),
         }
     }
 }
@@ -51,10 +96,29 @@ impl Request {
     /// From a line without its end.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        let words: Vec<&str> = line.split(' ').collect();
-        match words.as_slice() {
-            ["status"] => Some(Self::Status(Form::Table)),
-            ["status", "json"] => Some(Self::Status(Form::Json)),
+        let plain = |text: &str| (!text.contains(char::is_control)).then(|| text.to_owned());
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match (verb, rest) {
+            _ if line == verb => match verb {
+                "status" => Some(Self::Status(Form::Table)),
+                "open" => Some(Self::Open),
+                "reload" => Some(Self::Reload),
+                "reopen" => Some(Self::Reopen),
+                "stop" => Some(Self::Stop { is_now: false }),
+                _ => None,
+            },
+            ("status", "json") => Some(Self::Status(Form::Json)),
+            ("status", "prometheus") => Some(Self::Status(Form::Prometheus)),
+            ("stop", "now") => Some(Self::Stop { is_now: true }),
+            ("kick", who) if !who.is_empty() => Some(Self::Kick { who: plain(who)? }),
+            ("shut", rest) => {
+                let (seconds, text) = rest.split_once(' ')?;
+                let time = Duration::from_secs(seconds.parse::<u32>().ok()?.into());
+                Some(Self::Shut {
+                    time,
+                    text: plain(text)?,
+                })
+            }
             _ => None,
         }
     }
@@ -84,10 +148,44 @@ mod tests {
 
     #[test]
     fn a_request_reads_as_it_was_written() {
-        for request in [Request::Status(Form::Table), Request::Status(Form::Json)] {
+        for request in [
+            Request::Status(Form::Table),
+            Request::Status(Form::Json),
+            Request::Status(Form::Prometheus),
+            Request::Kick {
+                who: "gr\u{fc}n x".to_owned(),
+            },
+            Request::Shut {
+                time: Duration::from_secs(300),
+                text: "new disks, back soon".to_owned(),
+            },
+            Request::Shut {
+                time: Duration::ZERO,
+                text: String::new(),
+            },
+            Request::Open,
+            Request::Reload,
+            Request::Reopen,
+            Request::Stop { is_now: false },
+            Request::Stop { is_now: true },
+        ] {
             assert_eq!(Request::parse(&request.to_string()), Some(request));
         }
-        for wrong in ["", "stat", "status  json", "status json x", " status"] {
+        for wrong in [
+            "",
+            "stat",
+            "status  json",
+            "status json x",
+            " status",
+            "kick",
+            "kick ",
+            "kick a\rb",
+            "shut",
+            "shut x y",
+            "shut -1 ",
+            "open now",
+            "stop it",
+        ] {
             assert_eq!(Request::parse(wrong), None, "{wrong}");
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::board::{Tally, Transfers};
 use crate::text::bare;
 
 /// What is going on.
@@ -21,6 +22,12 @@ pub struct Status {
     pub max_clients: usize,
     /// Where the trackers are; those whose name could not be found out yet are missing.
     pub trackers: Vec<SocketAddr>,
+    /// No new logins are taken.
+    pub is_shut: bool,
+    /// Addresses that are not let in for their failed logins.
+    pub banned: usize,
+    /// Since the master's start.
+    pub tally: Tally,
     /// By the worker's pid.
     pub sessions: Vec<Session>,
 }
@@ -57,6 +64,12 @@ impl Status {
             self.idle,
             self.trackers(", "),
         );
+        if self.is_shut {
+            text.push_str("shut: no new logins\n");
+        }
+        if self.banned > 0 {
+            let _ = writeln!(text, "banned: {} addresses", self.banned);
+        }
         if !self.sessions.is_empty() {
             text.push_str(
                 "\n    PID  SINCE     USER              PEER                     DOING\n",
@@ -85,7 +98,10 @@ impl Status {
 
     /// One JSON object: `version`, `pid`, `uptime` (seconds), `workers`, `idle`, `max_clients`,
     /// `trackers` (an array of strings), `sessions` (an array of objects: `pid`, `peer`, `user` or
-    /// null, `module`, `verb`, `argument`, `since` in seconds).
+    /// null, `module`, `verb`, `argument`, `since` in seconds), `shut` (true or false), `banned`
+    /// (a number of addresses), `total` (an object: `sessions`, `refused`, `logins`,
+    /// `failed_logins`, `bans`, `worker_deaths`, and for `uploads` and `downloads` each an object:
+    /// `complete`, `incomplete`, `bytes`; all since the start). Members may be added.
     #[must_use]
     pub fn json(&self) -> String {
         let trackers: Vec<String> = self
@@ -96,7 +112,8 @@ impl Status {
         let sessions: Vec<String> = self.sessions.iter().map(Session::json).collect();
         format!(
             "{{\"version\":\"{}\",\"pid\":{},\"uptime\":{},\"workers\":{},\"idle\":{},\
-             \"max_clients\":{},\"trackers\":[{}],\"sessions\":[{}]}}\n",
+             \"max_clients\":{},\"trackers\":[{}],\"sessions\":[{}],\
+             \"shut\":{},\"banned\":{},\"total\":{}}}\n",
             self.version,
             self.pid,
             self.uptime.as_secs(),
@@ -105,6 +122,9 @@ impl Status {
             self.max_clients,
             trackers.join(","),
             sessions.join(","),
+            self.is_shut,
+            self.banned,
+            total(&self.tally),
         )
     }
 
@@ -135,6 +155,27 @@ impl Session {
             self.since.as_secs(),
         )
     }
+}
+
+fn total(tally: &Tally) -> String {
+    let way = |way: &Transfers| {
+        format!(
+            "{{\"complete\":{},\"incomplete\":{},\"bytes\":{}}}",
+            way.complete, way.incomplete, way.bytes
+        )
+    };
+    format!(
+        "{{\"sessions\":{},\"refused\":{},\"logins\":{},\"failed_logins\":{},\"bans\":{},\
+         \"worker_deaths\":{},\"uploads\":{},\"downloads\":{}}}",
+        tally.sessions,
+        tally.refused,
+        tally.logins,
+        tally.failed_logins,
+        tally.bans,
+        tally.worker_deaths,
+        way(&tally.uploads),
+        way(&tally.downloads),
+    )
 }
 
 /// `bytes` as a JSON string (RFC 8259 §7); what is not UTF-8 is replaced.
@@ -194,6 +235,9 @@ mod tests {
             idle: 3,
             max_clients: 256,
             trackers: vec![([127, 0, 0, 1], 7001).into()],
+            is_shut: false,
+            banned: 0,
+            tally: Tally::default(),
             sessions: vec![
                 session(10, None, "", b""),
                 session(11, Some(b"a\"\x1b[2J"), "STOR", b"/x\ny"),

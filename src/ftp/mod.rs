@@ -75,6 +75,10 @@ pub enum Doing<'a> {
 pub enum Refusal {
     /// No such user or another password; nobody learns which.
     WrongLogin,
+    /// The same, and once too often: the session ends with this text.
+    NoMoreLogins(String),
+    /// It is the right password, but there is no place: the session ends with this text.
+    NotNow(String),
     /// It may be the right password, but the member's store cannot be had now; the cause is for the
     /// log.
     Unavailable(String),

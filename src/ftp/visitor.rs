@@ -98,6 +98,11 @@ impl<'a> Visitor<'a> {
                 info!("login-failed {tag} user={}", text::quoted(&user));
                 say(530, "Not logged in. (authentication failed)")
             }
+            Err(Refusal::NoMoreLogins(text)) => {
+                info!("login-failed {tag} user={}", text::quoted(&user));
+                Ok(Step::Leave(Reply::new(421, text)))
+            }
+            Err(Refusal::NotNow(text)) => Ok(Step::Leave(Reply::new(421, text))),
             Err(Refusal::Unavailable(cause)) => {
                 let (cause, user) = (text::quoted(cause.as_bytes()), text::quoted(&user));
                 error!("login-unavailable {tag} cause={cause} user={user}");

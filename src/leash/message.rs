@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -111,6 +112,44 @@ impl News {
     }
 }
 
+/// What the master says of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It may stay, after this time.
+    Stay(Duration),
+    /// It is told this and has to go, after this time.
+    Go(Duration, String),
+}
+
+impl Word {
+    /// As it is put into an answer; never empty.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (tag, delay, text) = match self {
+            Self::Stay(delay) => (b'+', delay, ""),
+            Self::Go(delay, text) => (b'-', delay, text.as_str()),
+        };
+        let millis = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        Writer::new(tag).number(millis).bytes(text.as_bytes()).end()
+    }
+
+    /// From an answer.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn decode(answer: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader(answer);
+        let tag = reader.byte()?;
+        let delay = Duration::from_millis(reader.number()?.into());
+        let text = reader.text()?;
+        match tag {
+            b'+' => Ok(Self::Stay(delay)),
+            b'-' => Ok(Self::Go(delay, text)),
+            _ => Err(Malformed),
+        }
+    }
+}
+
 /// What a worker tells the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
@@ -118,6 +157,17 @@ pub enum FromWorker {
     Ready,
     /// It has accepted this client.
     Taken { peer: SocketAddr },
+    /// The same, and may it stay? To be answered with [`ToWorker::Answer`]: a [`Word`].
+    Admit { number: u32, peer: SocketAddr },
+    /// The client has logged in as this; may it stay? To be answered with [`ToWorker::Answer`]: a
+    /// [`Word`].
+    Enter {
+        number: u32,
+        user: Vec<u8>,
+        module: String,
+    },
+    /// The client's login has failed. To be answered with [`ToWorker::Answer`]: a [`Word`].
+    Failed { number: u32 },
     /// Who is this? To be answered with [`ToWorker::Answer`]: a record or the lack of one, as `auth`
     /// writes it.
     Account { number: u32, user: Vec<u8> },
@@ -132,6 +182,12 @@ pub enum FromWorker {
     Entered { user: Vec<u8>, module: String },
     /// The client's command; an empty verb: it waits for one.
     Doing { verb: String, argument: Vec<u8> },
+    /// A transfer of a file has ended.
+    Transferred {
+        is_upload: bool,
+        is_complete: bool,
+        bytes: u64,
+    },
     /// The client is gone.
     Left,
     /// To be told to all others.
@@ -157,6 +213,8 @@ pub enum ToWorker {
     Announce { address: Option<IpAddr> },
     /// What another worker has told.
     News(News),
+    /// Whether the service is shut: if so, every client and every login has to be asked about.
+    Gate { is_shut: bool },
 }
 
 /// What the master tells its clerk.
@@ -211,6 +269,24 @@ impl Message for FromWorker {
                 .bytes(user)
                 .bytes(password.as_bytes()),
             Self::News(news) => news.write(NEWS_UP),
+            Self::Admit { number, peer } => Writer::new(8).number(*number).socket(*peer),
+            Self::Enter {
+                number,
+                user,
+                module,
+            } => Writer::new(9)
+                .number(*number)
+                .bytes(user)
+                .bytes(module.as_bytes()),
+            Self::Failed { number } => Writer::new(10).number(*number),
+            Self::Transferred {
+                is_upload,
+                is_complete,
+                bytes,
+            } => Writer::new(11)
+                .byte(u8::from(*is_upload))
+                .byte(u8::from(*is_complete))
+                .size(*bytes),
         }
         .end()
     }
@@ -241,6 +317,23 @@ impl Message for FromWorker {
                 password: reader.bytes()?.into(),
             },
             tag @ NEWS_UP.. => Self::News(News::read(tag - NEWS_UP, &mut reader)?),
+            8 => Self::Admit {
+                number: reader.number()?,
+                peer: reader.socket()?,
+            },
+            9 => Self::Enter {
+                number: reader.number()?,
+                user: reader.bytes()?,
+                module: reader.text()?,
+            },
+            10 => Self::Failed {
+                number: reader.number()?,
+            },
+            11 => Self::Transferred {
+                is_upload: reader.byte()? != 0,
+                is_complete: reader.byte()? != 0,
+                bytes: reader.size()?,
+            },
             _ => return Err(Malformed),
         };
         whole(message, &reader, fd.as_ref())
@@ -258,6 +351,7 @@ impl Message for ToWorker {
             Self::Trackers { addresses } => Writer::new(38).list(addresses, Writer::socket),
             Self::Announce { address } => Writer::new(39).list(address.as_slice(), Writer::address),
             Self::News(news) => news.write(NEWS_DOWN),
+            Self::Gate { is_shut } => Writer::new(40).byte(u8::from(*is_shut)),
         }
         .end()
     }
@@ -294,6 +388,9 @@ impl Message for ToWorker {
                 address: reader.list(Reader::address)?.pop(),
             },
             tag @ NEWS_DOWN..NEWS_UP => Self::News(News::read(tag - NEWS_DOWN, &mut reader)?),
+            40 => Self::Gate {
+                is_shut: reader.byte()? != 0,
+            },
             _ => return Err(Malformed),
         };
         whole(message, &reader, fd.as_ref())
@@ -461,6 +558,21 @@ mod tests {
                 argument: b"a\xff b".to_vec(),
             },
             FromWorker::Left,
+            FromWorker::Admit {
+                number: 1,
+                peer: peer("[2001:db8::1]:21"),
+            },
+            FromWorker::Enter {
+                number: 2,
+                user: b"test".to_vec(),
+                module: "File".to_owned(),
+            },
+            FromWorker::Failed { number: 3 },
+            FromWorker::Transferred {
+                is_upload: true,
+                is_complete: false,
+                bytes: u64::MAX,
+            },
         ] {
             travels(&message, false);
         }
@@ -483,6 +595,17 @@ mod tests {
         ] {
             travels(&FromWorker::News(news.clone()), false);
             travels(&ToWorker::News(news), false);
+        }
+    }
+
+    #[test]
+    fn a_word_travels_in_an_answer() {
+        let delay = Duration::from_millis(1500);
+        for word in [Word::Stay(delay), Word::Go(delay, "why".to_owned())] {
+            assert_eq!(Word::decode(&word.encode()), Ok(word));
+        }
+        for wrong in [&b""[..], b"+", b"?\0\0\0\0\0\0"] {
+            assert_eq!(Word::decode(wrong), Err(Malformed));
         }
     }
 
@@ -511,6 +634,8 @@ mod tests {
                 addresses: Vec::new(),
             },
             ToWorker::Announce { address: None },
+            ToWorker::Gate { is_shut: true },
+            ToWorker::Gate { is_shut: false },
             ToWorker::Announce {
                 address: Some("203.0.113.9".parse().unwrap()),
             },

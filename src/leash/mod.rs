@@ -17,7 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 mod message;
 mod wire;
 
-pub use message::{FromClerk, FromWorker, Heard, Message, News, Secret, ToClerk, ToWorker};
+pub use message::{FromClerk, FromWorker, Heard, Message, News, Secret, ToClerk, ToWorker, Word};
 pub use wire::Malformed;
 
 /// No packet is longer.

@@ -54,6 +54,11 @@ impl Writer {
         self
     }
 
+    pub(super) fn size(mut self, size: u64) -> Self {
+        self.0.extend(size.to_be_bytes());
+        self
+    }
+
     /// Cut where it is too long.
     pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
         let bytes = bytes.get(..LONGEST_FIELD).unwrap_or(bytes);
@@ -116,6 +121,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
         self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn size(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_be_bytes)
     }
 
     pub(super) fn number(&mut self) -> Result<u32, Malformed> {

@@ -11,7 +11,7 @@ use super::bell::{Bell, Ring};
 use super::{Ground, Master};
 use crate::board::{Seat, State};
 use crate::config;
-use crate::control::{Conversation, Form, Progress, Request, Session, Status};
+use crate::control::{Conversation, Progress, Session, Status};
 use crate::sys::named::Named;
 
 /// More than so many operators at once are none.
@@ -126,7 +126,7 @@ impl Master<'_> {
         let Some(mut conversation) = self.desk.guests.remove(&guest) else {
             return;
         };
-        let progress = conversation.advance(|request| self.answer(&request, now));
+        let progress = conversation.advance(|request| self.answer(request, now));
         if progress == Progress::Pending {
             if conversation.is_answering() {
                 self.bell.await_room(&conversation, Ring::Guest(guest));
@@ -158,14 +158,7 @@ impl Master<'_> {
         self.desk.deadline()
     }
 
-    fn answer(&self, request: &Request, now: Instant) -> String {
-        match request {
-            Request::Status(Form::Table) => self.status(now).table(),
-            Request::Status(Form::Json) => self.status(now).json(),
-        }
-    }
-
-    fn status(&self, now: Instant) -> Status {
+    pub(super) fn status(&self, now: Instant) -> Status {
         let counts = self.board.counts();
         let seats = self.board.seats();
         Status {
@@ -176,6 +169,9 @@ impl Master<'_> {
             idle: counts.idle,
             max_clients: self.config.pool.max_clients,
             trackers: self.addresses.trackers(),
+            is_shut: self.gate.shut.is_some(),
+            banned: self.gate.banned(now),
+            tally: self.tally,
             sessions: seats
                 .filter_map(|(pid, seat)| session(pid, seat, now))
                 .collect(),

@@ -114,6 +114,7 @@ impl Master<'_> {
                 left -= 1;
                 match socket.accept() {
                     Ok((client, peer)) => {
+                        self.tally.refused += 1;
                         log::info!("refused peer={} why=full", peer.ip());
                         say_no(client);
                     }

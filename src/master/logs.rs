@@ -18,16 +18,18 @@ const CHUNKS_A_TURN: usize = 16;
 
 impl Master<'_> {
     /// USR1
-    pub(super) fn reopen_logs(&mut self) {
-        match logger::reopen(&self.config.logging) {
+    pub(super) fn reopen_logs(&mut self) -> io::Result<()> {
+        let reopened = logger::reopen(&self.config.logging);
+        match &reopened {
             Ok(opened) => {
                 for (which, fd) in opened {
-                    self.hand_out(which, &fd);
+                    self.hand_out(*which, fd);
                 }
                 log::info!("logs-reopened");
             }
-            Err(error) => log::error!("logs-not-reopened why={}", quoted_error(&error)),
+            Err(error) => log::error!("logs-not-reopened why={}", quoted_error(error)),
         }
+        reopened.map(|_| ())
     }
 
     pub(super) fn hand_out(&self, which: Which, fd: &OwnedFd) {

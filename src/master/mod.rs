@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 
 use crate::auth::text::Users;
-use crate::board::{Addresses, Births, Board};
+use crate::board::{Addresses, Births, Board, Tally};
 use crate::config::{AuthExec, Config};
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
@@ -28,9 +29,11 @@ mod bell;
 mod clerks;
 mod desk;
 mod door;
+mod gate;
 mod ground;
 mod listeners;
 mod logs;
+mod orders;
 mod reload;
 mod stop;
 mod words;
@@ -40,6 +43,7 @@ use bell::{Bell, Ring};
 use clerks::Clerks;
 use desk::Desk;
 use door::Door;
+use gate::Gate;
 pub use ground::Ground;
 pub use listeners::Listeners;
 use stop::Stop;
@@ -79,8 +83,8 @@ pub struct Start {
 /// already if it is a daemon; `ready` is told when the first worker waits for clients.
 ///
 /// # Errors
-/// The service could not be started, or could not go on; a text for the operator.
-pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), String> {
+/// See [`Error`].
+pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Error> {
     title::set("nanoftpd [master]");
     let mut master = Master::new(start, gutter, ready)?;
     let ended = master.work();
@@ -89,7 +93,22 @@ pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), String
     }
     master.end_clerks();
     log::info!("stopped");
-    ended
+    ended.map_err(Error::Failed)
+}
+
+/// Why the service could not be started, or could not go on; a text for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Another one listens on the control socket.
+    Taken(String),
+    Failed(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Taken(why) | Self::Failed(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// How long a worker has to end after it was told to end now.
@@ -118,6 +137,8 @@ struct Master<'a> {
     lore: Lore,
     users: Users,
     door: Door,
+    gate: Gate,
+    tally: Tally,
     desk: Desk,
     stop: Option<Stop>,
     ready: &'a mut Ready,
@@ -131,11 +152,16 @@ struct Master<'a> {
 }
 
 impl<'a> Master<'a> {
-    fn new(start: Start, gutter: Gutter, ready: &'a mut Ready) -> Result<Self, String> {
+    fn new(start: Start, gutter: Gutter, ready: &'a mut Ready) -> Result<Self, Error> {
         let socket = start.config.status.socket.display();
-        let desk = Desk::open(&start.config.status, &start.ground)
-            .map_err(|error| format!("control socket {socket}: {error}"))?;
-        Self::assemble(start, gutter, desk, ready).map_err(|error| error.to_string())
+        let desk = Desk::open(&start.config.status, &start.ground).map_err(|error| {
+            let text = format!("control socket {socket}: {error}");
+            match error.kind() {
+                io::ErrorKind::AddrInUse => Error::Taken(text),
+                _ => Error::Failed(text),
+            }
+        })?;
+        Self::assemble(start, gutter, desk, ready).map_err(|error| Error::Failed(error.to_string()))
     }
 
     fn assemble(
@@ -168,6 +194,8 @@ impl<'a> Master<'a> {
             leashes: BTreeMap::new(),
             clerks: Clerks::default(),
             door: Door::default(),
+            gate: Gate::default(),
+            tally: Tally::default(),
             desk,
             stop: None,
             ready,
@@ -238,10 +266,11 @@ impl<'a> Master<'a> {
             self.stop_or_hurry(now);
         }
         if heard.reload && self.stop.is_none() {
-            self.reload();
+            // Whoever sends a signal reads the log.
+            let _ = self.reload();
         }
         if heard.reopen {
-            self.reopen_logs();
+            let _ = self.reopen_logs();
         }
     }
 
@@ -265,6 +294,7 @@ impl<'a> Master<'a> {
     /// Does what is due by the clock.
     fn keep_time(&mut self, now: Instant) {
         self.hurry_if_due(now);
+        self.drain_if_due(now);
         let limit = self.login_limit();
         for pid in self.board.overdue_visitors(limit, now) {
             self.dismiss(pid, "Login takes too long.", now);
@@ -287,6 +317,7 @@ impl<'a> Master<'a> {
         [
             self.board.next_deadline(self.login_limit()),
             self.stop.as_ref().and_then(Stop::deadline),
+            self.drain_due(),
             self.worker_due(now),
             self.clerk_due(),
             self.door_due(now),

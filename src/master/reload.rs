@@ -10,16 +10,18 @@ use crate::text::quoted;
 impl Master<'_> {
     /// Takes what the file says now, if nothing is wrong with it. Running sessions are left alone;
     /// they keep what they were born with.
-    pub(super) fn reload(&mut self) {
-        match self.read_again() {
+    pub(super) fn reload(&mut self) -> Result<(), Vec<Error>> {
+        let read = self.read_again();
+        match &read {
             Ok(()) => log::info!("reloaded"),
             Err(errors) => {
-                for error in &errors {
+                for error in errors {
                     log::error!("config-error text={}", quoted(error.to_string().as_bytes()));
                 }
                 log::error!("reload-failed errors={} kept=old", errors.len());
             }
         }
+        read
     }
 
     fn read_again(&mut self) -> Result<(), Vec<Error>> {

@@ -50,7 +50,7 @@ impl Master<'_> {
         self.end_clerks();
     }
 
-    fn sessions(&self) -> usize {
+    pub(super) fn sessions(&self) -> usize {
         let counts = self.board.counts();
         counts.total.saturating_sub(counts.spare)
     }

@@ -41,7 +41,22 @@ impl Master<'_> {
                 self.births.succeeded();
                 self.say_started();
             }
-            FromWorker::Taken { peer } => self.board.taken(pid, peer, now),
+            FromWorker::Taken { peer } => {
+                self.tally.sessions += 1;
+                self.board.taken(pid, peer, now);
+            }
+            FromWorker::Transferred {
+                is_upload,
+                is_complete,
+                bytes,
+            } => self.tally.transferred(is_upload, is_complete, bytes),
+            FromWorker::Admit { number, peer } => self.admit(pid, number, peer, now),
+            FromWorker::Enter {
+                number,
+                user,
+                module,
+            } => self.enter(pid, number, user, module, now),
+            FromWorker::Failed { number } => self.failed_login(pid, number, now),
             FromWorker::Account { number, user } => {
                 let answer = self.look_up(&user);
                 self.tell(pid, &ToWorker::Answer { number, answer });
@@ -51,7 +66,10 @@ impl Master<'_> {
                 user,
                 password,
             } => self.ask_program(pid, number, user, password),
-            FromWorker::Entered { user, module } => self.board.entered(pid, user, module, now),
+            FromWorker::Entered { user, module } => {
+                self.tally.logins += 1;
+                self.board.entered(pid, user, module, now);
+            }
             FromWorker::Doing { verb, argument } => self.board.doing(pid, verb, argument),
             FromWorker::Left => self.board.idle(pid, now),
             FromWorker::News(news) => self.spread(pid, news),

@@ -89,6 +89,10 @@ impl Master<'_> {
 
     fn spawn_worker(&mut self, now: Instant) -> io::Result<()> {
         let (own, theirs): (MasterOfWorker, leash::Worker) = leash::pair(fds::receive)?;
+        if self.gate.shut.is_some() {
+            // Before it is there, so that it knows before the first client comes.
+            own.send(&ToWorker::Gate { is_shut: true })?;
+        }
         let listeners = self.listeners.copies()?;
         let mut keep = logger::descriptors();
         keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));
@@ -169,6 +173,7 @@ impl Master<'_> {
             log::debug!("worker-ended pid={pid}");
             return;
         }
+        self.tally.worker_deaths += 1;
         log::warn!("worker-died pid={pid} {ending} {}", about(&seat));
         let is_young = matches!(seat.state, State::Unborn | State::Idle);
         if is_young && !seat.is_leaving {

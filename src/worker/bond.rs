@@ -13,8 +13,8 @@ use nix::unistd::alarm;
 use super::members::Members;
 use crate::auth::{Authority, Password, Trouble};
 use crate::board::Addresses;
-use crate::config::Config;
-use crate::leash::{self, FromWorker, Heard, ToWorker};
+use crate::config::{self, Config};
+use crate::leash::{self, FromWorker, Heard, ToWorker, Word};
 use crate::logger;
 use crate::sys::signals::Ear;
 use crate::vigil::{self, Verdict};
@@ -45,6 +45,10 @@ pub(super) struct Bond {
     /// question is taken for ours.
     asked: Cell<u32>,
     answer: RefCell<Option<Vec<u8>>>,
+    /// Whether clients are limited by where they are, and by who.
+    limited: Limited,
+    /// The operator has shut the service.
+    is_shut: Cell<bool>,
     /// The session waits for a command, or there is none.
     is_idle: Cell<bool>,
     /// No further client.
@@ -54,6 +58,21 @@ pub(super) struct Bond {
     /// The session ends now.
     is_over: Cell<bool>,
     is_orphan: Cell<bool>,
+}
+
+/// What the configuration limits.
+struct Limited {
+    addresses: bool,
+    users: bool,
+}
+
+impl Limited {
+    fn by(limits: &config::Limits) -> Self {
+        Self {
+            addresses: limits.max_per_ip > 0 || !limits.ban_time.is_zero(),
+            users: limits.max_per_user > 0,
+        }
+    }
 }
 
 impl Bond {
@@ -75,6 +94,8 @@ impl Bond {
             program: config.auth.exec.timeout,
             asked: Cell::new(getrandom::u32().unwrap_or_default()),
             answer: RefCell::new(None),
+            limited: Limited::by(&config.limits),
+            is_shut: Cell::new(false),
             is_idle: Cell::new(true),
             is_leaving: Cell::new(false),
             farewell: RefCell::new(None),
@@ -185,6 +206,40 @@ impl Bond {
         self.answer.take().ok_or_else(|| unavailable("is gone"))
     }
 
+    /// Tells the master of a new client; whether it may stay is asked only where it may not.
+    pub(super) fn admit(&self, peer: SocketAddr) -> Result<Word, Trouble> {
+        if self.limited.addresses || self.is_shut.get() {
+            return self.ask_word(|number| FromWorker::Admit { number, peer });
+        }
+        let told = self.tell(&FromWorker::Taken { peer });
+        told.map_err(|error| Trouble::Unavailable(error.to_string()))?;
+        Ok(Word::Stay(Duration::ZERO))
+    }
+
+    /// Tells the master who the client is; whether it may stay is asked only where it may not.
+    pub(super) fn enter(&self, user: &[u8], module: &str) -> Result<Word, Trouble> {
+        let (user, module) = (user.to_vec(), module.to_owned());
+        if self.limited.users || self.is_shut.get() {
+            return self.ask_word(|number| FromWorker::Enter {
+                number,
+                user,
+                module,
+            });
+        }
+        self.mention(&FromWorker::Entered { user, module });
+        Ok(Word::Stay(Duration::ZERO))
+    }
+
+    /// Tells the master of a wrong login, and asks what follows.
+    pub(super) fn failed(&self) -> Result<Word, Trouble> {
+        self.ask_word(|number| FromWorker::Failed { number })
+    }
+
+    fn ask_word(&self, question: impl FnOnce(u32) -> FromWorker) -> Result<Word, Trouble> {
+        let answer = self.ask(question, PATIENCE)?;
+        Word::decode(&answer).map_err(|error| Trouble::Unavailable(error.to_string()))
+    }
+
     /// Hears all that the master has said.
     pub(super) fn hear(&self) -> Verdict {
         loop {
@@ -229,6 +284,7 @@ impl Bond {
             ToWorker::Trackers { addresses } => self.members.set_trackers(addresses),
             ToWorker::Announce { address } => self.announced.set(address),
             ToWorker::News(news) => self.members.learn(&news),
+            ToWorker::Gate { is_shut } => self.is_shut.set(is_shut),
         }
     }
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::bond::Bond;
 use crate::auth::{Account, Password, Trouble};
 use crate::ftp::{Direction, Doing, Host, Refusal, Transfer};
-use crate::leash::FromWorker;
+use crate::leash::{FromWorker, Word};
 use crate::logger;
 use crate::store::Store;
 use crate::sys::title;
 use crate::text::bare;
-use crate::vigil::{Verdict, Watch};
+use crate::vigil::{self, Verdict, Watch};
 
 /// What may take long: the master hears of each, and of its end, however fast they follow.
 const LONG: [&str; 7] = ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"];
@@ -25,12 +25,15 @@ pub(super) struct Session {
     /// Of the master's words.
     watch: Watch,
     pace: Pace,
+    /// Failed logins that are allowed, 0: any number; and those that there were.
+    attempts: usize,
+    failures: usize,
     /// The last command was a long one.
     was_long: bool,
 }
 
 impl Session {
-    pub(super) fn new(bond: Rc<Bond>, peer: IpAddr, watch: Watch) -> Self {
+    pub(super) fn new(bond: Rc<Bond>, peer: IpAddr, watch: Watch, attempts: usize) -> Self {
         bond.rest(false);
         let session = Self {
             bond,
@@ -38,10 +41,32 @@ impl Session {
             account: None,
             watch,
             pace: Pace::new(Instant::now()),
+            attempts,
+            failures: 0,
             was_long: false,
         };
         session.show("connected", b"");
         session
+    }
+
+    /// The login was wrong: the answer waits, and may be the last one.
+    fn failed(&mut self) -> Refusal {
+        self.failures = self.failures.saturating_add(1);
+        let end = match self.bond.failed() {
+            Ok(Word::Stay(delay)) => vigil::pause(delay).map(|()| None),
+            Ok(Word::Go(delay, text)) => vigil::pause(delay).map(|()| Some(text)),
+            // Whoever cannot be counted is not held up.
+            Err(Trouble::Unavailable(_)) => Ok(None),
+            Err(Trouble::Interrupted) => return Refusal::Interrupted,
+        };
+        match end {
+            Err(_) => Refusal::Interrupted,
+            Ok(Some(text)) => Refusal::NoMoreLogins(text),
+            Ok(None) if self.attempts > 0 && self.failures >= self.attempts => {
+                Refusal::NoMoreLogins("Too many failed logins.".to_owned())
+            }
+            Ok(None) => Refusal::WrongLogin,
+        }
     }
 
     /// `USER@PEER: VERB argument`, in one line that nothing from outside can break.
@@ -65,12 +90,17 @@ impl Host for Session {
             Trouble::Unavailable(cause) => Refusal::Unavailable(cause),
             Trouble::Interrupted => Refusal::Interrupted,
         })?;
-        let account = account.ok_or(Refusal::WrongLogin)?;
+        let Some(account) = account else {
+            return Err(self.failed());
+        };
         let store = members.open(&account)?;
-        self.bond.mention(&FromWorker::Entered {
-            user: account.name.clone(),
-            module: account.module.name().to_owned(),
-        });
+        let word = self.bond.enter(&account.name, account.module.name());
+        match word {
+            Ok(Word::Stay(_)) => {}
+            Ok(Word::Go(_, text)) => return Err(Refusal::NotNow(text)),
+            Err(Trouble::Unavailable(cause)) => return Err(Refusal::Unavailable(cause)),
+            Err(Trouble::Interrupted) => return Err(Refusal::Interrupted),
+        }
         self.account = Some(account);
         Ok(store)
     }
@@ -111,6 +141,11 @@ impl Host for Session {
     }
 
     fn transferred(&mut self, transfer: &Transfer<'_>) {
+        self.bond.mention(&FromWorker::Transferred {
+            is_upload: transfer.direction == Direction::Up,
+            is_complete: transfer.complete,
+            bytes: transfer.bytes,
+        });
         logger::transferred(&logger::Transfer {
             direction: match transfer.direction {
                 Direction::Down => logger::Direction::Down,

@@ -24,6 +24,7 @@ use crate::vigil;
 
 mod bond;
 mod door;
+mod gate;
 mod host;
 mod members;
 
@@ -161,7 +162,9 @@ fn serve(
             return Ok(());
         }
     };
-    bond.tell(&FromWorker::Taken { peer })?;
+    if !gate::is_admitted(bond, &control, peer, is_implicit(&control, config)) {
+        return Ok(());
+    }
     let settings = ftp::Settings {
         nanoftpd: &config.nanoftpd,
         passive: &config.passive,
@@ -172,7 +175,8 @@ fn serve(
         proxied,
         security: security(tls, config, is_implicit(&control, config)),
     };
-    let mut session = Session::new(Rc::clone(bond), peer.ip(), word);
+    let attempts = config.limits.login_attempts;
+    let mut session = Session::new(Rc::clone(bond), peer.ip(), word, attempts);
     ftp::serve(control, peer, &settings, &mut session);
     drop(signal);
     bond.rest(true);

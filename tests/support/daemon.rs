@@ -311,6 +311,7 @@ pub(crate) fn conf(scratch: &Scratch, changes: &[(&str, &str)]) -> String {
         "file.root",
         scratch.open_dir("files").to_string_lossy().into_owned(),
     );
+    set("limits.login_delay", "0".into());
     set("logging.file", place("nanoftpd.log"));
     set("logging.xferlog", place("xferlog"));
     set("logging.level", "debug".into());

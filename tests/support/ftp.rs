@@ -60,9 +60,14 @@ impl Ftp {
 
     /// Connects from an address of one's own choice, and takes the greeting.
     pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Self {
-        let mut ftp = Self::over(Self::dial(source, address).unwrap());
+        let mut ftp = Self::silent_from(source, address);
         ftp.reply_of(220);
         ftp
+    }
+
+    /// Connects from there and reads nothing.
+    pub(crate) fn silent_from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        Self::over(Self::dial(source, address).unwrap())
     }
 
     /// A connection from an address of one's own choice.
