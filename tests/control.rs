@@ -20,11 +20,15 @@ fn socket(daemon: &Daemon) -> PathBuf {
 
 /// Exit code, standard output and standard error of `nanoftpd status`.
 fn status(daemon: &Daemon, options: &[&str]) -> (Option<i32>, String, String) {
+    order(daemon, &[&["status"], options].concat())
+}
+
+/// The same of any other command to the running daemon.
+fn order(daemon: &Daemon, words: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
         .arg("-c")
         .arg(daemon.conf())
-        .arg("status")
-        .args(options)
+        .args(words)
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -240,4 +244,182 @@ fn a_reload_moves_the_socket() {
     daemon.wait_for("reload-failed");
     daemon.write_conf(&change);
     assert_eq!(status(&daemon, &[]).0, Some(0));
+}
+
+/// Standard output of a command that is carried out.
+fn done(daemon: &Daemon, words: &[&str]) -> String {
+    let (code, printed, said) = order(daemon, words);
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{words:?}");
+    printed
+}
+
+#[test]
+fn sessions_are_kicked_by_pid_by_user_and_by_address() {
+    let daemon = Daemon::of_files(&[("pool.max_spare", "6")]);
+    let from = |last| Ftp::connect_from([127, 0, 9, last].into(), daemon.address);
+    let (mut by_pid, mut by_address, mut stays) = (daemon.log_in(), from(1), from(2));
+    let pid = daemon.worker("test@127.0.0.1: IDLE");
+    assert_eq!(
+        done(&daemon, &["kick", &pid.to_string()]),
+        "1 sessions ended\n"
+    );
+    by_pid.reply_of(421);
+    assert!(by_pid.is_closed());
+    assert_eq!(done(&daemon, &["kick", "127.0.9.1"]), "1 sessions ended\n");
+    by_address.reply_of(421);
+
+    // A busy one goes as well.
+    let (mut one, mut two) = (daemon.log_in(), daemon.log_in());
+    let data = two.data();
+    two.expect("STOR a.bin", 150);
+    let mut stream = data.stream();
+    stream.write_all(b"x").unwrap();
+    assert_eq!(done(&daemon, &["kick", "test"]), "2 sessions ended\n");
+    one.reply_of(421);
+    assert!(one.is_closed());
+    two.reply_of(421);
+    assert!(two.is_closed());
+
+    stays.expect("NOOP", 200);
+    let (code, printed, said) = order(&daemon, &["kick", "nobody"]);
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    assert_eq!(said, "nanoftpd: there is no such session\n");
+}
+
+#[test]
+fn a_service_is_shut_drained_and_opened() {
+    let daemon = Daemon::of_files(&[]);
+    let (mut idle, mut busy) = (daemon.log_in(), daemon.log_in());
+    let mut visitor = Ftp::connect(daemon.address);
+    done(&daemon, &["shut", "60", "New disks,", "back at noon."]);
+    let refused = |text: &str| {
+        let mut ftp = Ftp::silent(daemon.address);
+        assert_eq!(ftp.reply_of(421), text);
+        assert!(ftp.is_closed());
+    };
+    refused("421 New disks, back at noon.");
+    // Who is in stays for now; who is only at the door does not get in.
+    visitor.expect("USER test", 331);
+    assert!(visitor.expect("PASS test", 421).contains("New disks"));
+    idle.expect("PWD", 257);
+    table(&daemon, "a shut service", |table| {
+        table.contains("shut: ") && table.contains("\n2 of ")
+    });
+
+    let data = busy.data();
+    busy.expect("STOR a.bin", 150);
+    let mut stream = data.stream();
+    done(&daemon, &["shut"]);
+    idle.reply_of(421);
+    assert!(idle.is_closed());
+    stream.write_all(b"all of it").unwrap();
+    drop(stream);
+    busy.reply_of(226);
+    busy.reply_of(421);
+    refused("421 Service is shut for now, try again later.");
+    // Nor is it open after a reload.
+    assert_eq!(done(&daemon, &["reload"]), "reloaded\n");
+    refused("421 Service is shut for now, try again later.");
+
+    assert_eq!(done(&daemon, &["open"]), "open\n");
+    daemon.log_in().expect("RETR /a.bin", 425);
+    assert_eq!(done(&daemon, &["open"]), "was open already\n");
+}
+
+#[test]
+fn a_reload_by_command_says_what_is_wrong() {
+    let daemon = Daemon::of_files(&[]);
+    daemon.write_conf(&[("limits.max_per_user", "1")]);
+    assert_eq!(done(&daemon, &["reload"]), "reloaded\n");
+    let _one = daemon.log_in();
+    let mut two = Ftp::connect(daemon.address);
+    two.expect("USER test", 331);
+    two.expect("PASS test", 421);
+
+    daemon.expect_error("reload-failed");
+    daemon.expect_error("config-error");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nanoftpd"));
+    // The file that the command reads is sound, the one of the daemon is not.
+    let sound = daemon.dir().join("sound.conf");
+    fs::copy(daemon.conf(), &sound).unwrap();
+    daemon.write_conf(&[("pool.min_spare", "lots")]);
+    let output = command.arg("-c").arg(sound).arg("reload").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("the old configuration stays\n"), "{said}");
+    assert!(said.contains("min_spare"), "{said}");
+}
+
+#[test]
+fn logs_are_reopened_by_command() {
+    let daemon = Daemon::of_files(&[]);
+    let (log, old) = (daemon.dir().join("nanoftpd.log"), daemon.dir().join("old"));
+    fs::rename(&log, &old).unwrap();
+    assert_eq!(done(&daemon, &["reopen"]), "log files opened anew\n");
+    assert!(fs::read_to_string(log).unwrap().contains("logs-reopened"));
+}
+
+#[test]
+fn a_stop_by_command_waits_for_transfers_or_does_not() {
+    for now in [false, true] {
+        let mut daemon = Daemon::of_files(&[("nanoftpd.stop_grace", "60")]);
+        let (mut idle, mut busy) = (daemon.log_in(), daemon.log_in());
+        let data = busy.data();
+        busy.expect("STOR a.bin", 150);
+        let mut stream = data.stream();
+        let words = if now {
+            &["stop", "--now"][..]
+        } else {
+            &["stop"]
+        };
+        assert_eq!(done(&daemon, words), "stopping, 2 sessions\n");
+        idle.reply_of(421);
+        if !now {
+            stream.write_all(b"all of it").unwrap();
+            drop(stream);
+            busy.reply_of(226);
+        }
+        assert_eq!(daemon.wait(Duration::from_secs(20)), Some(0));
+    }
+}
+
+#[test]
+fn counters_survive_workers() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.store("a.bin", &[b'x'; 1000]);
+    assert_eq!(ftp.fetch("RETR a.bin").len(), 1000);
+    ftp.expect("USER test", 331);
+    ftp.expect("PASS wrong", 530);
+    let pid = daemon.worker("[worker] test@");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    daemon.wait_for("worker-died");
+    let page = done(&daemon, &["status", "--prometheus"]);
+    for line in [
+        "nanoftpd_up 1",
+        "nanoftpd_sessions 0",
+        "nanoftpd_sessions_total 1",
+        "nanoftpd_logins_total 1",
+        "nanoftpd_login_failures_total 1",
+        "nanoftpd_worker_deaths_total 1",
+        r#"nanoftpd_transfers_total{direction="in",complete="yes"} 1"#,
+        r#"nanoftpd_transfers_total{direction="out",complete="no"} 0"#,
+        r#"nanoftpd_transfer_bytes_total{direction="in"} 1000"#,
+        r#"nanoftpd_transfer_bytes_total{direction="out"} 1000"#,
+    ] {
+        assert!(page.lines().any(|one| one == line), "{line}\n{page}");
+    }
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<u64>().is_ok(), "{line}");
+        let name = name.split('{').next().unwrap();
+        assert!(page.contains(&format!("# TYPE {name} ")), "{line}");
+    }
+    let json = done(&daemon, &["status", "--json"]);
+    assert_eq!(field(&json, "failed_logins"), "1");
+    assert_eq!(field(&json, "worker_deaths"), "1");
 }

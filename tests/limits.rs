@@ -75,13 +75,12 @@ fn a_killed_crowd_leaves_no_count_behind() {
     for _ in 0..4 {
         let crowd: Vec<Ftp> = (0..5).map(|_| daemon.log_in()).collect();
         Ftp::silent(daemon.address).reply_of(421);
-        let sessions: BTreeSet<i32> = daemon
-            .children()
-            .into_iter()
-            .filter(|(_, title)| title.contains("test@"))
-            .map(|(pid, _)| pid)
-            .collect();
-        assert_eq!(sessions.len(), 5);
+        let sessions: BTreeSet<i32> = eventually("five titles", || {
+            let children = daemon.children().into_iter();
+            let members = children.filter(|(_, title)| title.contains("test@"));
+            let pids: BTreeSet<i32> = members.map(|(pid, _)| pid).collect();
+            (pids.len() == 5).then_some(pids)
+        });
         for pid in &sessions {
             kill(Pid::from_raw(*pid), Signal::SIGKILL).unwrap();
         }

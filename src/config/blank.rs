@@ -59,7 +59,7 @@ fn blank() -> Config {
             fsync: false,
         },
         tls: tls(),
-        limits: LIMITS,
+        limits: limits(),
         proxy: Proxy {
             trusted: Vec::new(),
             data: ProxyData::Direct,
@@ -90,6 +90,17 @@ fn tls() -> Tls {
         session_reuse: SessionReuse::Off,
         truncation: Truncation::Ignore,
         client_ca: None,
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        max_per_ip: 0,
+        max_per_user: 0,
+        login_attempts: 0,
+        login_delay: Duration::ZERO,
+        ban_time: Duration::ZERO,
+        allo: Allo::Hint,
     }
 }
 
