@@ -320,3 +320,40 @@ fn uploads_go_on_where_they_broke_off_and_grow_at_their_end() {
     assert_eq!(code, 451);
     assert_eq!(cluster.keys(), ["photos/a"]);
 }
+
+#[test]
+fn all_spools_together_have_a_limit_and_leave_nothing() {
+    let cluster = Cluster::start();
+    let keys = [("mogilefs.spool_mem", "64K"), ("mogilefs.spool_max", "3M")];
+    let daemon = Daemon::on(&cluster, &keys);
+    let (mut one, mut other) = (daemon.log_in(), daemon.log_in());
+    for ftp in [&mut one, &mut other] {
+        ftp.expect("TYPE I", 200);
+    }
+    let data = one.data();
+    one.expect("STOR /photos/one", 150);
+    let mut held = data.stream();
+    held.write_all(&noise(2_500_000, 1)).unwrap();
+    // It holds its room as long as it lasts; a small one needs none.
+    eventually("there is no room left", || {
+        let (code, _) = other.give("STOR /photos/other", &noise(1_500_000, 2));
+        (code == 552).then_some(())
+    });
+    other.store("/photos/small", &noise(60_000, 3));
+    drop(held);
+    one.reply_of(226);
+    other.store("/photos/other", &noise(2_500_000, 2));
+    let (code, text) = other.give("STOR /photos/large", &noise(4_000_000, 4));
+    assert_eq!(code, 552, "{text}");
+    // Nor is anything held by a worker that is killed.
+    let data = one.data();
+    one.expect("STOR /photos/killed", 150);
+    let mut held = data.stream();
+    held.write_all(&noise(2_500_000, 1)).unwrap();
+    let worker = daemon.worker("STOR /photos/killed");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    daemon.wait_for("worker-died");
+    other.store("/photos/other", &noise(2_500_000, 5));
+    let left = std::fs::read_dir(daemon.dir().join("tmp")).unwrap().count();
+    assert_eq!(left, 0, "something stays in tmpdir");
+}

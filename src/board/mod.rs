@@ -6,11 +6,13 @@
 mod addresses;
 mod births;
 mod seats;
+mod spools;
 mod suspects;
 mod tally;
 
 pub use addresses::Addresses;
 pub use births::Births;
 pub use seats::{Board, Counts, Seat, State};
+pub use spools::Spools;
 pub use suspects::{Penalty, Suspects};
 pub use tally::{Tally, Transfers};

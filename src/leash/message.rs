@@ -190,6 +190,11 @@ pub enum FromWorker {
     },
     /// The client is gone.
     Left,
+    /// It wants so much more room for its spool, in megabytes. To be answered with
+    /// [`ToWorker::Answer`]: something if it may have it, nothing if not.
+    Room { number: u32, megabytes: u32 },
+    /// It needs so much no more.
+    RoomFree { megabytes: u32 },
     /// To be told to all others.
     News(News),
 }
@@ -268,6 +273,8 @@ impl Message for FromWorker {
                 .number(*number)
                 .bytes(user)
                 .bytes(password.as_bytes()),
+            Self::Room { number, megabytes } => Writer::new(12).number(*number).number(*megabytes),
+            Self::RoomFree { megabytes } => Writer::new(13).number(*megabytes),
             Self::News(news) => news.write(NEWS_UP),
             Self::Admit { number, peer } => Writer::new(8).number(*number).socket(*peer),
             Self::Enter {
@@ -315,6 +322,13 @@ impl Message for FromWorker {
                 number: reader.number()?,
                 user: reader.bytes()?,
                 password: reader.bytes()?.into(),
+            },
+            12 => Self::Room {
+                number: reader.number()?,
+                megabytes: reader.number()?,
+            },
+            13 => Self::RoomFree {
+                megabytes: reader.number()?,
             },
             tag @ NEWS_UP.. => Self::News(News::read(tag - NEWS_UP, &mut reader)?),
             8 => Self::Admit {
@@ -573,6 +587,11 @@ mod tests {
                 is_complete: false,
                 bytes: u64::MAX,
             },
+            FromWorker::Room {
+                number: 3,
+                megabytes: u32::MAX,
+            },
+            FromWorker::RoomFree { megabytes: 16 },
         ] {
             travels(&message, false);
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 
 use crate::auth::text::Users;
-use crate::board::{Addresses, Births, Board, Tally};
+use crate::board::{Addresses, Births, Board, Spools, Tally};
 use crate::config::{AuthExec, Config};
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
@@ -135,6 +135,7 @@ struct Master<'a> {
     addresses: Addresses,
     /// What sessions tell each other.
     lore: Lore,
+    spools: Spools,
     users: Users,
     door: Door,
     gate: Gate,
@@ -179,6 +180,7 @@ impl<'a> Master<'a> {
             users: Users::new(config.auth.text.clone(), config.auth.crypt),
             addresses: Addresses::new(&config.mogilefs, &config.passive),
             lore: Lore::default(),
+            spools: Spools::default(),
             config,
             path: start.path,
             is_foreground: start.is_foreground,

@@ -72,6 +72,13 @@ impl Master<'_> {
             }
             FromWorker::Doing { verb, argument } => self.board.doing(pid, verb, argument),
             FromWorker::Left => self.board.idle(pid, now),
+            FromWorker::Room { number, megabytes } => {
+                let most = self.config.mogilefs.spool_max.div_ceil(1 << 20);
+                let may = most == 0 || self.spools.take(pid, megabytes.into(), most);
+                let answer = if may { b"1".to_vec() } else { Vec::new() };
+                self.tell(pid, &ToWorker::Answer { number, answer });
+            }
+            FromWorker::RoomFree { megabytes } => self.spools.give(pid, megabytes.into()),
             FromWorker::News(news) => self.spread(pid, news),
         }
     }

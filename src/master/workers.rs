@@ -165,6 +165,7 @@ impl Master<'_> {
         // Its last words are still to be heard.
         self.hear_worker(pid, now);
         self.unleash(pid, now);
+        self.spools.gone(pid);
         let Some(seat) = self.board.gone(pid) else {
             log::debug!("stranger-died pid={pid} {ending}");
             return;

@@ -182,7 +182,7 @@ impl Bond {
     }
 
     /// Asks the master what has to have the number that it gets, and waits for the answer.
-    fn ask(
+    pub(super) fn ask(
         &self,
         question: impl FnOnce(u32) -> FromWorker,
         patience: Duration,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::auth::{self, Account, Auth, Module};
 use crate::board::Addresses;
@@ -12,7 +13,7 @@ use crate::leash::News;
 use crate::mogilefs::Client;
 use crate::store::file::Tree;
 use crate::store::mogile::layout::{Classes, Domains, Flat, Layout};
-use crate::store::mogile::{MogileFs, Shared};
+use crate::store::mogile::{MogileFs, Room, Shared};
 use crate::store::{Error, Store};
 
 /// What is needed to open the store of any member.
@@ -23,12 +24,19 @@ pub(super) struct Members {
     tmpdir: PathBuf,
     trackers: RefCell<Vec<SocketAddr>>,
     lore: Shared,
+    /// Where there is a limit to it.
+    room: Option<Rc<dyn Room>>,
     /// Of the last session, whose trackers may change while it lasts.
     client: RefCell<Option<Client>>,
 }
 
 impl Members {
-    pub(super) fn new(config: &Config, addresses: &Addresses, lore: Shared) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        addresses: &Addresses,
+        lore: Shared,
+        room: Rc<dyn Room>,
+    ) -> Self {
         Self {
             auth: auth::named(config.auth.module),
             mogilefs: config.mogilefs.clone(),
@@ -36,6 +44,7 @@ impl Members {
             tmpdir: config.nanoftpd.tmpdir.clone(),
             trackers: RefCell::new(addresses.trackers()),
             lore,
+            room: (config.mogilefs.spool_max > 0).then_some(room),
             client: RefCell::new(None),
         }
     }
@@ -81,7 +90,9 @@ impl Members {
         let client = Client::new(&self.mogilefs, self.trackers.borrow().clone());
         self.client.replace(Some(client.clone()));
         let (settings, tmpdir) = (self.mogilefs.clone(), self.tmpdir.clone());
-        let store = MogileFs::new(client, layout, settings, tmpdir).sharing(self.lore.clone());
+        let store = MogileFs::new(client, layout, settings, tmpdir)
+            .sharing(self.lore.clone())
+            .within(self.room.clone());
         // Better no login than one after which nothing works.
         store.check().map_err(refusal)?;
         Ok(Box::new(store))

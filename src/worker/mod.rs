@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::{Rc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
@@ -15,12 +15,13 @@ use crate::config::{Config, TlsMode};
 use crate::ftp::{self, Proxied};
 use crate::leash::{self, FromWorker};
 use crate::proxy;
-use crate::store::mogile::{Lore, Shared};
+use crate::store::mogile::{Lore, Room, Shared};
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
 use crate::sys::{process, sockets, title};
 use crate::tls::Identity;
 use crate::vigil;
+use crate::{auth, store};
 
 mod bond;
 mod door;
@@ -47,12 +48,14 @@ pub fn run(
     let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
         let bond = Rc::new_cyclic(|bond: &Weak<Bond>| {
             let bond = Weak::clone(bond);
+            let teller = Weak::clone(&bond);
             let lore = Shared::new(lore.clone(), move |news| {
-                if let Some(bond) = bond.upgrade() {
+                if let Some(bond) = teller.upgrade() {
                     bond.mention(&FromWorker::News(news.clone()));
                 }
             });
-            let members = Members::new(config, addresses, lore);
+            let room: Rc<dyn Room> = Rc::new(Leased(bond));
+            let members = Members::new(config, addresses, lore, room);
             Bond::new(leash, ear, listeners, members, addresses, config)
         });
         work(&bond, door, config, zone, tls)
@@ -62,6 +65,30 @@ pub fn run(
         Err(error) => {
             log::error!("worker-failed why=\"{error}\"");
             process::leave(1)
+        }
+    }
+}
+
+/// Room for spools that the master lets this worker have.
+struct Leased(Weak<Bond>);
+
+impl Room for Leased {
+    fn take(&self, megabytes: u32) -> Result<bool, store::Error> {
+        /// The master answers at once, or is gone.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let gone = || store::Error::Broken("the master is gone".to_owned());
+        let bond = self.0.upgrade().ok_or_else(gone)?;
+        let answer = bond.ask(|number| FromWorker::Room { number, megabytes }, PATIENCE);
+        match answer {
+            Ok(answer) => Ok(!answer.is_empty()),
+            Err(auth::Trouble::Interrupted) => Err(store::Error::Interrupted),
+            Err(auth::Trouble::Unavailable(why)) => Err(store::Error::Broken(why)),
+        }
+    }
+
+    fn give(&self, megabytes: u32) {
+        if let Some(bond) = self.0.upgrade() {
+            bond.mention(&FromWorker::RoomFree { megabytes });
         }
     }
 }

@@ -81,6 +81,7 @@ impl MogileFs {
             let bounds = Bounds {
                 memory: u64::MAX,
                 dir: self.tmpdir.clone(),
+                room: None,
                 most: u64::MAX,
             };
             let mut spool = Spool::new(&mut content, bounds, false);

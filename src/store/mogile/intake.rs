@@ -47,6 +47,7 @@ impl MogileFs {
         let bounds = Bounds {
             memory: self.settings.spool_mem,
             dir: self.tmpdir.clone(),
+            room: self.room.clone(),
             most: match plan.at {
                 At::Start => u64::MAX,
                 At::Offset(_) | At::End => self.settings.append_max,

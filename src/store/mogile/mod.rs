@@ -16,6 +16,7 @@ use made::Made;
 use order::Order;
 use pages::Quarry;
 use recent::Recent;
+pub use spool::Room;
 pub(crate) use spool::nameless;
 
 use super::{Abilities, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
@@ -61,6 +62,7 @@ pub struct MogileFs {
     wants_length: bool,
     made: Made,
     lore: Shared,
+    room: Option<Rc<dyn Room>>,
     recent: Rc<RefCell<Recent>>,
     /// A directory that was renamed in part: from, to. The same again goes on with the rest.
     unfinished: Option<(Path, Path)>,
@@ -84,6 +86,7 @@ impl MogileFs {
             wants_length: false,
             made: Made::default(),
             lore: Shared::default(),
+            room: None,
             recent: Rc::default(),
             unfinished: None,
         }
@@ -94,6 +97,13 @@ impl MogileFs {
     pub fn sharing(mut self, lore: Shared) -> Self {
         self.client.listen_to(Rc::new(lore.clone()));
         self.lore = lore;
+        self
+    }
+
+    /// The same, with no more in `tmpdir` than `room` lets it have.
+    #[must_use]
+    pub fn within(mut self, room: Option<Rc<dyn Room>>) -> Self {
+        self.room = room;
         self
     }
 

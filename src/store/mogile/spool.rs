@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
@@ -24,9 +25,26 @@ pub(super) struct Bounds {
     pub(super) memory: u64,
     /// More go to a file in this directory.
     pub(super) dir: PathBuf,
+    /// Who says whether there may be more in it; `None`: nobody.
+    pub(super) room: Option<Rc<dyn Room>>,
     /// No upload is larger.
     pub(super) most: u64,
 }
+
+/// Room for what does not stay in memory, which all processes share.
+pub trait Room {
+    /// Whether a spool may have so much more.
+    ///
+    /// # Errors
+    /// Nobody can be asked.
+    fn take(&self, megabytes: u32) -> Result<bool, Error>;
+
+    /// It needs so much no more.
+    fn give(&self, megabytes: u32);
+}
+
+/// So much room is asked for at once, in megabytes; less when that is refused.
+const LEASE: u32 = 16;
 
 /// An upload, as far as it has come.
 pub(super) struct Spool<'s> {
@@ -34,6 +52,8 @@ pub(super) struct Spool<'s> {
     source: Option<&'s mut dyn Source>,
     bounds: Bounds,
     content: Content,
+    /// In megabytes.
+    leased: u32,
     len: u64,
     hash: Option<Md5>,
     block: Vec<u8>,
@@ -73,6 +93,7 @@ impl<'s> Spool<'s> {
             source: Some(source),
             bounds,
             content: Content::Memory(Vec::new()),
+            leased: 0,
             len: 0,
             hash: hash.then(Md5::new),
             block: vec![0; BLOCK],
@@ -139,6 +160,9 @@ impl<'s> Spool<'s> {
             let why = format!("it gets larger than {} bytes", self.bounds.most);
             return Err(Error::TooLarge(why));
         }
+        if len > self.bounds.memory {
+            self.lease(len)?;
+        }
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
@@ -146,6 +170,25 @@ impl<'s> Spool<'s> {
             .add(bytes, len > self.bounds.memory, &self.bounds)
             .map_err(|error| unspooled(&error))?;
         self.len = len;
+        Ok(())
+    }
+
+    /// Asks for the room that `len` bytes take.
+    fn lease(&mut self, len: u64) -> Result<(), Error> {
+        let Some(room) = &self.bounds.room else {
+            return Ok(());
+        };
+        while u64::from(self.leased) << 20 < len {
+            let taken = match room.take(LEASE)? {
+                true => LEASE,
+                false if room.take(1)? => 1,
+                false => {
+                    let why = "all uploads together have reached spool_max".to_owned();
+                    return Err(Error::TooLarge(why));
+                }
+            };
+            self.leased = self.leased.saturating_add(taken);
+        }
         Ok(())
     }
 
@@ -210,6 +253,14 @@ impl<'s> Spool<'s> {
             }
         }
         self.pull().map(|_| ()).map_err(Trouble::Failed)
+    }
+}
+
+impl Drop for Spool<'_> {
+    fn drop(&mut self) {
+        if let Some(room) = self.bounds.room.as_ref().filter(|_| self.leased > 0) {
+            room.give(self.leased);
+        }
     }
 }
 
@@ -301,6 +352,7 @@ mod tests {
         Bounds {
             memory,
             dir: std::env::temp_dir(),
+            room: None,
             most: u64::MAX,
         }
     }
