@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -163,6 +163,63 @@ fn every_option_is_in_the_manual_and_back() {
             "{word} in the manual"
         );
     }
+}
+
+/// Event and level of every `warn!` and `error!` in the text of a source file, tests left out.
+fn said(text: &str) -> Vec<(String, String)> {
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    let mut found = Vec::new();
+    for level in ["warn", "error"] {
+        for part in text.split(&format!("{level}!(")).skip(1) {
+            let Some(line) = part.trim_start().strip_prefix('"') else {
+                continue;
+            };
+            let is_event = |c: char| c.is_ascii_lowercase() || c == '-';
+            let event = line.split(|c| !is_event(c)).next().unwrap();
+            // A panic is put together elsewhere.
+            if !event.is_empty() {
+                found.push((event.to_owned(), level.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+fn sources(dir: &Path, found: &mut BTreeSet<(String, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.extend(said(&fs::read_to_string(path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn every_warning_and_error_is_in_the_manual_and_back() {
+    let mut expected = BTreeSet::new();
+    sources(&root().join("src"), &mut expected);
+    // The logger's own, which go past the macros.
+    for (event, level) in [("log-lines-lost", "warn"), ("panic", "error")] {
+        expected.insert((event.to_owned(), level.to_owned()));
+    }
+    let manual = read("man/nanoftpd.8");
+    let (_, list) = manual.split_once(".Sh DIAGNOSTICS\n").unwrap();
+    let list = list.split(".Sh ").next().unwrap();
+    let mut described = BTreeSet::new();
+    let mut events = Vec::new();
+    for item in list.split(".It Cm ").skip(1) {
+        let mut lines = item.lines();
+        let (event, levels) = (lines.next().unwrap(), lines.next().unwrap());
+        for level in levels.trim_matches(['(', ')']).split(", ") {
+            described.insert((event.to_owned(), level.to_owned()));
+        }
+        assert!(lines.next().is_some_and(|text| text.len() > 20), "{event}");
+        events.push(event);
+    }
+    assert_eq!(described, expected);
+    assert!(events.is_sorted(), "{events:?}");
 }
 
 #[test]
