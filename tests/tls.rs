@@ -239,6 +239,21 @@ fn a_truncated_upload_is_what_the_configuration_says() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_may_upload() {
+    let site = Site::new(&[]);
+    let bytes = noise(3_000_000, 3);
+    let mut ftp = site.secure();
+    let mut data = ftp.begin("STOR f");
+    data.write_all(&bytes).unwrap();
+    data.conn.send_close_notify();
+    data.flush().unwrap();
+    // Closed over a ticket that nobody read it would be a reset, and the end would be lost.
+    drop(data);
+    ftp.reply_of(226);
+    assert!(site.stored("f").as_deref() == Some(&bytes[..]));
+}
+
+#[test]
 fn required_is_required() {
     let site = Site::new(&[("tls.mode", "required")]);
     let mut ftp = Ftp::connect(site.daemon.address);

@@ -138,6 +138,34 @@ fn curl() {
 }
 
 #[test]
+fn wget() {
+    if !is_here("wget") {
+        return;
+    }
+    let site = Site::new(&[]);
+    let there = site.daemon.files().join("a.bin");
+    fs::write(&there, &site.content).unwrap();
+    for (how, port) in [
+        ("--ftps-fallback-to-ftp", &*site.port),
+        ("--ftps-implicit", IMPLICIT),
+    ] {
+        let url = format!("ftps://test:test@{}:{port}/a.bin", site.address);
+        let arguments = [
+            "-nv",
+            "--no-check-certificate",
+            how,
+            "-t1",
+            "-O",
+            "back.bin",
+            &url,
+        ];
+        let said = site.run("wget", &arguments, "");
+        assert!(is_same(&site.path("back.bin"), &site.content), "{said}");
+        fs::remove_file(site.path("back.bin")).unwrap();
+    }
+}
+
+#[test]
 fn lftp() {
     if !is_here("lftp") {
         return;

@@ -3,6 +3,7 @@
 //! but not the ticket. Knows sockets and certificates, nothing of FTP.
 #![forbid(unsafe_code)]
 
+mod habit;
 mod stream;
 mod ticket;
 
@@ -17,11 +18,14 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{
+    ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config;
 
+use habit::Onlooker;
 pub use stream::Stream;
 use ticket::{DataTickets, OwnTickets, ReadOnly};
 
@@ -95,7 +99,7 @@ impl Identity {
         control.session_storage = ServerSessionMemoryCache::new(REMEMBERED);
         let mut data = control.clone();
         data.alpn_protocols.push(DATA_PROTOCOL.to_vec());
-        // OpenSSL shows a ticket once: each connection pays with one and must earn one.
+        // A connection pays with one and earns one.
         data.send_tls13_tickets = 1;
         data.session_storage = Arc::new(ReadOnly(Arc::clone(&control.session_storage)));
         let mut id = [0; 16];
@@ -140,6 +144,7 @@ impl Session {
     pub fn accept(&self, socket: TcpStream, limit: Duration) -> io::Result<Stream> {
         let mut stream = Stream::new(Arc::clone(&self.control), &self.id, socket, limit)?;
         stream.shake_hands(|_| {})?;
+        stream.send_tickets();
         Ok(stream)
     }
 
@@ -155,12 +160,17 @@ impl Session {
         let tickets = Arc::new(DataTickets::new(Arc::clone(&self.tickets)));
         let mut rules = self.data.clone();
         rules.ticketer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
+        let onlooker = Arc::new(Onlooker::new(rules.cert_resolver));
+        rules.cert_resolver = Arc::clone(&onlooker) as Arc<dyn ResolvesServerCert>;
         let mut stream = Stream::new(Arc::new(rules), &self.id, socket, limit)?;
         stream.shake_hands(|stream| {
             if stream.resumes(&self.id) {
                 tickets.allow();
             }
         })?;
+        if onlooker.spends_tickets() {
+            stream.send_tickets();
+        }
         let resumption = if stream.resumes(&self.id) {
             Resumption::Same
         } else {

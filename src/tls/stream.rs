@@ -56,16 +56,20 @@ impl Stream {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        if self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
-            // The tickets. Not later: a client that uploads looks for them before it closes. But
-            // one that has closed already may have sent all that there is.
-            self.lost = match self.flush_now() {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Some(error.kind()),
-                _ => None,
-            };
-            return Ok(());
+        match self.tls.protocol_version() {
+            // The last word was the client's. The tickets are not part of it.
+            Some(ProtocolVersion::TLSv1_3) => Ok(()),
+            _ => self.send(deadline),
         }
-        self.send(deadline)
+    }
+
+    /// Sends the tickets of TLS 1.3 now, not with what is sent next. A client that does not get
+    /// them has closed already, and may have sent all that there is: it is not refused for it.
+    pub(super) fn send_tickets(&mut self) {
+        self.lost = match self.flush_now() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Some(error.kind()),
+            _ => None,
+        };
     }
 
     /// A ticket that could be opened is one of this session, in either version: the key has sealed

@@ -216,7 +216,7 @@ impl Secure {
         data.conn.send_close_notify();
         data.flush().unwrap();
         let text = self.reply_of(code);
-        // A new ticket came with the handshake.
+        // A new ticket comes with the end.
         let _ = data.read_to_end(&mut Vec::new());
         text
     }

@@ -1,0 +1,229 @@
+//! What old and odd clients do, and every address that a client may come from or be sent to.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+
+use support::{Cluster, Daemon, Ftp, PATIENCE, eventually, field, noise};
+
+#[test]
+fn a_camera_that_never_says_type_gets_its_picture_through_unchanged() {
+    let daemon = Daemon::of_files(&[]);
+    let mut picture = noise(200_000, 21);
+    picture.extend_from_slice(b"\r\n\n\r\xff\xd8\n");
+    let mut ftp = daemon.log_in();
+    ftp.expect("OPTS UTF-8 ON", 200);
+    ftp.store("P1.JPG", &picture);
+    assert!(fs::read(daemon.files().join("P1.JPG")).unwrap() == picture);
+    assert!(ftp.fetch("RETR P1.JPG") == picture);
+}
+
+#[test]
+fn lines_may_end_with_lf_alone_and_names_may_be_latin_1() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    for (line, code) in [
+        (&b"SYST\n"[..], 215),
+        (b"MKD caf\xe9 \"au lait\"\n", 257),
+        (b"CWD caf\xe9 \"au lait\"\n", 250),
+    ] {
+        ftp.send(line);
+        ftp.reply_of(code);
+    }
+    let mut data = data(&mut ftp);
+    ftp.send(b"STOR \xfcber.txt\n");
+    ftp.reply_of(150);
+    data.write_all(b"x").unwrap();
+    drop(data);
+    ftp.reply_of(226);
+    assert_eq!(ftp.fetch("NLST"), b"\xfcber.txt\r\n");
+    let raw = b"caf\xe9 \"au lait\"/\xfcber.txt";
+    let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(&raw[..]);
+    assert_eq!(fs::read(daemon.files().join(path)).unwrap(), b"x");
+    ftp.send(b"PWD\n");
+    let said = ftp.reply_of(257);
+    assert!(said.contains("\"\"au lait\"\"\""), "{said}");
+}
+
+#[test]
+fn options_of_ls_and_a_home_are_understood() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("MKD d", 257);
+    ftp.store("d/f", b"x");
+    assert!(ftp.lines("LIST -al d")[0].ends_with(" f"));
+    assert!(ftp.lines("LIST -al")[0].ends_with(" d"));
+    ftp.expect("CWD d", 250);
+    ftp.expect("CWD ~", 250);
+    assert!(ftp.expect("PWD", 257).contains("\"/\""));
+    ftp.expect("CWD ~/d", 250);
+    assert!(ftp.expect("PWD", 257).contains("\"/d\""));
+    // Whose name it is comes first.
+    ftp.expect("MKD ~", 257);
+    ftp.expect("CWD ~", 250);
+    assert!(ftp.expect("PWD", 257).contains("\"/d/~\""));
+    ftp.expect("P@SW", 227);
+}
+
+fn data(ftp: &mut Ftp) -> TcpStream {
+    let reply = ftp.expect("EPSV", 229);
+    let port = reply.split('|').nth(3).unwrap().parse().unwrap();
+    let own = ftp.control().peer_addr().unwrap().ip();
+    let data = TcpStream::connect_timeout(&SocketAddr::new(own, port), PATIENCE).unwrap();
+    data.set_read_timeout(Some(PATIENCE)).unwrap();
+    data
+}
+
+#[test]
+fn epsv_all_lasts_through_an_abort_and_ends_with_the_login() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.store("f", &noise(20_000_000, 22));
+    ftp.expect("EPSV ALL", 200);
+    let data = data(&mut ftp);
+    ftp.expect("RETR f", 150);
+    ftp.send(b"ABOR\r\n");
+    ftp.reply_of(426);
+    ftp.reply_of(226);
+    drop(data);
+    for command in ["PASV", "PORT 127,0,0,1,200,1", "EPRT |1|127.0.0.1|51201|"] {
+        ftp.expect(command, 501);
+    }
+    ftp.expect("EPSV", 229);
+    ftp.expect("REIN", 220);
+    ftp.log_in("test", "test");
+    ftp.expect("PASV", 227);
+}
+
+#[test]
+fn both_families_are_listened_on() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        support::skip("no IPv6 here");
+        return;
+    }
+    let daemon = Daemon::of_files(&[("nanoftpd.listen_addr", "127.0.0.1, ::1")]);
+    let line = daemon.wait_for("listening addr=::1");
+    let port = field(&line, "port").unwrap().parse().unwrap();
+    let six = SocketAddr::new("::1".parse::<IpAddr>().unwrap(), port);
+    for (address, ours, other, host) in [
+        (daemon.address, "1", "2", "127.0.0.1"),
+        (six, "2", "1", "::1"),
+    ] {
+        let mut ftp = Ftp::connect(address);
+        ftp.log_in("test", "test");
+        ftp.expect(&format!("EPSV {other}"), 522);
+        ftp.expect(&format!("EPSV {ours}"), 229);
+        let mut passive = data(&mut ftp);
+        ftp.expect("STOR f", 150);
+        passive.write_all(host.as_bytes()).unwrap();
+        drop(passive);
+        ftp.reply_of(226);
+        let listener = TcpListener::bind((host, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        ftp.expect(&format!("EPRT |{ours}|{host}|{port}|"), 200);
+        ftp.expect("RETR f", 150);
+        let mut text = String::new();
+        listener
+            .accept()
+            .unwrap()
+            .0
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, host);
+        ftp.reply_of(226);
+        let wanted = if ours == "1" { 227 } else { 425 };
+        ftp.expect("PASV", wanted);
+    }
+}
+
+#[test]
+fn d15_the_last_route_counts_and_used_up_ports_are_refused_at_once() {
+    let held = eventually("a free port", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        (listener.local_addr().unwrap().port() > 1024).then_some(listener)
+    });
+    let port = held.local_addr().unwrap().port();
+    let number = port.to_string();
+    let daemon = Daemon::of_files(&[
+        ("nanoftpd.low_port", &number),
+        ("nanoftpd.high_port", &number),
+    ]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("PASV", 425);
+    ftp.expect("EPSV", 425);
+    drop(held);
+    // Freed by the transfer, by the next PASV, by PORT, by ABOR, by REIN, and by the client's end.
+    ftp.store("f", b"text");
+    ftp.expect("PASV", 227);
+    ftp.expect("PASV", 227);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    ftp.expect(
+        &format!("PORT 127,0,0,1,{},{}", port / 256, port % 256),
+        200,
+    );
+    ftp.expect("RETR f", 150);
+    let mut text = String::new();
+    listener
+        .accept()
+        .unwrap()
+        .0
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, "text");
+    ftp.reply_of(226);
+    for command in ["ABOR", "REIN"] {
+        ftp.expect("PASV", 227);
+        ftp.expect(command, if command == "ABOR" { 226 } else { 220 });
+    }
+    ftp.log_in("test", "test");
+    ftp.expect("EPSV", 229);
+    drop(ftp);
+    eventually("the port is free again", || {
+        let mut ftp = daemon.log_in();
+        ftp.send(b"PASV\r\n");
+        (ftp.reply().0 == 227).then_some(())
+    });
+    let features = daemon.log_in().expect("FEAT", 211);
+    for feature in [
+        "EPRT",
+        "EPSV",
+        "MDTM",
+        "MLST",
+        "REST STREAM",
+        "SIZE",
+        "TVFS",
+        "UTF8",
+    ] {
+        assert!(features.contains(feature), "{features}");
+    }
+    assert!(!features.contains("AUTH"), "{features}");
+}
+
+#[test]
+fn a_checksum_comes_from_the_tracker_where_the_class_keeps_one() {
+    let cluster = Cluster::faulty();
+    let class = [
+        ("class", &b"sums"[..]),
+        ("mindevcount", b"1"),
+        ("hashtype", b"MD5"),
+    ];
+    cluster.call("create_class", &class).unwrap();
+    cluster.classes_become(&["docs", "photos", "sums"]);
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    let sum = "250 25F9E794323B453885F5181F1B624D0B";
+    for class in ["sums", "photos"] {
+        ftp.store(&format!("/{class}/f"), b"123456789");
+        assert_eq!(ftp.expect(&format!("XMD5 /{class}/f"), 250), sum);
+        let said = ftp.expect(&format!("HASH /{class}/f"), 213);
+        assert!(said.contains("SHA-256 0-9 15e2b0d3"), "{said}");
+    }
+    // Nobody has to read the file for it.
+    cluster.node().fault("corrupt at=4 method=GET");
+    assert_eq!(ftp.expect("XMD5 /sums/f", 250), sum);
+    assert_ne!(ftp.expect("XMD5 /photos/f", 250), sum);
+}
