@@ -470,6 +470,15 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_full_is_no_fault_of_ours() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(matches!(unspooled(&kind.into()), Error::Full(_)));
+        }
+        let denied = io::ErrorKind::PermissionDenied.into();
+        assert!(matches!(unspooled(&denied), Error::Broken(_)));
+    }
+
+    #[test]
     fn a_follower_stops_at_a_pause_and_another_one_begins_anew() {
         let bytes = sample(5000);
         let mut source = Slow::new(&bytes);
