@@ -2,7 +2,7 @@
 //! bytes; nothing here decides whether a name is allowed.
 #![forbid(unsafe_code)]
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// `bytes` in double quotes, with quotes, backslashes, control characters and all that is not
 /// valid UTF-8 escaped, so that a log line stays one line and its fields cannot be forged.
@@ -57,6 +57,26 @@ pub fn bare(bytes: &[u8]) -> String {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'));
     inner.unwrap_or_default().to_owned()
+}
+
+/// `bytes` as a JSON string (RFC 8259 §7); what is not UTF-8 is replaced.
+#[must_use]
+pub fn json(bytes: &[u8]) -> String {
+    let mut text = String::from("\"");
+    for c in String::from_utf8_lossy(bytes).chars() {
+        match c {
+            '"' | '\\' => {
+                text.push('\\');
+                text.push(c);
+            }
+            c if c.is_control() => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
 }
 
 #[cfg(test)]

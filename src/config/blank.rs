@@ -9,8 +9,8 @@ use super::keys::SECTIONS;
 use super::{
     Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt, Extended,
     File, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool, Proxy,
-    ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion, Truncation,
-    Type, Upload,
+    ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion,
+    TransferFormat, Truncation, Type, Upload,
 };
 
 impl Default for Config {
@@ -73,6 +73,7 @@ fn blank() -> Config {
             level: log::LevelFilter::Off,
             syslog_facility: String::new(),
             xferlog: None,
+            transfer_format: TransferFormat::Json,
         },
         status: Status {
             socket: PathBuf::new(),

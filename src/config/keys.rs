@@ -11,7 +11,8 @@ use super::form::{
 use super::net::{Address, HostPort, Net, is_host};
 use super::{
     Allo, AuthModule, Collation, Config, ContentMd5, Crypt, Extended, ListTimes, LogMode,
-    Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion, Truncation, Type, Upload,
+    Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion, TransferFormat,
+    Truncation, Type, Upload,
 };
 
 /// A section, with its keys in the order in which they are printed.
@@ -323,6 +324,10 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "facility of mode 4";
         xferlog = "/var/log/nanoftpd/xferlog", Maybe(AbsolutePath),
             "a line for each transfer; empty: none";
+        transfer_format = "xferlog", OneOf(&[
+                ("xferlog", TransferFormat::Xferlog), ("json", TransferFormat::Json),
+            ]),
+            "xferlog: as wu-ftpd wrote it; json: an object a line";
     }
     [status] "The control socket." {
         socket = "/run/nanoftpd/control.sock", AbsolutePath,

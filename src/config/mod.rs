@@ -435,6 +435,16 @@ pub struct Logging {
     pub syslog_facility: String,
     /// `None`: no transfer log.
     pub xferlog: Option<PathBuf>,
+    pub transfer_format: TransferFormat,
+}
+
+/// `[logging] transfer_format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferFormat {
+    /// As wu-ftpd wrote it.
+    Xferlog,
+    /// An object a line.
+    Json,
 }
 
 /// `[logging] mode`, by the original's numbers.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::board::{Tally, Transfers};
-use crate::text::bare;
+use crate::text::{bare, json as string};
 
 /// What is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,25 +176,6 @@ fn total(tally: &Tally) -> String {
         way(&tally.uploads),
         way(&tally.downloads),
     )
-}
-
-/// `bytes` as a JSON string (RFC 8259 §7); what is not UTF-8 is replaced.
-fn string(bytes: &[u8]) -> String {
-    let mut text = String::from("\"");
-    for c in String::from_utf8_lossy(bytes).chars() {
-        match c {
-            '"' | '\\' => {
-                text.push('\\');
-                text.push(c);
-            }
-            c if c.is_control() => {
-                let _ = write!(text, "\\u{:04x}", u32::from(c));
-            }
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-    text
 }
 
 /// `59s`, `59m59s`, `23h59m`, `9d23h`.

@@ -14,7 +14,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::sink::{Sink, Way};
 use super::{Transfer, Which, line, syslogd, xferlog};
-use crate::config::{LogMode, Logging};
+use crate::config::{LogMode, Logging, TransferFormat};
 
 /// Where lines go, opened.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Sinks {
     pub(super) syslog: Option<Sink>,
     pub(super) wants_syslog: bool,
     pub(super) xferlog: Option<Sink>,
+    pub(super) format: TransferFormat,
 }
 
 /// Opens what `config` names, with the rights of the moment. In the `foreground` lines go to
@@ -46,6 +47,7 @@ pub fn open(config: &Logging, foreground: bool) -> io::Result<Sinks> {
         syslog: None,
         wants_syslog: config.mode == LogMode::Syslog,
         xferlog: None,
+        format: config.transfer_format,
     };
     if matches!(config.mode, LogMode::File | LogMode::Both) {
         sinks.log = Some(Sink::file(&config.file)?);
@@ -81,6 +83,7 @@ impl Journal {
             syslog: None,
             wants_syslog: false,
             xferlog: None,
+            format: TransferFormat::Xferlog,
         });
         let disconnected = sinks.wants_syslog && sinks.syslog.is_none();
         Self {
@@ -162,8 +165,13 @@ impl Journal {
     }
 
     pub(super) fn transferred(&self, transfer: &Transfer<'_>) {
-        let line = xferlog::line(self.now(), transfer);
-        if let Some(sink) = &mut self.sinks().xferlog {
+        let now = self.now();
+        let mut sinks = self.sinks();
+        let line = match sinks.format {
+            TransferFormat::Xferlog => xferlog::line(now, transfer),
+            TransferFormat::Json => xferlog::object(now, transfer),
+        };
+        if let Some(sink) = &mut sinks.xferlog {
             let written = sink.put(&line);
             self.count(written);
         }

@@ -14,7 +14,7 @@ use nix::sys::stat::Mode;
 
 use super::sink::{Sink, Way};
 use super::*;
-use crate::config::LogMode;
+use crate::config::{LogMode, TransferFormat};
 
 /// A directory of its own, gone when the test is.
 struct Scratch(PathBuf);
@@ -38,6 +38,7 @@ impl Scratch {
             level: LevelFilter::Info,
             syslog_facility: "daemon".to_owned(),
             xferlog: None,
+            transfer_format: TransferFormat::Xferlog,
         }
     }
 }
@@ -345,6 +346,7 @@ fn transfers_are_logged_as_wu_ftpd_did() {
         direction: Direction::Up,
         user: b"ann",
         peer: [10, 0, 0, 1].into(),
+        session: "0123abcd",
         path: b"/photos/a.jpg",
         bytes: 1234,
         took: Duration::ZERO,
@@ -355,6 +357,7 @@ fn transfers_are_logged_as_wu_ftpd_did() {
         direction: Direction::Down,
         user: b"ann x",
         peer: "2001:db8::1".parse().unwrap(),
+        session: "0123abcd",
         path: "/photos/gr\u{fc}n a\tb\r\n\u{b}\u{7f}.jpg".as_bytes(),
         bytes: u64::MAX,
         took: Duration::from_millis(2001),
@@ -378,6 +381,12 @@ fn transfers_are_logged_as_wu_ftpd_did() {
         let line = String::from_utf8(xferlog::line(now, &transfer)).unwrap();
         assert_eq!(line, expected);
     }
+    let line = String::from_utf8(xferlog::object(now, &odd)).unwrap();
+    let expected = "{\"time\":\"2026-01-02T03:04:05\",\"peer\":\"2001:db8::1\",\
+        \"session\":\"0123abcd\",\"direction\":\"out\",\"bytes\":18446744073709551615,\
+        \"seconds\":2.001,\"type\":\"a\",\"complete\":false,\"user\":\"ann x\",\
+        \"path\":\"/photos/gr\u{fc}n a\\u0009b\\u000d\\u000a\\u000b\\u007f.jpg\"}\n";
+    assert_eq!(line, expected);
 }
 
 #[test]

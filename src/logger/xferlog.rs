@@ -1,10 +1,13 @@
-//! The transfer log, line by line as wu-ftpd wrote it, since that is what log analysers read.
+//! The transfer log, line by line: as wu-ftpd wrote it, since that is what log analysers read, or as
+//! JSON.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::civil::DateTime;
+
+use crate::text::json;
 
 /// Which way a file went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Transfer<'a> {
     pub direction: Direction,
     pub user: &'a [u8],
     pub peer: IpAddr,
+    /// Names the session in the log.
+    pub session: &'a str,
     /// The file, in the served tree.
     pub path: &'a [u8],
     pub bytes: u64,
@@ -53,6 +58,29 @@ pub(super) fn line(now: DateTime, transfer: &Transfer<'_>) -> Vec<u8> {
     let end = if transfer.complete { 'c' } else { 'i' };
     line.extend_from_slice(format!(" ftp 0 * {end}\n").as_bytes());
     line
+}
+
+/// The same and the session as a JSON object (RFC 8259), with its end; times are local ones, as in
+/// the log.
+pub(super) fn object(now: DateTime, transfer: &Transfer<'_>) -> Vec<u8> {
+    let direction = match transfer.direction {
+        Direction::Down => "out",
+        Direction::Up => "in",
+    };
+    let line = format!(
+        "{{\"time\":\"{}\",\"peer\":\"{}\",\"session\":{},\"direction\":\"{direction}\",\
+         \"bytes\":{},\"seconds\":{:.3},\"type\":\"{}\",\"complete\":{},\"user\":{},\"path\":{}}}\n",
+        now.strftime("%Y-%m-%dT%H:%M:%S"),
+        transfer.peer.to_canonical(),
+        json(transfer.session.as_bytes()),
+        transfer.bytes,
+        transfer.took.as_secs_f64(),
+        if transfer.ascii { "a" } else { "b" },
+        transfer.complete,
+        json(transfer.user),
+        json(transfer.path),
+    );
+    line.into_bytes()
 }
 
 /// Fields end at blanks and lines at line ends, so neither may be in a name.

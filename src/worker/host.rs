@@ -21,6 +21,8 @@ const LONG: [&str; 7] = ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"]
 pub(super) struct Session {
     bond: Rc<Bond>,
     peer: IpAddr,
+    /// Names it in the log.
+    name: String,
     account: Option<Account>,
     /// Of the master's words.
     watch: Watch,
@@ -33,11 +35,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(bond: Rc<Bond>, peer: IpAddr, watch: Watch, attempts: usize) -> Self {
+    pub(super) fn new(
+        bond: Rc<Bond>,
+        peer: IpAddr,
+        watch: Watch,
+        attempts: usize,
+        name: &str,
+    ) -> Self {
         bond.rest(false);
         let session = Self {
             bond,
             peer: peer.to_canonical(),
+            name: name.to_owned(),
             account: None,
             watch,
             pace: Pace::new(Instant::now()),
@@ -153,6 +162,7 @@ impl Host for Session {
             },
             user: transfer.user,
             peer: transfer.peer,
+            session: &self.name,
             path: transfer.path.as_bytes(),
             bytes: transfer.bytes,
             took: transfer.took,

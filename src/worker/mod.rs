@@ -203,7 +203,13 @@ fn serve(
         security: security(tls, config, is_implicit(&control, config)),
     };
     let attempts = config.limits.login_attempts;
-    let mut session = Session::new(Rc::clone(bond), peer.ip(), word, attempts);
+    let mut session = Session::new(
+        Rc::clone(bond),
+        peer.ip(),
+        word,
+        attempts,
+        &settings.session,
+    );
     ftp::serve(control, peer, &settings, &mut session);
     drop(signal);
     bond.rest(true);
