@@ -145,6 +145,7 @@ fn a_large_file_needs_little_memory() {
 
     let peak = support::status(daemon.worker("test@"), "VmHWM").unwrap();
     let kib: u64 = peak.split(' ').next().unwrap().parse().unwrap();
+    support::say(&format!("{mib} MiB up and down: the worker took {peak}"));
     assert!(kib < 16 * 1024, "the worker took {peak}");
     let left = fs::read_dir(daemon.dir().join("tmp")).unwrap().count();
     assert_eq!(left, 0, "files are left in tmpdir");
