@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use suppaftp::types::FileType;
+use suppaftp::{RustlsConnector, RustlsFtpStream};
 use support::{Daemon, Scratch, is_here, noise, own_address};
 
 const IMPLICIT: &str = "20990";
@@ -327,5 +329,38 @@ fn openssl_speaks_the_versions_that_there_are() {
             let has_shaken = said.contains("BEGIN CERTIFICATE");
             assert_eq!(has_shaken, is_welcome, "{version} of {least}: {said}");
         }
+    }
+}
+
+/// A client library of Rust: in the clear, and under TLS in both versions. In TLS 1.3 rustls shows
+/// each ticket once, and this library reads nothing during an upload, the next ticket included: so
+/// there it can upload only as often as it has tickets left.
+#[test]
+fn rust_suppaftp() {
+    let site = Site::new(&[("tls.mode", "optional")]);
+    for version in [
+        None,
+        Some(&rustls::version::TLS12),
+        Some(&rustls::version::TLS13),
+    ] {
+        let mut ftp = RustlsFtpStream::connect(site.daemon.address).unwrap();
+        if let Some(version) = version {
+            let connector = RustlsConnector::from(support::tls::memory(version));
+            ftp = ftp.into_secure(connector, "localhost").unwrap();
+        }
+        ftp.login("test", "test").unwrap();
+        ftp.transfer_type(FileType::Binary).unwrap();
+        let all = ["one.bin", "two.bin"];
+        let few = version == Some(&rustls::version::TLS13);
+        for name in if few { &all[..1] } else { &all } {
+            let sent = ftp.put_file(name, &mut site.content.as_slice()).unwrap();
+            assert_eq!(sent, site.content.len() as u64);
+            assert!(fs::read(site.daemon.files().join(name)).unwrap() == site.content);
+            let got = ftp.retr_as_buffer(name).unwrap().into_inner();
+            assert!(got == site.content, "{name} {version:?}");
+        }
+        assert!(ftp.nlst(None).unwrap().contains(&"one.bin".to_owned()));
+        ftp.rm("one.bin").unwrap();
+        ftp.quit().unwrap();
     }
 }
