@@ -111,7 +111,7 @@ fn d30_guessing_passwords_takes_long_and_connections() {
     assert!(begun.elapsed() >= delay * 4, "{:?}", begun.elapsed());
     // Who knows the password is not held up.
     daemon.log_in().expect("PWD", 257);
-    let lines = daemon.log.all();
+    let lines = daemon.lines();
     let failed = lines.iter().filter(|line| line.contains("login-failed"));
     assert_eq!(failed.count(), 4);
 }

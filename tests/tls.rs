@@ -92,7 +92,7 @@ fn every_transfer_of_a_long_session_resumes_it() {
         assert_eq!(names.lines().count(), 100);
         ftp.expect("QUIT", 221);
     }
-    let said = site.daemon.log.all();
+    let said = site.daemon.lines();
     for version in ["TLSv1_2", "TLSv1_3"] {
         let wanted = format!("version={version}");
         assert!(said.iter().any(|line| line.contains(&wanted)), "{wanted}");
@@ -154,7 +154,7 @@ fn reuse_may_be_asked_for_or_not_at_all() {
         data.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, b"x");
         ftp.reply_of(226);
-        let log = site.daemon.log.all();
+        let log = site.daemon.lines();
         let warned = log
             .iter()
             .any(|line| line.contains("warn data-not-resumed"));
@@ -231,7 +231,7 @@ fn a_truncated_upload_is_what_the_configuration_says() {
             }
             ftp.give("STOR g", b"whole", 226);
         }
-        let log = site.daemon.log.all();
+        let log = site.daemon.lines();
         let line = log.iter().find(|line| line.contains("data-truncated"));
         assert_eq!(line.is_some(), is_logged, "{mode}");
         assert!(line.is_none_or(|line| line.contains("peer=127.0.0.1 ")));

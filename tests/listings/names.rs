@@ -171,13 +171,7 @@ fn where_case_does_not_count_spellings_are_one_directory() {
     let mut ftp = member(&daemon);
     let listed = names(&mut ftp, "NLST /docs");
     assert_eq!(listed.len(), 2, "{listed:?}");
-    assert!(
-        daemon
-            .log
-            .all()
-            .iter()
-            .any(|line| line.contains("collation-found order=ci"))
-    );
+    daemon.wait_for("collation-found order=ci");
     for dir in ["mixed", "Mixed"] {
         assert_eq!(ftp.lines(&format!("NLST /docs/{dir}")).len(), 1201);
     }

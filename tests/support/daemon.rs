@@ -149,6 +149,15 @@ impl Daemon {
         found.unwrap_or_else(|| panic!("the log never said {text:?}"))
     }
 
+    /// Every line that was logged before this call. What a reply follows is in the log by then, but
+    /// not yet read by us: so something is said that is logged, and waited for.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mark = super::unique();
+        Ftp::connect(self.address).expect(&format!("USER {mark}"), 331);
+        self.wait_for(&mark);
+        self.log.all()
+    }
+
     /// How many lines the log has by now, for [`Self::wait_after`].
     pub(crate) fn mark(&self) -> usize {
         self.log.all().len()
