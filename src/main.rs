@@ -94,7 +94,7 @@ fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
         listeners,
         crew: Crew {
             worker: worker::run,
-            clerk: clerk::find_names,
+            clerk: clerk::look_out,
             login_clerk: clerk::check_logins,
         },
     };

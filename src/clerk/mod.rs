@@ -1,24 +1,31 @@
-//! The clerk: the process that may block. One finds the addresses of names, so that no other process
-//! ever waits for a name server; where a program decides about logins, another one runs it.
-//! Unprivileged; ends with the master.
+//! The clerk: the process that may block. One finds the addresses of names, and whether the dead have
+//! come back, so that no other process ever waits for a name server or a dead tracker; where a
+//! program decides about logins, another one runs it. Unprivileged; ends with the master.
 #![forbid(unsafe_code)]
 
 mod logins;
 mod names;
+mod suspects;
 
 use std::io;
+use std::os::fd::AsFd;
+use std::time::Instant;
 
+use names::Names;
 use nix::unistd::getppid;
+use suspects::Suspects;
 
-use crate::config::AuthExec;
+use crate::config::{AuthExec, Mogilefs};
 use crate::leash::{self, FromClerk, Heard, ToClerk};
 use crate::logger;
 use crate::sys::jail::Jail;
 use crate::sys::{process, title};
+use crate::vigil::{self, For};
 
-/// The life of a clerk that finds `names`.
-pub fn find_names(leash: &leash::Clerk, names: &[String], jail: &Jail) -> ! {
-    live(leash, jail, || names::work(leash, names))
+/// The life of a clerk that finds `names`, and who answers again.
+pub fn look_out(leash: &leash::Clerk, names: &[String], settings: &Mogilefs, jail: &Jail) -> ! {
+    let (names, suspects) = (Names::new(names), Suspects::new(settings));
+    live(leash, jail, || watch(leash, names, suspects))
 }
 
 /// The life of a clerk that asks a program about logins.
@@ -39,6 +46,32 @@ fn live(leash: &leash::Clerk, jail: &Jail, work: impl FnOnce() -> io::Result<()>
         Err(error) => {
             log::error!("clerk-failed why=\"{error}\"");
             process::leave(1)
+        }
+    }
+}
+
+/// Until the master is gone.
+fn watch(leash: &leash::Clerk, mut names: Names<'_>, mut suspects: Suspects<'_>) -> io::Result<()> {
+    loop {
+        names.look(leash)?;
+        suspects.try_next(leash)?;
+        let due = names.due().into_iter().chain(suspects.due()).min();
+        match vigil::wait_until(&[(leash.as_fd(), For::Reading)], due) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
+            waited => waited?,
+        };
+        let now = Instant::now();
+        let is_heard = hear(leash, |message| {
+            if let ToClerk::Suspect {
+                address,
+                is_tracker,
+            } = message
+            {
+                suspects.add(address, is_tracker, now);
+            }
+        })?;
+        if !is_heard {
+            return Ok(());
         }
     }
 }

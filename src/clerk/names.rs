@@ -2,12 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::hear;
 use crate::leash::{self, FromClerk};
-use crate::vigil::{self, For};
 
 /// How long an answer is good.
 const FRESH: Duration = Duration::from_secs(60);
@@ -15,24 +12,38 @@ const FRESH: Duration = Duration::from_secs(60);
 /// How soon a name that was not found is looked for again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Until the master is gone.
-pub(super) fn work(leash: &leash::Clerk, names: &[String]) -> io::Result<()> {
-    loop {
+/// The names, and when to look for them.
+pub(super) struct Names<'a> {
+    names: &'a [String],
+    due: Instant,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(names: &'a [String]) -> Self {
+        let due = Instant::now();
+        Self { names, due }
+    }
+
+    /// When they are to be looked for next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.names.is_empty()).then_some(self.due)
+    }
+
+    /// Looks for them, if it is time, and tells the master.
+    pub(super) fn look(&mut self, leash: &leash::Clerk) -> io::Result<()> {
+        if Instant::now() < self.due {
+            return Ok(());
+        }
         let mut pause = FRESH;
-        for name in names {
+        for name in self.names {
             let host = find(name);
             if matches!(&host, FromClerk::Host { addresses, .. } if addresses.is_empty()) {
                 pause = AGAIN;
             }
             leash.send(&host)?;
         }
-        match vigil::wait(leash.as_fd(), For::Reading, Some(pause)) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
-            waited => waited?,
-        }
-        if !hear(leash, |_| ())? {
-            return Ok(());
-        }
+        self.due = Instant::now() + pause;
+        Ok(())
     }
 }
 

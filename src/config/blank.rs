@@ -136,6 +136,7 @@ fn mogilefs() -> Mogilefs {
         admin_timeout: Duration::ZERO,
         open_timeout: Duration::ZERO,
         hedge_timeout: Duration::ZERO,
+        probe_interval: Duration::ZERO,
         close_timeout: Duration::ZERO,
         read_timeout: Duration::ZERO,
         write_timeout: Duration::ZERO,

@@ -181,6 +181,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "how long a tracker may take over create_open";
         hedge_timeout = "5", Time(10, 3_600_000),
             "after so long another tracker is sent the create_open too";
+        probe_interval = "5", Time(10, 3_600_000),
+            "how soon a tracker or storage node that did not answer is tried again by the clerk";
         close_timeout = "45", Time(10, 3_600_000),
             "how long a tracker may take over create_close";
         read_timeout = "20", Time(10, 3_600_000),

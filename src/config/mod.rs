@@ -202,6 +202,8 @@ pub struct Mogilefs {
     pub open_timeout: Duration,
     /// How long create_open may take before another tracker is asked too.
     pub hedge_timeout: Duration,
+    /// How soon a tracker or storage node that did not answer is tried again, at first.
+    pub probe_interval: Duration,
     /// How long a tracker may take over create_close.
     pub close_timeout: Duration,
     /// How long a storage node may take to begin its answer, or to send more of a body.

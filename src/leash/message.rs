@@ -76,7 +76,7 @@ pub enum News {
     Order(String),
     /// The tracker or storage node at this address does not answer.
     Failed(SocketAddr),
-    /// It does again.
+    /// It does again, as the clerk has found; of a worker's mouth this counts for nothing.
     Recovered(SocketAddr),
 }
 
@@ -235,6 +235,12 @@ pub enum ToClerk {
         user: Vec<u8>,
         password: Secret,
     },
+    /// This tracker or storage node does not answer: try it again and again until it does. To be
+    /// answered with [`FromClerk::Alive`].
+    Suspect {
+        address: SocketAddr,
+        is_tracker: bool,
+    },
 }
 
 /// What the clerk tells the master.
@@ -254,6 +260,8 @@ pub enum FromClerk {
         number: u32,
         verdict: Vec<u8>,
     },
+    /// It answers again.
+    Alive { address: SocketAddr },
 }
 
 impl Message for FromWorker {
@@ -427,6 +435,10 @@ impl Message for ToClerk {
                 .address(*peer)
                 .bytes(user)
                 .bytes(password.as_bytes()),
+            Self::Suspect {
+                address,
+                is_tracker,
+            } => Writer::new(67).socket(*address).byte(u8::from(*is_tracker)),
         }
         .end()
     }
@@ -434,7 +446,7 @@ impl Message for ToClerk {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Log { fd, .. } => Some(fd.as_fd()),
-            Self::Login { .. } => None,
+            Self::Login { .. } | Self::Suspect { .. } => None,
         }
     }
 
@@ -451,6 +463,10 @@ impl Message for ToClerk {
                 peer: reader.address()?,
                 user: reader.bytes()?,
                 password: reader.bytes()?.into(),
+            },
+            67 => Self::Suspect {
+                address: reader.socket()?,
+                is_tracker: reader.byte()? != 0,
             },
             _ => return Err(Malformed),
         };
@@ -478,6 +494,7 @@ impl Message for FromClerk {
                 .number(worker.unsigned_abs())
                 .number(*number)
                 .bytes(verdict),
+            Self::Alive { address } => Writer::new(100).socket(*address),
         }
         .end()
     }
@@ -495,6 +512,9 @@ impl Message for FromClerk {
                 worker: reader.pid()?,
                 number: reader.number()?,
                 verdict: reader.bytes()?,
+            },
+            100 => Self::Alive {
+                address: reader.socket()?,
             },
             _ => return Err(Malformed),
         };
@@ -698,6 +718,9 @@ mod tests {
                 number: 3,
                 verdict: b"x".to_vec(),
             },
+            FromClerk::Alive {
+                address: "[::1]:7001".parse().unwrap(),
+            },
         ] {
             travels(&message, false);
         }
@@ -709,6 +732,14 @@ mod tests {
             password: b"secret".to_vec().into(),
         };
         travels(&login, false);
+        for is_tracker in [true, false] {
+            let address = "192.0.2.1:7001".parse().unwrap();
+            let suspect = ToClerk::Suspect {
+                address,
+                is_tracker,
+            };
+            travels(&suspect, false);
+        }
         assert!(!format!("{login:?}").contains("secret"));
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::Master;
 use super::bell::Ring;
 use crate::board::{Births, State};
 use crate::config::{AuthModule, Config};
-use crate::leash::{self, FromClerk, Heard, MasterOfClerk, Secret, ToClerk, ToWorker};
+use crate::leash::{self, FromClerk, Heard, MasterOfClerk, News, Secret, ToClerk, ToWorker};
 use crate::logger;
 use crate::sys::fds;
 use crate::sys::process::{self, Ending};
@@ -24,7 +25,7 @@ const SOUND: Duration = Duration::from_secs(60);
 /// What a clerk is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Duty {
-    /// Finds the addresses of names.
+    /// Finds the addresses of names, and who answers again.
     Names,
     /// Asks the site's program about logins. The one that finds names would be held up by a name
     /// server just when people want to come in, and needs no right to run programs.
@@ -125,10 +126,11 @@ impl Master<'_> {
         let mut keep = logger::descriptors();
         keep.extend(jail.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
-        let (crew, names, exec) = (self.crew, self.addresses.names(), &self.config.auth.exec);
+        let (crew, names) = (self.crew, self.addresses.names());
+        let (settings, exec) = (&self.config.mogilefs, &self.config.auth.exec);
         let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
             match duty {
-                Duty::Names => (crew.clerk)(&theirs, &names, jail),
+                Duty::Names => (crew.clerk)(&theirs, &names, settings, jail),
                 Duty::Logins => (crew.login_clerk)(&theirs, exec, jail),
             }
         })?;
@@ -140,7 +142,26 @@ impl Master<'_> {
             asked: BTreeMap::new(),
         };
         self.clerks.seats.insert(duty, seat);
+        if duty == Duty::Names {
+            for suspect in self.lore.shunned() {
+                self.have_tried(suspect);
+            }
+        }
         Ok(())
+    }
+
+    /// Has the clerk find out when `address` answers again; whether it will.
+    pub(super) fn have_tried(&self, address: SocketAddr) -> bool {
+        let is_tracker = self.addresses.trackers().contains(&address);
+        let suspect = ToClerk::Suspect {
+            address,
+            is_tracker,
+        };
+        match self.clerks.seats.get(&Duty::Names) {
+            Some(clerk) => clerk.leash.send(&suspect).is_ok(),
+            // The next one is told at birth.
+            None => true,
+        }
     }
 
     pub(super) fn hear_clerk(&mut self, duty: Duty) {
@@ -188,6 +209,10 @@ impl Master<'_> {
                 if asked == Some(number) {
                     self.tell(worker, &ToWorker::Answer { number, answer });
                 }
+            }
+            FromClerk::Alive { address } => {
+                log::info!("peer-answers addr={address}");
+                self.spread(None, News::Recovered(address));
             }
         }
     }

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::auth::text::Users;
 use crate::board::{Addresses, Births, Board, Spools, Tally};
-use crate::config::{AuthExec, Config};
+use crate::config::{AuthExec, Config, Mogilefs};
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
 use crate::store::mogile::Lore;
@@ -63,7 +63,7 @@ pub type Work = fn(
 #[derive(Clone, Copy, Debug)]
 pub struct Crew {
     pub worker: Work,
-    pub clerk: fn(&leash::Clerk, &[String], &Jail) -> !,
+    pub clerk: fn(&leash::Clerk, &[String], &Mogilefs, &Jail) -> !,
     pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
 }
 

@@ -1,6 +1,7 @@
 //! What workers say, and what the master does about it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Master;
@@ -79,17 +80,43 @@ impl Master<'_> {
                 self.tell(pid, &ToWorker::Answer { number, answer });
             }
             FromWorker::RoomFree { megabytes } => self.spools.give(pid, megabytes.into()),
-            FromWorker::News(news) => self.spread(pid, news),
+            FromWorker::News(news) => self.hear_news(pid, news),
         }
+    }
+
+    fn hear_news(&mut self, teller: i32, news: News) {
+        match news {
+            News::Failed(address) => self.suspect(teller, address),
+            // That is the clerk's to say.
+            News::Recovered(_) => {}
+            news => self.spread(Some(teller), news),
+        }
+    }
+
+    /// Whoever does not answer comes last for all, as long as somebody looks whether it does again.
+    fn suspect(&mut self, teller: i32, address: SocketAddr) {
+        if self.lore.is_shunned(address) || !self.may_be_contacted(address) {
+            return;
+        }
+        if self.have_tried(address) {
+            self.spread(Some(teller), News::Failed(address));
+        }
+    }
+
+    fn may_be_contacted(&self, address: SocketAddr) -> bool {
+        let storage = &self.config.mogilefs.storage;
+        storage.is_empty()
+            || storage.iter().any(|network| network.contains(address.ip()))
+            || self.addresses.trackers().contains(&address)
     }
 
     /// Remembers for those to be born what one has told, and tells the others. Who does not listen
     /// does without.
-    fn spread(&mut self, teller: i32, news: News) {
+    pub(super) fn spread(&mut self, teller: Option<i32>, news: News) {
         self.lore.learn(&news);
         let news = ToWorker::News(news);
         for (pid, leash) in &self.leashes {
-            if *pid != teller {
+            if Some(*pid) != teller {
                 let _ = leash.send(&news);
             }
         }

@@ -16,25 +16,24 @@ use crate::config;
 
 pub(crate) use commit::{Closing, Verdict};
 pub(crate) use node::{Bytes, Location, Unstored};
+pub use probe::Peer;
 pub(crate) use wire::taken_raw;
 
 mod commit;
 mod dial;
 mod health;
 mod node;
+mod probe;
 mod tracker;
 mod wire;
 
 /// What processes tell each other of trackers and storage nodes.
 pub trait Gossip {
-    /// Whether somebody found lately that it does not answer.
+    /// Whether somebody found that it does not answer, and nobody yet that it does again.
     fn is_shunned(&self, address: SocketAddr) -> bool;
 
     /// It does not answer.
     fn failed(&self, address: SocketAddr);
-
-    /// It does.
-    fn answered(&self, address: SocketAddr);
 }
 
 /// Nobody to talk to.
@@ -46,8 +45,6 @@ impl Gossip for Solitude {
     }
 
     fn failed(&self, _address: SocketAddr) {}
-
-    fn answered(&self, _address: SocketAddr) {}
 }
 
 /// One MogileFS, as one process sees it. Copies share their connections.

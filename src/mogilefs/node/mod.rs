@@ -200,7 +200,6 @@ impl Nodes {
         let error = match result {
             Ok(value) => {
                 self.health.borrow_mut().remove(&node);
-                self.gossip().answered(node);
                 return Ok(value);
             }
             Err(ureq::Error::StatusCode(status)) => return Err(Error::Http(status)),

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use super::order::Order;
 use crate::leash::News;
@@ -19,9 +18,9 @@ const MOST: usize = 10_000;
 /// The longest domain or prefix, in bytes: a key and its slash.
 const LONGEST: usize = 256;
 
-/// How long others are asked first when somebody did not answer: longer than it takes to find that
-/// out, so that it is found out by one session and not by each.
-const SHUNNED: Duration = Duration::from_secs(30);
+/// The most trackers and nodes that are known not to answer. Of more than that each session finds out
+/// by itself.
+const MOST_SHUNNED: usize = 100;
 
 /// How many times go into one piece of news.
 const TIMES: usize = 100;
@@ -36,8 +35,9 @@ pub struct Lore {
     times: HashMap<u64, i64>,
     times_by_age: VecDeque<u64>,
     order: Option<Order>,
-    /// Trackers and nodes that did not answer, and until when they come last.
-    shunned: HashMap<SocketAddr, Instant>,
+    /// Trackers and nodes that did not answer. They come last until somebody is heard to have found
+    /// them well, which is no session's business.
+    shunned: BTreeSet<SocketAddr>,
 }
 
 impl Lore {
@@ -84,18 +84,20 @@ impl Lore {
     }
 
     fn shun(&mut self, address: SocketAddr) {
-        let now = Instant::now();
-        self.shunned.retain(|_, until| *until > now);
-        if self.shunned.len() < MOST
-            && let Some(until) = now.checked_add(SHUNNED)
-        {
-            self.shunned.insert(address, until);
+        if self.shunned.len() < MOST_SHUNNED {
+            self.shunned.insert(address);
         }
     }
 
-    fn is_shunned(&self, address: SocketAddr) -> bool {
-        let until = self.shunned.get(&address);
-        until.is_some_and(|until| Instant::now() < *until)
+    /// Who does not answer.
+    pub fn shunned(&self) -> impl Iterator<Item = SocketAddr> {
+        self.shunned.iter().copied()
+    }
+
+    /// Whether it is known not to answer.
+    #[must_use]
+    pub fn is_shunned(&self, address: SocketAddr) -> bool {
+        self.shunned.contains(&address)
     }
 
     /// A time once known stays.
@@ -223,13 +225,6 @@ impl Gossip for Shared {
             self.say(&News::Failed(address));
         }
     }
-
-    fn answered(&self, address: SocketAddr) {
-        let was_shunned = self.lore.borrow().shunned.contains_key(&address);
-        if was_shunned {
-            self.say(&News::Recovered(address));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -237,21 +232,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_did_not_answer_is_told_once_and_forgiven_when_it_does() {
+    fn who_did_not_answer_is_told_once_and_forgiven_when_somebody_says_so() {
         let told = Rc::new(RefCell::new(Vec::new()));
         let ear = Rc::clone(&told);
         let one = Shared::new(Lore::default(), move |news| {
             ear.borrow_mut().push(news.clone());
         });
         let (mut later, address) = (Lore::default(), SocketAddr::from(([127, 0, 0, 1], 1)));
-        one.answered(address);
         one.failed(address);
         one.failed(address);
         assert_eq!(*told.borrow(), [News::Failed(address)]);
         later.learn(&told.borrow()[0]);
         assert!(one.is_shunned(address) && later.is_shunned(address));
-        one.answered(address);
-        later.learn(&told.borrow()[1]);
+        for lore in [&mut later, &mut one.lore.borrow_mut()] {
+            lore.learn(&News::Recovered(address));
+        }
         assert!(!one.is_shunned(address) && !later.is_shunned(address));
     }
 
