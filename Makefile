@@ -45,6 +45,7 @@ check: lint test
 check-all: all
 	tests/run-clients
 	BIG_MIB=1024 $(CARGO) test --release --locked --test transfers
+	$(CARGO) test --release --locked --test sandbox --test rights
 	CHAOS_SECONDS=30 $(CARGO) test --release --locked --test chaos -- --nocapture
 	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/nat-scenario '$(TARGET)/release'

@@ -14,7 +14,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag, renameat};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Uid, chroot, geteuid, getppid, setuid};
 
@@ -107,6 +107,39 @@ fn no_process_that_meets_bytes_from_outside_has_any_right() {
     visitor.expect("QUIT", 221);
 }
 
+/// By the numbers of capabilities(7): CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, KILL, SETGID,
+/// SETUID, SETPCAP, NET_BIND_SERVICE, SYS_RESOURCE.
+const OF_THE_MASTER: [u32; 10] = [0, 1, 2, 3, 5, 6, 7, 8, 10, 24];
+
+#[test]
+fn the_master_keeps_what_running_the_service_takes() {
+    let daemon = Daemon::of_files(&[]);
+    let master = daemon.pid().as_raw();
+    // Replaced, refused and reloaded: what its rights are for can still be done.
+    daemon.log_in().expect("QUIT", 221);
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_after(mark, "reloaded");
+    daemon.log_in().expect("QUIT", 221);
+    let field = |name: &str| status(master, name).unwrap();
+    let set = |name: &str| u64::from_str_radix(&field(name), 16).unwrap();
+    assert_eq!(field("NoNewPrivs"), "1");
+    assert_eq!((set("CapInh"), set("CapAmb")), (0, 0));
+    let service = OF_THE_MASTER.iter().fold(0, |all, bit| all | 1 << bit);
+    if is_root() {
+        for name in ["CapPrm", "CapEff", "CapBnd"] {
+            let held = set(name);
+            assert_eq!(held & !service, 0, "{name} {held:x}");
+        }
+        assert_ne!(set("CapEff"), 0);
+    } else {
+        assert_eq!(set("CapEff"), 0);
+    }
+    let limits = fs::read_to_string(format!("/proc/{master}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core"));
+    assert_eq!(word_count(core.unwrap(), "0"), 2, "{limits}");
+}
+
 /// What an attempt came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -127,7 +160,7 @@ const ATTEMPTS: &[(Attempt, Outcome, Outcome)] = {
         (("write_elsewhere", write_elsewhere), Refused, Refused),
         (("read_users", read_users), Refused, Allowed),
         (("read_link", read_link), Refused, Allowed),
-        (("link_out", link_out), Refused, Refused),
+        (("link_out", link_out), Killed, Refused),
         (("connect", connect), Allowed, Allowed),
         (("listen", listen), Allowed, Refused),
         (("datagram", datagram), Killed, Allowed),
@@ -159,7 +192,7 @@ fn spool(dir: &Path) -> io::Result<()> {
 fn write_tmpdir(dir: &Path) -> io::Result<()> {
     let name = dir.join("a");
     fs::write(&name, "x")?;
-    fs::rename(&name, dir.join("b"))?;
+    renameat(AT_FDCWD, &name, AT_FDCWD, &dir.join("b"))?;
     fs::remove_file(dir.join("b"))
 }
 

@@ -22,7 +22,7 @@ use crate::sys::detach::Ready;
 use crate::sys::fds::Gutter;
 use crate::sys::jail::Jail;
 use crate::sys::signals::Signals;
-use crate::sys::{process, title};
+use crate::sys::{process, rights, title};
 use crate::tls::Identity;
 
 mod bell;
@@ -86,6 +86,8 @@ pub struct Start {
 /// See [`Error`].
 pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Error> {
     title::set("nanoftpd [master]");
+    rights::keep_those_of_service()
+        .map_err(|error| Error::Failed(format!("cannot give rights up: {error}")))?;
     let mut master = Master::new(start, gutter, ready)?;
     let ended = master.work();
     if let Err(why) = &ended {

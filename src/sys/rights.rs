@@ -15,6 +15,20 @@ use nix::unistd::{
 /// An argument of a prctl that must be there and be zero.
 const NONE: libc::c_ulong = 0;
 
+/// What it takes to run the service, by the numbers of capabilities(7).
+const SERVICE: u64 = {
+    /// Children become somebody else, with their bounding set emptied.
+    const OTHERS: u64 = 1 << 6 | 1 << 7 | 1 << 8; // SETGID, SETUID, SETPCAP
+    /// They are sent signals.
+    const KILL: u64 = 1 << 5;
+    /// The control socket is given to their user; logs, users and keys are read and written
+    /// whoever owns their directories.
+    const FILES: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3; // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
+    /// A reload may ask for another port, and for more clients.
+    const RELOAD: u64 = 1 << 10 | 1 << 24; // NET_BIND_SERVICE, SYS_RESOURCE
+    OTHERS | KILL | FILES | RELOAD
+};
+
 /// Most descriptors of a child.
 const NOFILE: u64 = 256;
 
@@ -134,12 +148,12 @@ pub fn raise_descriptors(wanted: u64) -> io::Result<u64> {
 /// One of it failed, or could be undone; this process must not go on.
 pub fn give_up(identity: Option<Identity>, may_fork: bool) -> io::Result<()> {
     if let Some(identity) = identity {
-        drop_bounding_set()?;
+        drop_bounding_set(0)?;
         setgroups(&[])?;
         setresgid(identity.group, identity.group, identity.group)?;
         setresuid(identity.user, identity.user, identity.user)?;
     }
-    clear_capabilities()?;
+    set_capabilities(0)?;
     prctl::set_no_new_privs()?;
     limit(Resource::RLIMIT_CORE, 0)?;
     limit(Resource::RLIMIT_NOFILE, NOFILE)?;
@@ -148,6 +162,21 @@ pub fn give_up(identity: Option<Identity>, may_fork: bool) -> io::Result<()> {
     }
     prctl::set_dumpable(false)?;
     identity.map_or(Ok(()), prove)
+}
+
+/// Gives up what whoever starts, ends and replaces the others does not need: root keeps the
+/// capabilities of [`SERVICE`], as far as it has them, and loses all others for itself and for
+/// whatever it may execute; nobody gets a core with the users' hashes in it.
+///
+/// # Errors
+/// What the kernel says; this process must not go on.
+pub fn keep_those_of_service() -> io::Result<()> {
+    drop_bounding_set(SERVICE)?;
+    let held = capabilities()?;
+    set_capabilities(held & SERVICE)?;
+    prctl::set_no_new_privs()?;
+    limit(Resource::RLIMIT_CORE, 0)?;
+    Ok(prctl::set_dumpable(false)?)
 }
 
 /// Tries to go back.
@@ -180,12 +209,13 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, most, most)?)
 }
 
-/// While we still may: afterwards no file with capabilities could give them to us.
-fn drop_bounding_set() -> io::Result<()> {
-    for capability in 0..64 as libc::c_ulong {
+/// While we still may: afterwards no file with capabilities could give more than `kept` to us.
+fn drop_bounding_set(kept: u64) -> io::Result<()> {
+    for capability in (0..64).filter(|capability| kept & (1 << capability) == 0) {
+        let number: libc::c_ulong = capability;
         // SAFETY: this prctl takes numbers and touches no memory of ours.
         #[expect(unsafe_code, reason = "nix has no call for it")]
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, NONE, NONE, NONE) };
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, NONE, NONE, NONE) };
         match Errno::result(dropped) {
             Ok(_) => {}
             // One more than the kernel knows.
@@ -205,15 +235,42 @@ struct CapabilityHeader {
     pid: i32,
 }
 
-/// Empties the ambient, effective, permitted and inheritable sets.
-fn clear_capabilities() -> io::Result<()> {
-    const VERSION_3: u32 = 0x2008_0522;
-    let header = CapabilityHeader {
-        version: VERSION_3,
+impl CapabilityHeader {
+    /// Of this process, in version 3 of the interface.
+    const OWN: Self = Self {
+        version: 0x2008_0522,
         pid: 0,
     };
-    // Twice effective, permitted, inheritable: the low and the high 32 capabilities.
-    let nothing = [0u32; 6];
+}
+
+/// Twice effective, permitted, inheritable: the low and the high 32 capabilities.
+type CapabilitySets = [u32; 6];
+
+/// The permitted set of this process.
+fn capabilities() -> io::Result<u64> {
+    let header = CapabilityHeader::OWN;
+    let mut sets: CapabilitySets = [0; 6];
+    // SAFETY: version 3 of capget(2) reads a header and writes two structures of three u32 each,
+    // which live until it returns.
+    #[expect(unsafe_code, reason = "nix has no call for it")]
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_capget,
+            std::ptr::from_ref(&header),
+            sets.as_mut_ptr(),
+        )
+    };
+    Errno::result(answer)?;
+    let [_, low, _, _, high, _] = sets;
+    Ok(u64::from(high) << 32 | u64::from(low))
+}
+
+/// Makes `kept` the effective and the permitted set; the ambient and the inheritable one are empty.
+fn set_capabilities(kept: u64) -> io::Result<()> {
+    let header = CapabilityHeader::OWN;
+    let [low, high] = [kept, kept >> 32].map(|half| u32::try_from(half & 0xffff_ffff));
+    let (low, high) = (low.unwrap_or(0), high.unwrap_or(0));
+    let sets: CapabilitySets = [low, low, 0, high, high, 0];
     // SAFETY: version 3 of capset(2) reads a header and two structures of three u32 each, which
     // live until it returns; the prctl takes numbers only.
     #[expect(unsafe_code, reason = "nix has no call for it")]
@@ -226,11 +283,7 @@ fn clear_capabilities() -> io::Result<()> {
                 NONE,
                 NONE,
             ),
-            libc::syscall(
-                libc::SYS_capset,
-                std::ptr::from_ref(&header),
-                nothing.as_ptr(),
-            ),
+            libc::syscall(libc::SYS_capset, std::ptr::from_ref(&header), sets.as_ptr()),
         )
     };
     Errno::result(ambient)?;

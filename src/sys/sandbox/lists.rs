@@ -3,14 +3,13 @@
 
 use nix::libc::{self, c_long};
 
-/// Memory, time, waiting, reading and writing of what is open, ending: what any program does.
+/// What any program does that has sockets and files open: memory, time, waiting, reading, writing,
+/// ending.
 pub(super) const COMMON: &[c_long] = &[
     libc::SYS_brk,
-    libc::SYS_clock_getres,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
-    libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
@@ -19,20 +18,14 @@ pub(super) const COMMON: &[c_long] = &[
     libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_futex,
-    libc::SYS_getegid,
-    libc::SYS_geteuid,
-    libc::SYS_getgid,
     libc::SYS_getpid,
     libc::SYS_getppid,
     libc::SYS_getrandom,
     libc::SYS_gettid,
-    libc::SYS_gettimeofday,
-    libc::SYS_getuid,
     libc::SYS_lseek,
     libc::SYS_madvise,
     libc::SYS_mremap,
     libc::SYS_munmap,
-    libc::SYS_nanosleep,
     libc::SYS_newfstatat,
     libc::SYS_openat,
     libc::SYS_ppoll,
@@ -43,8 +36,6 @@ pub(super) const COMMON: &[c_long] = &[
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
-    libc::SYS_sched_yield,
-    libc::SYS_sigaltstack,
     libc::SYS_statx,
     libc::SYS_write,
     libc::SYS_writev,
@@ -64,70 +55,72 @@ pub(super) const COMMON: &[c_long] = &[
     libc::SYS_epoll_wait,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_time,
 ];
 
 /// Clients, and files where landlock lets them be.
 pub(super) const WORKER: &[c_long] = &[
-    libc::SYS_accept,
     libc::SYS_accept4,
-    libc::SYS_copy_file_range,
-    libc::SYS_fadvise64,
-    libc::SYS_fallocate,
-    libc::SYS_fchmod,
     libc::SYS_fchmodat,
-    libc::SYS_fdatasync,
-    libc::SYS_flock,
     libc::SYS_fstatfs,
     libc::SYS_fsync,
     libc::SYS_ftruncate,
     libc::SYS_getdents64,
-    libc::SYS_linkat,
     libc::SYS_listen,
     libc::SYS_mkdirat,
     libc::SYS_openat2,
-    libc::SYS_pwrite64,
-    libc::SYS_renameat2,
     libc::SYS_sendfile,
-    libc::SYS_setitimer,
-    libc::SYS_splice,
-    libc::SYS_statfs,
     libc::SYS_unlinkat,
     libc::SYS_utimensat,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_alarm,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_mkdir,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_rename,
+    #[cfg(not(target_arch = "x86_64"))]
+    libc::SYS_setitimer,
     #[cfg(not(target_arch = "riscv64"))]
     libc::SYS_renameat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_rmdir,
+    #[cfg(target_arch = "riscv64")]
+    libc::SYS_renameat2,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_unlink,
 ];
 
 /// What libraries ask in good faith, and can do without.
 pub(super) const BENIGN: &[c_long] = &[
+    libc::SYS_clock_getres,
+    libc::SYS_copy_file_range,
+    libc::SYS_dup,
     libc::SYS_eventfd2,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
+    libc::SYS_fadvise64,
+    libc::SYS_fallocate,
+    libc::SYS_fchmod,
+    libc::SYS_fdatasync,
+    libc::SYS_flock,
     libc::SYS_getcwd,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
     libc::SYS_getgroups,
     libc::SYS_getpriority,
     libc::SYS_getrusage,
+    libc::SYS_gettimeofday,
+    libc::SYS_getuid,
     libc::SYS_inotify_init1,
+    libc::SYS_nanosleep,
     libc::SYS_pipe2,
     libc::SYS_prctl,
     libc::SYS_prlimit64,
+    libc::SYS_pwrite64,
     libc::SYS_readlinkat,
     libc::SYS_rseq,
     libc::SYS_sched_getaffinity,
     libc::SYS_sched_getparam,
     libc::SYS_sched_getscheduler,
+    libc::SYS_sched_yield,
+    libc::SYS_sigaltstack,
     libc::SYS_socketpair,
+    libc::SYS_splice,
+    libc::SYS_statfs,
     libc::SYS_sysinfo,
     libc::SYS_times,
     libc::SYS_umask,
@@ -148,10 +141,14 @@ pub(super) const BENIGN: &[c_long] = &[
     libc::SYS_readlink,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_time,
 ];
 
 /// A resolver: it loads its plug-ins, reads its files, and asks servers over any family of socket.
 pub(super) const CLERK: &[c_long] = &[
+    libc::SYS_clock_getres,
+    libc::SYS_dup,
     libc::SYS_epoll_create1,
     libc::SYS_eventfd2,
     libc::SYS_faccessat,
@@ -159,15 +156,23 @@ pub(super) const CLERK: &[c_long] = &[
     libc::SYS_fstatfs,
     libc::SYS_getcwd,
     libc::SYS_getdents64,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
     libc::SYS_getrusage,
+    libc::SYS_gettimeofday,
+    libc::SYS_getuid,
     libc::SYS_ioctl,
     libc::SYS_mmap,
     libc::SYS_mprotect,
+    libc::SYS_nanosleep,
     libc::SYS_prlimit64,
     libc::SYS_readlinkat,
     libc::SYS_recvmmsg,
     libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
     libc::SYS_sendmmsg,
+    libc::SYS_sigaltstack,
     libc::SYS_socket,
     libc::SYS_socketpair,
     libc::SYS_statfs,
@@ -185,4 +190,6 @@ pub(super) const CLERK: &[c_long] = &[
     libc::SYS_readlink,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_time,
 ];
