@@ -15,6 +15,8 @@ pub struct Board {
 /// One worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
+    /// When it was forked.
+    pub born: Instant,
     /// What it does.
     pub state: State,
     /// Since when.
@@ -83,6 +85,7 @@ impl Board {
     /// A worker was forked.
     pub fn forked(&mut self, pid: i32, now: Instant) {
         let seat = Seat {
+            born: now,
             state: State::Unborn,
             since: now,
             is_leaving: false,

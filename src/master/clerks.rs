@@ -104,8 +104,8 @@ impl Master<'_> {
             }
             if let Err(error) = self.spawn_clerk(duty, now) {
                 let births = self.clerks.births.entry(duty).or_default();
-                let pause = births.failed(now).as_millis();
-                log::error!("fork-failed process=clerk pause_ms={pause} why=\"{error}\"");
+                let pause = births.failed(now);
+                self.complain_of_fork("clerk", pause, &error, now);
             }
         }
     }
@@ -289,7 +289,7 @@ impl Master<'_> {
         log::warn!("clerk-died pid={pid} {ending}");
         let births = self.clerks.births.entry(duty).or_default();
         if now.saturating_duration_since(seat.since) >= SOUND {
-            births.succeeded();
+            births.proved(now);
         }
         births.failed(now);
         true

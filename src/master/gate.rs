@@ -38,8 +38,7 @@ impl Master<'_> {
         let why = self.why_not(pid, peer, now);
         let word = match why {
             None => {
-                self.tally.sessions += 1;
-                self.board.taken(pid, peer, now);
+                self.take(pid, peer, now);
                 Word::Stay(Duration::ZERO)
             }
             Some((why, text)) => {
@@ -49,6 +48,15 @@ impl Master<'_> {
             }
         };
         self.say_word(pid, number, &word);
+    }
+
+    /// A worker has a client that stays.
+    pub(super) fn take(&mut self, pid: i32, peer: SocketAddr, now: Instant) {
+        self.tally.sessions += 1;
+        self.board.taken(pid, peer, now);
+        if let Some(seat) = self.board.seat(pid) {
+            self.births.proved(seat.born);
+        }
     }
 
     fn why_not(&self, pid: i32, peer: SocketAddr, now: Instant) -> Option<(&'static str, String)> {

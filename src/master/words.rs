@@ -39,13 +39,12 @@ impl Master<'_> {
         match message {
             FromWorker::Ready => {
                 self.board.idle(pid, now);
-                self.births.succeeded();
+                if let Some(seat) = self.board.seat(pid) {
+                    self.births.came(seat.born);
+                }
                 self.say_started();
             }
-            FromWorker::Taken { peer } => {
-                self.tally.sessions += 1;
-                self.board.taken(pid, peer, now);
-            }
+            FromWorker::Taken { peer } => self.take(pid, peer, now),
             FromWorker::Transferred {
                 is_upload,
                 is_complete,

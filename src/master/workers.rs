@@ -20,6 +20,9 @@ const FORKS_A_TURN: usize = 8;
 /// How often it is said that forking fails.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
+/// A worker that has waited so long for a client did not die of its birth.
+const CHILDHOOD: Duration = Duration::from_secs(1);
+
 /// Descriptors of the master beside one leash a worker.
 const OWN_DESCRIPTORS: u64 = 64;
 
@@ -78,13 +81,24 @@ impl Master<'_> {
             return true;
         };
         let pause = self.births.failed(now);
+        self.complain_of_fork("worker", pause, &error, now);
+        false
+    }
+
+    /// Says that a process could not be forked, of whatever kind, once in a while.
+    pub(super) fn complain_of_fork(
+        &mut self,
+        process: &str,
+        pause: Duration,
+        error: &io::Error,
+        now: Instant,
+    ) {
         let last = self.complaint;
         if last.is_none_or(|last| now.saturating_duration_since(last) >= COMPLAIN_EVERY) {
             self.complaint = Some(now);
             let pause = pause.as_millis();
-            log::error!("fork-failed pause_ms={pause} why=\"{error}\"");
+            log::error!("fork-failed process={process} pause_ms={pause} why=\"{error}\"");
         }
-        false
     }
 
     fn spawn_worker(&mut self, now: Instant) -> io::Result<()> {
@@ -176,8 +190,12 @@ impl Master<'_> {
         }
         self.tally.worker_deaths += 1;
         log::warn!("worker-died pid={pid} {ending} {}", about(&seat));
-        let is_young = matches!(seat.state, State::Unborn | State::Idle);
-        if is_young && !seat.is_leaving {
+        let is_stillborn = match seat.state {
+            State::Unborn => true,
+            State::Idle => now.saturating_duration_since(seat.since) < CHILDHOOD,
+            State::Visitor { .. } | State::Member { .. } => false,
+        };
+        if is_stillborn && !seat.is_leaving {
             let pause = self.births.failed(now).as_millis();
             log::debug!("births-paused ms={pause}");
         }
