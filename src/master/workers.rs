@@ -81,6 +81,7 @@ impl Master<'_> {
             return true;
         };
         let pause = self.births.failed(now);
+        log::debug!("births-paused ms={}", pause.as_millis());
         self.complain_of_fork("worker", pause, &error, now);
         false
     }

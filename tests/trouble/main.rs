@@ -6,7 +6,9 @@
 #![cfg(test)]
 
 mod crowd;
+mod desk;
 mod killed;
+mod shortage;
 #[path = "../support/mod.rs"]
 mod support;
 
