@@ -13,7 +13,7 @@ use nanoftpd::auth::text::Users;
 use nanoftpd::check::{self, Report, Severity};
 use nanoftpd::cli::{self, Command, Order};
 use nanoftpd::config::{AuthModule, Config, Error};
-use nanoftpd::control::{self, Form, Request};
+use nanoftpd::control::{self, Request};
 use nanoftpd::master::{self, Crew, Ground, Listeners, Start};
 use nanoftpd::sys::detach::{self, Ready, Side};
 use nanoftpd::sys::fds::Gutter;
@@ -245,28 +245,21 @@ fn ask(path: &Path, order: Order) -> Result<(), End> {
     }
 }
 
-/// Until somebody has seen enough.
 fn top(path: &Path) -> Result<(), End> {
     let socket = load(path)?.status.socket;
-    loop {
-        let table = request(&socket, &Request::Status(Form::Table))?;
-        // To the upper left corner, and nothing below what is printed.
-        print(format_args!("\x1b[H\x1b[2J{table}"))?;
-        io::stdout().flush().map_err(|error| end(FAILED, error))?;
-        std::thread::sleep(EVERY);
-    }
+    control::watch(&socket, &mut io::stdout(), EVERY).map_err(|error| unanswered(&socket, &error))
 }
 
 fn request(socket: &Path, request: &Request) -> Result<String, End> {
-    control::ask(socket, request).map_err(|error| {
-        let why = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                "no daemon listens there".to_owned()
-            }
-            _ => error.to_string(),
-        };
-        end(FAILED, format_args!("{}: {why}", socket.display()))
-    })
+    control::ask(socket, request).map_err(|error| unanswered(socket, &error))
+}
+
+fn unanswered(socket: &Path, error: &io::Error) -> End {
+    let why = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => "no daemon listens there".to_owned(),
+        _ => error.to_string(),
+    };
+    end(FAILED, format_args!("{}: {why}", socket.display()))
 }
 
 fn print(text: impl Display) -> Result<(), End> {

@@ -6,13 +6,17 @@
 mod addresses;
 mod births;
 mod seats;
+mod shares;
 mod spools;
 mod suspects;
 mod tally;
+mod traffic;
 
 pub use addresses::Addresses;
 pub use births::Births;
 pub use seats::{Board, Counts, Seat, State};
+pub use shares::{Share, Shares};
 pub use spools::Spools;
 pub use suspects::{Penalty, Suspects};
 pub use tally::{Tally, Transfers};
+pub use traffic::{Traffic, Way};

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::suspects::household;
+use super::traffic::Traffic;
 
 /// All workers.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Seat {
     pub is_leaving: bool,
     /// When it is killed if it is still there.
     pub deadline: Option<Instant>,
+    /// Of its client's data connections.
+    pub traffic: Traffic,
 }
 
 /// What a worker does.
@@ -90,6 +93,7 @@ impl Board {
             since: now,
             is_leaving: false,
             deadline: None,
+            traffic: Traffic::default(),
         };
         self.seats.insert(pid, seat);
     }
@@ -106,6 +110,9 @@ impl Board {
 
     /// A worker has a client.
     pub fn taken(&mut self, pid: i32, peer: SocketAddr, now: Instant) {
+        if let Some(seat) = self.seats.get_mut(&pid) {
+            seat.traffic = Traffic::default();
+        }
         self.change(pid, now, |_| Some(State::Visitor { peer }));
     }
 
@@ -125,15 +132,33 @@ impl Board {
 
     /// A worker's client has given a command; an empty verb: it waits for one. Of visitors it is
     /// not kept.
-    pub fn doing(&mut self, pid: i32, verb: String, argument: Vec<u8>) {
-        if let Some(State::Member {
+    pub fn doing(&mut self, pid: i32, verb: String, argument: Vec<u8>, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&pid) else {
+            return;
+        };
+        if let State::Member {
             verb: old_verb,
             argument: old_argument,
             ..
-        }) = self.seats.get_mut(&pid).map(|seat| &mut seat.state)
+        } = &mut seat.state
         {
             *old_verb = verb;
             *old_argument = argument;
+            seat.traffic.begin(now);
+        }
+    }
+
+    /// A worker's data connection has moved so many bytes by now.
+    pub fn moved(&mut self, pid: i32, bytes: u64, now: Instant) {
+        if let Some(seat) = self.seats.get_mut(&pid) {
+            seat.traffic.moved(bytes, now);
+        }
+    }
+
+    /// A worker has ended the transfer of a file.
+    pub fn transferred(&mut self, pid: i32, is_upload: bool, bytes: u64) {
+        if let Some(seat) = self.seats.get_mut(&pid) {
+            seat.traffic.ended(is_upload, bytes);
         }
     }
 
@@ -431,10 +456,10 @@ mod tests {
         let start = Instant::now();
         let mut board = board(start);
         board.entered(2, b"x".to_vec(), String::new(), start);
-        board.doing(3, "PASS".to_owned(), Vec::new());
+        board.doing(3, "PASS".to_owned(), Vec::new(), start);
         board.taken(99, peer(9), start);
         assert_eq!(board.counts(), self::board(start).counts());
-        board.doing(5, "STOR".to_owned(), b"a".to_vec());
+        board.doing(5, "STOR".to_owned(), b"a".to_vec(), start);
         let Some(State::Member { verb, .. }) = board.seat(5).map(|seat| &seat.state) else {
             panic!("no member");
         };

@@ -101,6 +101,11 @@ fn limits() -> Limits {
         login_attempts: 0,
         login_delay: Duration::ZERO,
         ban_time: Duration::ZERO,
+        upload_rate: 0,
+        download_rate: 0,
+        upload_rate_per_user: 0,
+        download_rate_per_user: 0,
+        commands_per_second: 0,
         allo: Allo::Hint,
     }
 }

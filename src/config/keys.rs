@@ -296,6 +296,16 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "the answer to a failed login waits so long, longer for each one more of the same address";
         ban_time = "0", Time(0, LONG),
             "after login_attempts failed logins an address is refused for so long; 0: it is not";
+        upload_rate = "0", Size(0, 1 << 40),
+            "bytes a second that a session may send; 0: no limit";
+        download_rate = "0", Size(0, 1 << 40),
+            "bytes a second that a session may receive; 0: no limit";
+        upload_rate_per_user = "0", Size(0, 1 << 40),
+            "bytes a second that all sessions of a user together may send; 0: no limit";
+        download_rate_per_user = "0", Size(0, 1 << 40),
+            "bytes a second that all sessions of a user together may receive; 0: no limit";
+        commands_per_second = "0", Number(0, 1_000_000),
+            "commands of a session; faster ones wait; 0: no limit";
         allo = "bind", OneOf(&[("bind", Allo::Bind), ("hint", Allo::Hint)]),
             "ALLO: bind: an upload with fewer bytes is not stored; hint: it says nothing";
     }

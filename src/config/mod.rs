@@ -376,6 +376,14 @@ pub struct Limits {
     pub login_delay: Duration,
     /// How long an address is refused after `login_attempts` failed logins; zero: it never is.
     pub ban_time: Duration,
+    /// Bytes a second that a session may send; 0: any number. And so on.
+    pub upload_rate: u64,
+    pub download_rate: u64,
+    /// The same of all sessions of a user together.
+    pub upload_rate_per_user: u64,
+    pub download_rate_per_user: u64,
+    /// Of a session; 0: any number.
+    pub commands_per_second: u32,
     pub allo: Allo,
 }
 

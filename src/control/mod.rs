@@ -6,6 +6,7 @@
 mod conversation;
 mod metrics;
 mod status;
+mod top;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::cli::Order;
 pub use conversation::{Conversation, Progress};
 pub use status::{Session, Status};
+pub use top::watch;
 
 /// The longest request, in bytes.
 const LONGEST_REQUEST: usize = 1024;
@@ -68,6 +70,8 @@ impl From<Order> for Request {
 pub enum Form {
     /// For people.
     Table,
+    /// For people who look at it again and again.
+    Top,
     /// For programs.
     Json,
     /// For a textfile collector.
@@ -79,6 +83,7 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(Form::Table) => f.write_str("status"),
+            Self::Status(Form::Top) => f.write_str("status top"),
             Self::Status(Form::Json) => f.write_str("status json"),
             Self::Status(Form::Prometheus) => f.write_str("status prometheus"),
             Self::Kick { who } => write!(f, "kick {who}"),
@@ -107,6 +112,7 @@ impl Request {
                 "stop" => Some(Self::Stop { is_now: false }),
                 _ => None,
             },
+            ("status", "top") => Some(Self::Status(Form::Top)),
             ("status", "json") => Some(Self::Status(Form::Json)),
             ("status", "prometheus") => Some(Self::Status(Form::Prometheus)),
             ("stop", "now") => Some(Self::Stop { is_now: true }),
@@ -150,6 +156,7 @@ mod tests {
     fn a_request_reads_as_it_was_written() {
         for request in [
             Request::Status(Form::Table),
+            Request::Status(Form::Top),
             Request::Status(Form::Json),
             Request::Status(Form::Prometheus),
             Request::Kick {

@@ -1,10 +1,11 @@
 //! The state of the whole, for people and for programs.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::board::{Tally, Transfers};
+use crate::board::{Tally, Transfers, Way};
 use crate::text::{bare, json as string};
 
 /// What is going on.
@@ -44,15 +45,46 @@ pub struct Session {
     pub module: String,
     /// The command that is being carried out; empty: it waits for one.
     pub verb: String,
+    /// Of a transfer: the whole path.
     pub argument: Vec<u8>,
     /// Since it connected or logged in.
     pub since: Duration,
+    /// What the running transfer has moved.
+    pub bytes: u64,
+    /// Bytes a second that it moves.
+    pub rate: u64,
+    /// Files that went over its data connections, in bytes.
+    pub uploaded: u64,
+    pub downloaded: u64,
 }
 
 impl Status {
     /// A summary, and a line for each session.
     #[must_use]
     pub fn table(&self) -> String {
+        let mut text = self.summary();
+        text.push_str(&rows(self.sessions.iter(), Width::Any));
+        text
+    }
+
+    /// The same with what goes how fast, the fastest sessions first.
+    #[must_use]
+    pub fn top(&self) -> String {
+        let rate = |way| {
+            let sessions = self.sessions.iter();
+            let going = sessions.filter(|one| Way::of(&one.verb) == Some(way));
+            going.map(|one| one.rate).sum()
+        };
+        let mut text = self.summary();
+        let (up, down) = (size(rate(Way::Up)), size(rate(Way::Down)));
+        let _ = writeln!(text, "{up}/s up, {down}/s down");
+        let mut sessions: Vec<&Session> = self.sessions.iter().collect();
+        sessions.sort_by_key(|one| (Reverse(one.rate), one.verb.is_empty(), one.pid));
+        text.push_str(&rows(sessions.into_iter(), Width::Eighty));
+        text
+    }
+
+    fn summary(&self) -> String {
         let mut text = format!(
             "nanoftpd {} (pid {}), up {}\n{} of {} sessions, {} workers, {} idle\ntrackers: {}\n",
             self.version,
@@ -70,38 +102,10 @@ impl Status {
         if self.banned > 0 {
             let _ = writeln!(text, "banned: {} addresses", self.banned);
         }
-        if !self.sessions.is_empty() {
-            text.push_str(
-                "\n    PID  SINCE     USER              PEER                     DOING\n",
-            );
-        }
-        for session in &self.sessions {
-            let user = match &session.user {
-                Some(user) => bare(user),
-                None => "-".to_owned(),
-            };
-            let doing = match session.verb.as_str() {
-                "" => "idle".to_owned(),
-                verb => format!("{verb} {}", bare(&session.argument)),
-            };
-            let _ = writeln!(
-                text,
-                "{:>7}  {:<8}  {user:<16}  {:<23}  {}",
-                session.pid,
-                time(session.since),
-                session.peer.to_string(),
-                doing.trim_end(),
-            );
-        }
         text
     }
 
-    /// One JSON object: `version`, `pid`, `uptime` (seconds), `workers`, `idle`, `max_clients`,
-    /// `trackers` (an array of strings), `sessions` (an array of objects: `pid`, `peer`, `user` or
-    /// null, `module`, `verb`, `argument`, `since` in seconds), `shut` (true or false), `banned`
-    /// (a number of addresses), `total` (an object: `sessions`, `refused`, `logins`,
-    /// `failed_logins`, `bans`, `worker_deaths`, and for `uploads` and `downloads` each an object:
-    /// `complete`, `incomplete`, `bytes`; all since the start). Members may be added.
+    /// One JSON object; nanoftpd(8) says what is in it.
     #[must_use]
     pub fn json(&self) -> String {
         let trackers: Vec<String> = self
@@ -139,6 +143,41 @@ impl Status {
 }
 
 impl Session {
+    /// Of the file that goes over its data connection.
+    fn path(&self) -> Option<&[u8]> {
+        let is_file = matches!(self.verb.as_str(), "RETR" | "STOR" | "STOU" | "APPE");
+        is_file.then_some(&self.argument)
+    }
+
+    fn row(&self, width: Width) -> String {
+        let user = match &self.user {
+            Some(user) => bare(user),
+            None => "-".to_owned(),
+        };
+        let doing = match self.verb.as_str() {
+            "" => "idle".to_owned(),
+            verb => format!("{verb} {}", bare(&self.argument)),
+        };
+        let moved = match Way::of(&self.verb) {
+            Some(_) => (size(self.bytes), format!("{}/s", size(self.rate))),
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        let (pid, since, (bytes, rate)) = (self.pid, time(self.since), moved);
+        let doing = doing.trim_end();
+        match width {
+            Width::Any => {
+                let peer = self.peer.to_string();
+                format!(
+                    "{pid:>7}  {since:<8}  {user:<16}  {peer:<23}  {bytes:>6}  {rate:>8}  {doing}\n"
+                )
+            }
+            Width::Eighty => {
+                let peer = self.peer.ip().to_canonical().to_string();
+                format!("{pid:>7} {since:<6} {user:<12} {peer:<15} {bytes:>5} {rate:>7} {doing}\n")
+            }
+        }
+    }
+
     fn json(&self) -> String {
         let user = self
             .user
@@ -146,12 +185,18 @@ impl Session {
             .map_or_else(|| "null".to_owned(), string);
         format!(
             "{{\"pid\":{},\"peer\":\"{}\",\"user\":{user},\"module\":{},\"verb\":{},\
-             \"argument\":{},\"since\":{}}}",
+             \"argument\":{},\"path\":{},\"bytes\":{},\"rate\":{},\"uploaded\":{},\
+             \"downloaded\":{},\"since\":{}}}",
             self.pid,
             self.peer,
             string(self.module.as_bytes()),
             string(self.verb.as_bytes()),
             string(&self.argument),
+            self.path().map_or_else(|| "null".to_owned(), string),
+            self.bytes,
+            self.rate,
+            self.uploaded,
+            self.downloaded,
             self.since.as_secs(),
         )
     }
@@ -176,6 +221,47 @@ fn total(tally: &Tally) -> String {
         way(&tally.uploads),
         way(&tally.downloads),
     )
+}
+
+/// How much room there is for a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Width {
+    Any,
+    /// What a command does begins well before the edge of a terminal.
+    Eighty,
+}
+
+/// A line for each session, under a line of headings.
+fn rows<'a>(sessions: impl Iterator<Item = &'a Session>, width: Width) -> String {
+    let rows: String = sessions.map(|one| one.row(width)).collect();
+    let heading = match width {
+        Width::Any => {
+            "\n    PID  SINCE     USER              PEER                      BYTES      RATE  DOING\n"
+        }
+        Width::Eighty => "\n    PID SINCE  USER         PEER            BYTES    RATE DOING\n",
+    };
+    if rows.is_empty() {
+        rows
+    } else {
+        format!("{heading}{rows}")
+    }
+}
+
+/// `999`, `9.9K`, `99K`, `999K`, `1.0M` …
+fn size(bytes: u64) -> String {
+    const LETTERS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
+    let (mut tenths, mut letter) = (bytes.saturating_mul(10), None);
+    for next in LETTERS {
+        if tenths < 10_000 {
+            break;
+        }
+        (tenths, letter) = (tenths / 1024, Some(next));
+    }
+    match letter {
+        None => bytes.to_string(),
+        Some(letter) if tenths < 100 => format!("{}.{}{letter}", tenths / 10, tenths % 10),
+        Some(letter) => format!("{}{letter}", tenths / 10),
+    }
 }
 
 /// `59s`, `59m59s`, `23h59m`, `9d23h`.
@@ -207,6 +293,10 @@ mod tests {
             verb: verb.to_owned(),
             argument: argument.to_vec(),
             since: Duration::from_secs(61),
+            bytes: 5 << 20,
+            rate: 2000,
+            uploaded: 7,
+            downloaded: 8,
         };
         Status {
             version: "1.2.3",
@@ -242,13 +332,41 @@ mod tests {
     }
 
     #[test]
+    fn the_top_shows_the_fastest_first_and_the_sums() {
+        let mut status = status();
+        status.sessions[0].rate = 0;
+        let top = status.top();
+        let lines: Vec<&str> = top.lines().collect();
+        assert_eq!(lines[3], "1.9K/s up, 0/s down");
+        assert!(lines[6].contains("  5.0M  1.9K/s STOR"), "{top}");
+        assert!(lines[7].ends_with("     -       - idle"), "{top}");
+        status.sessions.clear();
+        assert_eq!(status.top().lines().count(), 4);
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1024, "1.0K"),
+            (10_240, "10K"),
+            (1_023_999, "999K"),
+            (1 << 20, "1.0M"),
+            (1 << 40, "1.0T"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+        assert!(size(u64::MAX).len() <= 6);
+    }
+
+    #[test]
     fn programs_get_one_object() {
         let json = status().json();
         assert!(json.starts_with(r#"{"version":"1.2.3","pid":7,"uptime":262800,"workers":5,"#));
         assert!(json.contains(r#""trackers":["127.0.0.1:7001"]"#), "{json}");
         assert!(json.contains(r#"{"pid":10,"peer":"192.0.2.1:4000","user":null,"module":"","#));
-        let escaped =
-            r#""user":"a\"\u001b[2J","module":"MogileFs","verb":"STOR","argument":"/x\u000ay""#;
+        let escaped = r#""user":"a\"\u001b[2J","module":"MogileFs","verb":"STOR","argument":"/x\u000ay","path":"/x\u000ay","bytes":5242880,"rate":2000,"#;
         assert!(json.contains(escaped), "{json}");
     }
 

@@ -15,6 +15,7 @@ use nix::sys::sendfile::sendfile;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::error::Error;
+use super::flow::{Flow, Way};
 use super::ports;
 use super::transfer::Progress;
 use super::wire::Wire;
@@ -102,7 +103,12 @@ impl Route {
     ///
     /// # Errors
     /// `TimedOut`, what ended the wait, or what the kernel says.
-    pub(super) fn open(self, ends: &Ends<'_>, progress: &Rc<Progress>) -> io::Result<Link> {
+    pub(super) fn open(
+        self,
+        ends: &Ends<'_>,
+        flow: Flow,
+        progress: &Rc<Progress>,
+    ) -> io::Result<Link> {
         let stream = match self {
             Self::Passive(listener) => accept(&listener, ends)?,
             Self::Active(address) => connect(address, ends)?,
@@ -120,6 +126,7 @@ impl Route {
                 .as_ref()
                 .map(|protection| (protection.truncation, ends.tag.to_string())),
             stall: ends.stall,
+            flow,
             progress: Rc::clone(progress),
             broken: None,
         })
@@ -212,6 +219,7 @@ pub(super) struct Link {
     /// Under TLS: what an end without close_notify means, and whose it is, for the log.
     truncation: Option<(Truncation, String)>,
     stall: Duration,
+    flow: Flow,
     progress: Rc<Progress>,
     /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
     /// must not look as if it had ended well.
@@ -232,6 +240,10 @@ impl Link {
         /// So much at once that bystanders are heard between.
         const MOST: usize = 1024 * 1024;
         let count = usize::try_from(len).unwrap_or(MOST).min(MOST);
+        let count = self
+            .flow
+            .grant(Way::Down, count)
+            .map_err(|error| Error::data(&error))?;
         let mut at = off_t::try_from(offset)
             .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
         loop {
@@ -239,7 +251,7 @@ impl Link {
                 .map_err(|error| Error::data(&error))?;
             match sendfile(self.wire.socket(), file, Some(&mut at), count) {
                 Ok(sent) => {
-                    self.progress.add(sent);
+                    self.passed(sent);
                     return Ok(sent);
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -344,6 +356,11 @@ impl Link {
         }
     }
 
+    fn passed(&mut self, count: usize) {
+        self.progress.add(count);
+        self.flow.passed(count, self.progress.moved());
+    }
+
     fn attempt<T>(
         &mut self,
         direction: For,
@@ -382,19 +399,23 @@ impl Link {
 
 impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.attempt(For::Reading, |wire| wire.read(buffer)) {
+        let most = self.flow.grant(Way::Up, buffer.len())?;
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let count = match self.attempt(For::Reading, |wire| wire.read(room)) {
             Err(error) if self.is_excused(&error) => 0,
             other => other?,
         };
-        self.progress.add(count);
+        self.passed(count);
         Ok(count)
     }
 }
 
 impl Write for Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let most = self.flow.grant(Way::Down, bytes.len())?;
+        let bytes = bytes.get(..most).unwrap_or_default();
         let count = self.attempt(For::Writing, |wire| wire.write(bytes))?;
-        self.progress.add(count);
+        self.passed(count);
         Ok(count)
     }
 

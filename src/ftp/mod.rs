@@ -10,6 +10,7 @@ mod data;
 mod digest;
 mod error;
 mod facts;
+mod flow;
 mod glob;
 mod lines;
 mod list;
@@ -28,6 +29,7 @@ mod visitor;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::auth::Password;
@@ -56,8 +58,25 @@ pub trait Host {
     /// The text of the 421 that ends the session after a bystander ended a wait.
     fn farewell(&self) -> String;
 
+    /// What goes for the bytes of this session's data connections.
+    fn traffic(&self) -> Rc<dyn Traffic> {
+        Rc::new(flow::Free)
+    }
+
     /// One transfer of a file ended, well or not.
     fn transferred(&mut self, transfer: &Transfer<'_>);
+}
+
+/// The bytes of a session's data connections, while they move.
+pub trait Traffic {
+    /// Bytes a second that may come from the client, as of now; 0: any number.
+    fn upload_rate(&self) -> u64;
+
+    /// Bytes a second that may go to the client, as of now; 0: any number.
+    fn download_rate(&self) -> u64;
+
+    /// So many bytes went over the present data connection by now. Called for every piece of it.
+    fn moved(&self, bytes: u64);
 }
 
 /// What a session is doing, for the process title and for reports.
@@ -65,8 +84,8 @@ pub trait Host {
 pub enum Doing<'a> {
     /// It waits for a command, and may be ended at once.
     Idle,
-    /// It carries out a command; the argument of a secret one is masked, and both are the client's
-    /// text.
+    /// It carries out a command; the argument of a secret one is masked, that of a transfer is the
+    /// whole path. All are the client's text.
     Command { verb: &'a str, argument: &'a [u8] },
 }
 

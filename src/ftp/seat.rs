@@ -10,11 +10,17 @@ use super::reply::Reply;
 use super::session::Session;
 use super::verb::{Answer, Arg, ELSEWHERE, Feat, Step, Verb, say};
 use super::visitor::Visitor;
+use crate::path::Path;
 
 /// Whoever sits at the other end of the control connection.
 pub(super) trait Seat<'a>: Sized + 'a {
     /// Its own verbs.
     const OWN: &'a [Verb<Self>];
+
+    /// The file that a command transfers.
+    fn place(&self, _verb: &str, _argument: &[u8]) -> Option<Path> {
+        None
+    }
 
     /// The verbs of everybody.
     const COMMON: &'a [Verb<Self>] = &[

@@ -14,6 +14,7 @@ use super::data::{Ends, Foreign, Link, Route};
 use super::digest::Algorithm;
 use super::error::Error;
 use super::facts::Facts;
+use super::flow::{Flow, Tempo};
 use super::lines::Line;
 use super::member::Member;
 use super::protection::Shield;
@@ -36,6 +37,7 @@ pub(super) struct Session<'a> {
     /// Where the client's data connections go to, as the client sees it.
     pub(super) seen_as: SocketAddr,
     pub(super) begun: Instant,
+    tempo: Tempo,
     /// `idle_time`, or what SITE IDLE made of it.
     pub(super) idle: Duration,
     /// The facts of machine listings.
@@ -148,12 +150,12 @@ fn next_line<'a, S: Seat<'a>>(seat: &mut S) -> Result<Line, Option<Reply>> {
     let session = seat.session();
     let at_hand = session.control.borrow_mut().line_at_hand();
     if let Some(line) = at_hand {
-        return Ok(line);
+        return session.in_time(line);
     }
     session.host.doing(Doing::Idle);
     let line = session.control.borrow_mut().line(deadline);
     match line {
-        Ok(Some(line)) => Ok(line),
+        Ok(Some(line)) => session.in_time(line),
         Ok(None) => Err(None),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             info!("timeout {}", session.tag());
@@ -177,6 +179,7 @@ fn answer<'a, S: Seat<'a>>(seat: &mut S, line: &[u8]) -> Answer {
         }
         return Err(Error::Refused(S::unknown(&command.verb)));
     };
+    let place = seat.place(verb.name, command.argument);
     let session = seat.session();
     if verb.secret {
         let masked = format!("{} xxxx", verb.name);
@@ -184,12 +187,12 @@ fn answer<'a, S: Seat<'a>>(seat: &mut S, line: &[u8]) -> Answer {
     } else {
         session.control.borrow().log_command(line);
     }
-    session.host.doing(Doing::Command {
+    seat.session().host.doing(Doing::Command {
         verb: verb.name,
-        argument: if verb.secret {
-            b"xxxx"
-        } else {
-            command.argument
+        argument: match &place {
+            _ if verb.secret => b"xxxx",
+            Some(path) => path.as_bytes(),
+            None => command.argument,
         },
     });
     let argument = verb.argument(command.argument)?;
@@ -271,6 +274,7 @@ impl<'a> Session<'a> {
                 .gateway()
                 .map_or(local, |gateway| canonical(gateway.destination)),
             begun: Instant::now(),
+            tempo: Tempo::new(settings.limits.commands_per_second),
             idle: settings.nanoftpd.idle_time,
             facts: Facts::default(),
             hash: Algorithm::default(),
@@ -284,6 +288,14 @@ impl<'a> Session<'a> {
         self.facts = Facts::default();
         self.hash = Algorithm::default();
         self.unprotect_data();
+    }
+
+    /// A line when it is its time; otherwise what is to be said before the session ends.
+    fn in_time(&mut self, line: Line) -> Result<Line, Option<Reply>> {
+        match self.tempo.next() {
+            Ok(()) => Ok(line),
+            Err(_) => Err(Some(self.farewell())),
+        }
     }
 
     /// Sends a reply.
@@ -311,7 +323,8 @@ impl<'a> Session<'a> {
             protection: self.protection(),
             tag: &self.tag(),
         };
-        route.open(&ends, progress).map_err(|error| {
+        let flow = Flow::new(self.host.traffic());
+        route.open(&ends, flow, progress).map_err(|error| {
             if vigil::was_interrupted(&error) {
                 Error::Interrupted
             } else if Foreign::is_cause_of(&error) {

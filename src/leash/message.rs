@@ -188,6 +188,8 @@ pub enum FromWorker {
         is_complete: bool,
         bytes: u64,
     },
+    /// So many bytes went over the present data connection by now.
+    Moved { bytes: u64 },
     /// The client is gone.
     Left,
     /// It wants so much more room for its spool, in megabytes. To be answered with
@@ -218,6 +220,9 @@ pub enum ToWorker {
     Announce { address: Option<IpAddr> },
     /// What another worker has told.
     News(News),
+    /// What this session may move of what all sessions of its user together may, in bytes a second;
+    /// 0: any number.
+    Share { up: u64, down: u64 },
     /// Whether the service is shut: if so, every client and every login has to be asked about.
     Gate { is_shut: bool },
 }
@@ -283,6 +288,7 @@ impl Message for FromWorker {
                 .bytes(password.as_bytes()),
             Self::Room { number, megabytes } => Writer::new(12).number(*number).number(*megabytes),
             Self::RoomFree { megabytes } => Writer::new(13).number(*megabytes),
+            Self::Moved { bytes } => Writer::new(14).size(*bytes),
             Self::News(news) => news.write(NEWS_UP),
             Self::Admit { number, peer } => Writer::new(8).number(*number).socket(*peer),
             Self::Enter {
@@ -338,6 +344,9 @@ impl Message for FromWorker {
             13 => Self::RoomFree {
                 megabytes: reader.number()?,
             },
+            14 => Self::Moved {
+                bytes: reader.size()?,
+            },
             tag @ NEWS_UP.. => Self::News(News::read(tag - NEWS_UP, &mut reader)?),
             8 => Self::Admit {
                 number: reader.number()?,
@@ -374,6 +383,7 @@ impl Message for ToWorker {
             Self::Announce { address } => Writer::new(39).list(address.as_slice(), Writer::address),
             Self::News(news) => news.write(NEWS_DOWN),
             Self::Gate { is_shut } => Writer::new(40).byte(u8::from(*is_shut)),
+            Self::Share { up, down } => Writer::new(41).size(*up).size(*down),
         }
         .end()
     }
@@ -412,6 +422,10 @@ impl Message for ToWorker {
             tag @ NEWS_DOWN..NEWS_UP => Self::News(News::read(tag - NEWS_DOWN, &mut reader)?),
             40 => Self::Gate {
                 is_shut: reader.byte()? != 0,
+            },
+            41 => Self::Share {
+                up: reader.size()?,
+                down: reader.size()?,
             },
             _ => return Err(Malformed),
         };
@@ -612,6 +626,7 @@ mod tests {
                 megabytes: u32::MAX,
             },
             FromWorker::RoomFree { megabytes: 16 },
+            FromWorker::Moved { bytes: 1 << 40 },
         ] {
             travels(&message, false);
         }
@@ -675,6 +690,10 @@ mod tests {
             ToWorker::Announce { address: None },
             ToWorker::Gate { is_shut: true },
             ToWorker::Gate { is_shut: false },
+            ToWorker::Share {
+                up: 0,
+                down: u64::MAX,
+            },
             ToWorker::Announce {
                 address: Some("203.0.113.9".parse().unwrap()),
             },

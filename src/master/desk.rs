@@ -181,32 +181,35 @@ impl Master<'_> {
 
 /// What is told of a worker's client, if it has one.
 fn session(pid: i32, seat: &Seat, now: Instant) -> Option<Session> {
-    let since = now.saturating_duration_since(seat.since);
-    match &seat.state {
-        State::Unborn | State::Idle => None,
-        State::Visitor { peer } => Some(Session {
-            pid,
-            peer: *peer,
-            user: None,
-            module: String::new(),
-            verb: String::new(),
-            argument: Vec::new(),
-            since,
-        }),
-        State::Member {
-            peer,
-            user,
-            module,
-            verb,
-            argument,
-        } => Some(Session {
-            pid,
-            peer: *peer,
-            user: Some(user.clone()),
-            module: module.clone(),
-            verb: verb.clone(),
-            argument: argument.clone(),
-            since,
-        }),
-    }
+    let traffic = &seat.traffic;
+    let visitor = Session {
+        pid,
+        peer: seat.state.peer()?,
+        user: None,
+        module: String::new(),
+        verb: String::new(),
+        argument: Vec::new(),
+        since: now.saturating_duration_since(seat.since),
+        bytes: traffic.bytes(),
+        rate: traffic.rate(now),
+        uploaded: traffic.uploaded,
+        downloaded: traffic.downloaded,
+    };
+    let State::Member {
+        user,
+        module,
+        verb,
+        argument,
+        ..
+    } = &seat.state
+    else {
+        return Some(visitor);
+    };
+    Some(Session {
+        user: Some(user.clone()),
+        module: module.clone(),
+        verb: verb.clone(),
+        argument: argument.clone(),
+        ..visitor
+    })
 }

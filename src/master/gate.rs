@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Master;
-use crate::board::{State, Suspects};
+use crate::board::{Share, State, Suspects};
 use crate::leash::{ToWorker, Word};
 use crate::text::quoted;
 
@@ -130,6 +130,33 @@ impl Master<'_> {
                 self.dismiss(other, text, now);
             }
         }
+    }
+
+    /// A worker's client has begun or ended a command.
+    pub(super) fn share_out(&mut self, pid: i32, now: Instant) {
+        let whole = self.whole_share();
+        if let Some(share) = self.shares.changed(pid, &self.board, whole, now) {
+            self.tell_share(pid, share);
+        }
+    }
+
+    /// Tells those whose part of what their user may move is another one now.
+    pub(super) fn share_if_due(&mut self, now: Instant) {
+        for (pid, share) in self.shares.news(&self.board, self.whole_share(), now) {
+            self.tell_share(pid, share);
+        }
+    }
+
+    fn whole_share(&self) -> Share {
+        let limits = &self.config.limits;
+        Share {
+            up: limits.upload_rate_per_user,
+            down: limits.download_rate_per_user,
+        }
+    }
+
+    fn tell_share(&self, pid: i32, Share { up, down }: Share) {
+        self.tell(pid, &ToWorker::Share { up, down });
     }
 
     fn peer_of(&self, pid: i32) -> Option<SocketAddr> {

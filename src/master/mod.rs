@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 
 use crate::auth::text::Users;
-use crate::board::{Addresses, Births, Board, Spools, Tally};
+use crate::board::{Addresses, Births, Board, Shares, Spools, Tally};
 use crate::config::{AuthExec, Config, Mogilefs};
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
@@ -138,6 +138,7 @@ struct Master<'a> {
     /// What sessions tell each other.
     lore: Lore,
     spools: Spools,
+    shares: Shares,
     users: Users,
     door: Door,
     gate: Gate,
@@ -183,6 +184,7 @@ impl<'a> Master<'a> {
             addresses: Addresses::new(&config.mogilefs, &config.passive),
             lore: Lore::default(),
             spools: Spools::default(),
+            shares: Shares::default(),
             config,
             path: start.path,
             is_foreground: start.is_foreground,
@@ -299,6 +301,7 @@ impl<'a> Master<'a> {
     fn keep_time(&mut self, now: Instant) {
         self.hurry_if_due(now);
         self.drain_if_due(now);
+        self.share_if_due(now);
         let limit = self.login_limit();
         for pid in self.board.overdue_visitors(limit, now) {
             self.dismiss(pid, "Login takes too long.", now);
@@ -322,6 +325,7 @@ impl<'a> Master<'a> {
             self.board.next_deadline(self.login_limit()),
             self.stop.as_ref().and_then(Stop::deadline),
             self.drain_due(),
+            self.shares.due(),
             self.worker_due(now),
             self.clerk_due(),
             self.door_due(now),

@@ -13,6 +13,7 @@ impl Master<'_> {
     pub(super) fn answer(&mut self, request: Request, now: Instant) -> String {
         match request {
             Request::Status(Form::Table) => self.status(now).table(),
+            Request::Status(Form::Top) => self.status(now).top(),
             Request::Status(Form::Json) => self.status(now).json(),
             Request::Status(Form::Prometheus) => self.status(now).prometheus(),
             Request::Kick { who } => self.kick(&who, now),

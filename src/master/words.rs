@@ -49,7 +49,10 @@ impl Master<'_> {
                 is_upload,
                 is_complete,
                 bytes,
-            } => self.tally.transferred(is_upload, is_complete, bytes),
+            } => {
+                self.tally.transferred(is_upload, is_complete, bytes);
+                self.board.transferred(pid, is_upload, bytes);
+            }
             FromWorker::Admit { number, peer } => self.admit(pid, number, peer, now),
             FromWorker::Enter {
                 number,
@@ -70,8 +73,15 @@ impl Master<'_> {
                 self.tally.logins += 1;
                 self.board.entered(pid, user, module, now);
             }
-            FromWorker::Doing { verb, argument } => self.board.doing(pid, verb, argument),
-            FromWorker::Left => self.board.idle(pid, now),
+            FromWorker::Doing { verb, argument } => {
+                self.board.doing(pid, verb, argument, now);
+                self.share_out(pid, now);
+            }
+            FromWorker::Moved { bytes } => self.board.moved(pid, bytes, now),
+            FromWorker::Left => {
+                self.board.idle(pid, now);
+                self.shares.gone(pid, now);
+            }
             FromWorker::Room { number, megabytes } => {
                 let most = self.config.mogilefs.spool_max.div_ceil(1 << 20);
                 let may = most == 0 || self.spools.take(pid, megabytes.into(), most);

@@ -181,6 +181,7 @@ impl Master<'_> {
         self.hear_worker(pid, now);
         self.unleash(pid, now);
         self.spools.gone(pid);
+        self.shares.gone(pid, now);
         let Some(seat) = self.board.gone(pid) else {
             log::debug!("stranger-died pid={pid} {ending}");
             return;

@@ -1,7 +1,7 @@
 //! The kernel in our words: processes, rights, signals, descriptors, sockets. The only room that
-//! may hold unsafe code; each such block says why it is sound, and is one of four: fork and what
+//! may hold unsafe code; each such block says why it is sound, and is one of five: fork and what
 //! belongs to it, the process title, descriptors that another process handed over, the length of a
-//! socket's output queue.
+//! socket's output queue, the size of a terminal.
 //!
 //! Knows nothing of FTP, of configuration sections, or of what a process is for.
 
@@ -17,4 +17,5 @@ pub mod rights;
 pub mod sandbox;
 pub mod signals;
 pub mod sockets;
+pub mod terminal;
 pub mod title;

@@ -14,6 +14,7 @@ use super::members::Members;
 use crate::auth::{Authority, Password, Trouble};
 use crate::board::Addresses;
 use crate::config::{self, Config};
+use crate::ftp::Traffic;
 use crate::leash::{self, FromWorker, Heard, ToWorker, Word};
 use crate::logger;
 use crate::sys::signals::Ear;
@@ -26,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker leaves its listeners alone when the machine has nothing left to accept with:
 /// who stands outside would wake it again at once.
 const SHORTAGE: Duration = Duration::from_millis(100);
+
+/// How often the master hears how far a transfer is.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 const MASTER_GONE: &str = "Server is gone, closing control connection.";
 const STOPPING: &str = "Server is stopping, closing control connection.";
@@ -47,6 +51,13 @@ pub(super) struct Bond {
     answer: RefCell<Option<Vec<u8>>>,
     /// Whether clients are limited by where they are, and by who.
     limited: Limited,
+    /// Bytes a second, up and down, 0: any number: of a session, of a user's sessions together, and
+    /// what is left of the latter by the others.
+    rates: (u64, u64),
+    whole: (u64, u64),
+    share: Cell<(u64, u64)>,
+    /// When the master was last told how far a transfer is.
+    told: Cell<Instant>,
     /// The operator has shut the service.
     is_shut: Cell<bool>,
     /// The session waits for a command, or there is none.
@@ -84,6 +95,8 @@ impl Bond {
         addresses: &Addresses,
         config: &Config,
     ) -> Self {
+        let limits = &config.limits;
+        let whole = (limits.upload_rate_per_user, limits.download_rate_per_user);
         Self {
             leash,
             ear,
@@ -94,7 +107,11 @@ impl Bond {
             program: config.auth.exec.timeout,
             asked: Cell::new(getrandom::u32().unwrap_or_default()),
             answer: RefCell::new(None),
-            limited: Limited::by(&config.limits),
+            limited: Limited::by(limits),
+            rates: (limits.upload_rate, limits.download_rate),
+            whole,
+            share: Cell::new(whole),
+            told: Cell::new(Instant::now()),
             is_shut: Cell::new(false),
             is_idle: Cell::new(true),
             is_leaving: Cell::new(false),
@@ -134,6 +151,17 @@ impl Bond {
     pub(super) fn farewell(&self) -> String {
         let farewell = self.farewell.borrow();
         farewell.as_deref().unwrap_or(STOPPING).to_owned()
+    }
+
+    /// A new session: nothing of the last one's limits holds.
+    pub(super) fn begin(&self) {
+        self.share.set(self.whole);
+        self.rest(false);
+    }
+
+    /// A command begins: of one that is soon over the master hears no bytes.
+    pub(super) fn begin_command(&self) {
+        self.told.set(Instant::now());
     }
 
     /// Says whether the session waits for a command; if so, whether it is to end.
@@ -285,6 +313,7 @@ impl Bond {
             ToWorker::Announce { address } => self.announced.set(address),
             ToWorker::News(news) => self.members.learn(&news),
             ToWorker::Gate { is_shut } => self.is_shut.set(is_shut),
+            ToWorker::Share { up, down } => self.share.set((up, down)),
         }
     }
 
@@ -323,6 +352,32 @@ impl Bond {
             }
         }
         self.verdict()
+    }
+}
+
+impl Traffic for Bond {
+    fn upload_rate(&self) -> u64 {
+        lower(self.rates.0, self.share.get().0)
+    }
+
+    fn download_rate(&self) -> u64 {
+        lower(self.rates.1, self.share.get().1)
+    }
+
+    fn moved(&self, bytes: u64) {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.told.get()) >= REPORT_EVERY {
+            self.told.set(now);
+            self.mention(&FromWorker::Moved { bytes });
+        }
+    }
+}
+
+/// The lower of two rates, where 0 is none.
+fn lower(one: u64, other: u64) -> u64 {
+    match (one, other) {
+        (0, rate) | (rate, 0) => rate,
+        (one, other) => one.min(other),
     }
 }
 

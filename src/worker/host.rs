@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::bond::Bond;
 use crate::auth::{Account, Password, Trouble};
-use crate::ftp::{Direction, Doing, Host, Refusal, Transfer};
+use crate::ftp::{Direction, Doing, Host, Refusal, Traffic, Transfer};
 use crate::leash::{FromWorker, Word};
 use crate::logger;
 use crate::store::Store;
@@ -42,7 +42,7 @@ impl Session {
         attempts: usize,
         name: &str,
     ) -> Self {
-        bond.rest(false);
+        bond.begin();
         let session = Self {
             bond,
             peer: peer.to_canonical(),
@@ -136,6 +136,7 @@ impl Host for Session {
         let is_long = LONG.contains(&verb);
         let is_news = is_long || self.was_long;
         self.was_long = is_long;
+        self.bond.begin_command();
         // Of a visitor the master only wants to know that there is one.
         if self.account.is_some() && (self.pace.may_go(Instant::now()) || is_news) {
             self.bond.mention(&FromWorker::Doing {
@@ -147,6 +148,10 @@ impl Host for Session {
 
     fn farewell(&self) -> String {
         self.bond.farewell()
+    }
+
+    fn traffic(&self) -> Rc<dyn Traffic> {
+        Rc::clone(&self.bond) as Rc<dyn Traffic>
     }
 
     fn transferred(&mut self, transfer: &Transfer<'_>) {

@@ -223,6 +223,11 @@ impl<'a> Seat<'a> for Member<'a> {
         &mut self.session
     }
 
+    fn place(&self, verb: &str, argument: &[u8]) -> Option<Path> {
+        let is_transfer = matches!(verb, "RETR" | "STOR" | "STOU" | "APPE");
+        (is_transfer && !argument.is_empty()).then(|| self.resolve(argument))
+    }
+
     fn begin_turn(&mut self) {
         self.renamed = self.renaming.take();
     }

@@ -1,0 +1,193 @@
+//! How fast clients may go: evenly, shared by the sessions of a user over all workers, and never in
+//! the way of what must be heard meanwhile. What is told of it while it goes on.
+#![cfg(test)]
+
+mod support;
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Daemon, Ftp, eventually, noise};
+
+const RATE: u64 = 400 << 10;
+
+/// What a bucket may hold, and some for the way.
+const SLACK: u64 = RATE / 4 + 64 * 1024;
+
+/// No more may have come than a clock that was started before the transfer allows.
+fn check(moved: usize, begun: Instant) {
+    let most = begun.elapsed().as_millis() * u128::from(RATE) / 1000 + u128::from(SLACK);
+    assert!(moved as u128 <= most, "{moved} of at most {most}");
+}
+
+fn download(ftp: &mut Ftp, name: &str) -> TcpStream {
+    let data = ftp.data();
+    ftp.expect(&format!("RETR {name}"), 150);
+    data.stream()
+}
+
+/// Reads for so long; how much.
+fn read_for(stream: &mut TcpStream, time: Duration) -> usize {
+    let begun = Instant::now();
+    let (mut block, mut sum) = ([0; 4096], 0);
+    while begun.elapsed() < time {
+        match stream.read(&mut block).unwrap() {
+            0 => break,
+            count => sum += count,
+        }
+    }
+    sum
+}
+
+#[test]
+fn a_session_goes_evenly_and_is_heard_meanwhile() {
+    let rate = RATE.to_string();
+    let changes = [
+        ("limits.download_rate", &*rate),
+        ("limits.upload_rate", &rate),
+    ];
+    let daemon = Daemon::of_files(&changes);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    let bytes = noise(700 << 10, 1);
+
+    let begun = Instant::now();
+    ftp.store("a.bin", &bytes);
+    check(bytes.len(), begun);
+
+    let begun = Instant::now();
+    let mut stream = download(&mut ftp, "a.bin");
+    let (mut block, mut got, mut steps) = (vec![0; 1 << 20], Vec::new(), 0);
+    loop {
+        let count = stream.read(&mut block).unwrap();
+        if count == 0 {
+            break;
+        }
+        got.extend_from_slice(&block[..count]);
+        check(got.len(), begun);
+        steps += 1;
+        if steps == 3 {
+            ftp.expect("NOOP", 200);
+            assert!(ftp.expect("STAT", 211).contains("RETR a.bin: "));
+        }
+    }
+    ftp.reply_of(226);
+    assert_eq!(got, bytes);
+    assert!(steps > 5, "{steps} steps");
+
+    let stream = download(&mut ftp, "a.bin");
+    let begun = Instant::now();
+    ftp.send(b"ABOR\r\n");
+    ftp.reply_of(426);
+    ftp.reply_of(226);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    drop(stream);
+    // A listing is no exception to anything.
+    assert_eq!(ftp.lines("NLST").len(), 1);
+}
+
+#[test]
+fn the_sessions_of_a_user_share_and_a_killed_one_leaves_its_share() {
+    let rate = RATE.to_string();
+    let daemon = Daemon::of_files(&[("limits.download_rate_per_user", &*rate)]);
+    let mut one = daemon.log_in();
+    let mut two = daemon.log_in();
+    one.store("a.bin", &noise(4 << 20, 2));
+
+    let begun = Instant::now();
+    let mut first = download(&mut one, "a.bin");
+    let mut second = download(&mut two, "a.bin");
+    let reading = std::thread::spawn(move || {
+        let sum = read_for(&mut second, Duration::from_secs(3));
+        (sum, second)
+    });
+    let first_sum = read_for(&mut first, Duration::from_secs(3));
+    let (second_sum, second) = reading.join().unwrap();
+    check(first_sum + second_sum - 64 * 1024, begun);
+    let (less, more) = (first_sum.min(second_sum), first_sum.max(second_sum));
+    assert!(less * 2 > more, "{first_sum} and {second_sum}");
+    let all = first_sum + second_sum;
+    assert!(all as u64 > RATE * 3 / 2, "{all}");
+
+    let mut at_work = daemon.children().into_iter();
+    let (pid, _) = at_work.rfind(|(_, title)| title.contains("RETR")).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    daemon.wait_for(&format!("worker-died pid={pid} "));
+    let still = |mut stream: TcpStream| {
+        std::thread::spawn(move || {
+            // What the dead one has left in the sockets, and a moment for the news.
+            read_for(&mut stream, Duration::from_millis(700));
+            read_for(&mut stream, Duration::from_secs(2))
+        })
+    };
+    let rest = [still(first), still(second)].map(|one| one.join().unwrap());
+    let rest = rest.into_iter().max().unwrap() as u64;
+    assert!(rest > RATE * 2 * 13 / 20, "{rest} in two seconds");
+    assert!(rest < RATE * 2 + SLACK * 2, "{rest} in two seconds");
+}
+
+#[test]
+fn commands_that_come_too_fast_wait_for_their_turn() {
+    let daemon = Daemon::of_files(&[("limits.commands_per_second", "5")]);
+    let begun = Instant::now();
+    let mut ftp = daemon.log_in();
+    ftp.send("NOOP\r\n".repeat(13).as_bytes());
+    for _ in 0..13 {
+        ftp.reply_of(200);
+    }
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1900),
+        "{:?}",
+        begun.elapsed()
+    );
+    // The master is heard all the same.
+    ftp.send("NOOP\r\n".repeat(200).as_bytes());
+    let begun = Instant::now();
+    let pid = daemon.worker("test@").to_string();
+    assert_eq!(ask(&daemon, &["kick", &pid]), "1 sessions ended\n");
+    while ftp.reply().0 == 200 {}
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+fn ask(daemon: &Daemon, words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nanoftpd"));
+    let output = command.arg("-c").arg(daemon.conf()).args(words).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_status_tells_how_much_goes_how_fast() {
+    let rate = RATE.to_string();
+    let daemon = Daemon::of_files(&[("limits.download_rate", &*rate)]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("MKD d", 257);
+    ftp.expect("CWD d", 250);
+    ftp.store("a.bin", &noise(2 << 20, 3));
+    let mut stream = download(&mut ftp, "a.bin");
+    let reading = std::thread::spawn(move || read_for(&mut stream, Duration::from_secs(60)));
+    let field = |json: &str, name: &str| -> Option<u64> {
+        let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
+        rest.split([',', '}']).next()?.parse().ok()
+    };
+    let json = eventually("a second report", || {
+        let json = ask(&daemon, &["status", "--json"]);
+        (field(&json, "bytes")? > RATE * 3 / 2).then_some(json)
+    });
+    assert!(json.contains("\"path\":\"/d/a.bin\""), "{json}");
+    let going = field(&json, "rate").unwrap();
+    assert!((RATE / 2..RATE * 2).contains(&going), "{json}");
+    assert_eq!(field(&json, "uploaded"), Some(2 << 20));
+    let table = ask(&daemon, &["status"]);
+    assert!(table.contains("K/s  RETR /d/a.bin\n"), "{table}");
+    assert_eq!(reading.join().unwrap(), 2 << 20);
+    ftp.reply_of(226);
+    eventually("the sum", || {
+        let json = ask(&daemon, &["status", "--json"]);
+        let sums = (field(&json, "downloaded"), field(&json, "bytes"));
+        (sums == (Some(2 << 20), Some(0))).then_some(())
+    });
+}
