@@ -17,6 +17,15 @@ pub fn quoted_error(what: &dyn fmt::Display) -> String {
     quoted(what.to_string().as_bytes()).to_string()
 }
 
+/// In lower-case hexadecimal digits, two a byte.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// See [`quoted`].
 #[derive(Clone, Copy)]
 pub struct Quoted<'a>(&'a [u8]);

@@ -1,10 +1,10 @@
 //! Checksums of files: their names in HASH (draft-bryan-ftpext-hash) and in the verbs that came
 //! before it, and their sums, block by block.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
 use md5::{Digest, Md5};
+
+use crate::text::hexadecimal;
 
 /// A kind of checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,13 +94,6 @@ impl Sum {
             Self::Crc32(crc) => hexadecimal(&(!crc).to_be_bytes()),
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// CRC-32 of ISO 3309, as in ZIP: the remainder that each byte leaves.

@@ -5,7 +5,7 @@ use std::io;
 
 use super::reply::Reply;
 use super::source::Short;
-use crate::{store, text, vigil};
+use crate::{logger, store, text, vigil};
 
 /// How a command ended that did not succeed.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Error {
 
     /// A failure: `text` goes to the client, followed by the reference; `cause` to the log.
     pub(super) fn failed(code: u16, text: &str, cause: impl Into<String>) -> Self {
-        let reference = reference();
+        let reference = logger::reference();
         Self::Failed(
             Reply::new(code, format!("{text} (ref {reference}).")),
             Cause {
@@ -143,12 +143,6 @@ impl From<store::Error> for Error {
 
 fn not_allowed(why: &str) -> String {
     format!("Name not allowed: {why}.")
-}
-
-/// Six hexadecimal digits to find a line of the log by.
-fn reference() -> String {
-    let number = getrandom::u32().unwrap_or_default();
-    format!("{:06x}", number & 0xff_ffff)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::transfer::{self, Progress};
 use super::verb::{Answer, Command, Step, find};
 use super::visitor::Visitor;
 use super::{Account, Doing, Host, Settings};
+use crate::logger;
 use crate::text;
 use crate::vigil::{self, Watch};
 
@@ -119,7 +120,9 @@ enum Passage {
 /// Line, answer, reply; until the session goes elsewhere or (`None`) ends.
 fn turns<'a, S: Seat<'a>>(seat: &mut S) -> Option<Passage> {
     loop {
-        let answer = match next_line(seat) {
+        let line = next_line(seat);
+        let _errand = logger::errand();
+        let answer = match line {
             Ok(Line::Text(line)) => {
                 seat.begin_turn();
                 answer(seat, &line)

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::sink::{Sink, Way};
-use super::{Transfer, Which, line, syslogd, xferlog};
+use super::{Transfer, Which, errand, line, syslogd, xferlog};
 use crate::config::{LogMode, Logging, TransferFormat};
 
 /// Where lines go, opened.
@@ -232,7 +232,9 @@ impl Log for Journal {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.write(record.level(), &record.args().to_string());
+            let text = record.args().to_string();
+            let text = errand::referred(&text).unwrap_or(text);
+            self.write(record.level(), &text);
         }
     }
 

@@ -4,6 +4,7 @@
 //! counted, because no log is worth a session. Knows no events.
 #![forbid(unsafe_code)]
 
+mod errand;
 mod journal;
 mod line;
 mod sink;
@@ -19,6 +20,7 @@ use std::sync::atomic::Ordering;
 use jiff::tz::TimeZone;
 
 use crate::config::Logging;
+pub use errand::{Errand, errand, reference};
 use journal::Journal;
 pub use journal::{Sinks, open};
 pub use xferlog::{Direction, Transfer};

@@ -13,6 +13,7 @@ use crate::ftp::source::Source;
 use crate::ftp::transfer::{self, Progress};
 use crate::ftp::verb::{Answer, say};
 use crate::ftp::{Direction, Transfer, address};
+use crate::logger;
 use crate::path::Path;
 use crate::store::{self, At, Plan, Receipt};
 use crate::text;
@@ -200,13 +201,18 @@ impl Member<'_> {
             (Direction::Up, true) => "stor-ok",
             (Direction::Up, false) => "stor-failed",
         };
-        let fid = match transfer.receipt.and_then(|receipt| receipt.fid) {
-            Some(fid) => format!(" fid={fid}"),
-            None => String::new(),
-        };
+        let mut fid = String::new();
+        if let Some(receipt) = transfer.receipt
+            && let Some(number) = receipt.fid
+        {
+            // Without being asked a store knows of the one that it has made.
+            let replicas = receipt.replicas.map_or(1, |(count, _)| count);
+            fid = format!(" fid={number} replicas={replicas}");
+        }
         info!(
-            "{event} {}{why} bytes={} ms={}{fid} user={} path={}",
+            "{event} {} ref={}{why} bytes={} ms={}{fid} user={} path={}",
             self.session.tag(),
+            logger::reference(),
             transfer.bytes,
             transfer.took.as_millis(),
             text::quoted(transfer.user),
@@ -222,8 +228,7 @@ impl Member<'_> {
     /// One word on why a transfer failed.
     fn why(&self, error: &Error) -> String {
         match error {
-            Error::Refused(reply) => reply.code().to_string(),
-            Error::Failed(reply, cause) => format!("{} ref={}", reply.code(), cause.reference),
+            Error::Refused(reply) | Error::Failed(reply, _) => reply.code().to_string(),
             Error::Interrupted if self.session.control.borrow().is_aborted() => "abor".to_owned(),
             Error::Interrupted => "interrupted".to_owned(),
             Error::Gone(_) => "gone".to_owned(),

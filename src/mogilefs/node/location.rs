@@ -11,6 +11,8 @@ pub(crate) struct Location {
     pub(crate) url: String,
     /// The node.
     pub(crate) address: SocketAddr,
+    /// The device on it, where the path names one.
+    pub(crate) device: Option<u32>,
     /// The fid that the path names; `None` where somebody else's path scheme is used.
     pub(crate) fid: Option<u64>,
 }
@@ -23,6 +25,8 @@ impl Location {
         if path.bytes().any(|byte| !byte.is_ascii_graphic()) {
             return None;
         }
+        let first = path.split('/').nth(1);
+        let device = first.and_then(|name| name.strip_prefix("dev")?.parse().ok());
         let fid = path
             .rsplit('/')
             .next()
@@ -32,6 +36,7 @@ impl Location {
         Some(Self {
             url: url.to_owned(),
             address: authority.parse().ok()?,
+            device,
             fid,
         })
     }
@@ -73,6 +78,14 @@ mod tests {
                 .map(|location| (location.address.to_string(), location.fid));
             let expected = expected.map(|(address, fid)| (address.to_owned(), fid));
             assert_eq!(seen, expected, "{url}");
+        }
+        for (path, expected) in [
+            ("dev12/0/1.fid", Some(12)),
+            ("device/1", None),
+            ("12/x", None),
+        ] {
+            let location = Location::parse(&format!("http://10.0.0.1:80/{path}")).unwrap();
+            assert_eq!(location.device, expected, "{path}");
         }
     }
 }

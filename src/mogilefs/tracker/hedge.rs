@@ -6,19 +6,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::answers::opened;
 use super::commands::{ABORT, close};
 use super::connection::{Answer, Connection, Round};
-use super::{Repeat, Trackers};
+use super::{Repeat, Trackers, log_failure, log_slowness};
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Error, Opened};
 use crate::text::quoted_error;
 use crate::vigil::{self, Verdict};
-
-/// A create_open that takes longer is worth a line in the log.
-const SLOW: Duration = Duration::from_secs(2);
 
 /// So many late answers are awaited at most.
 const MOST_LATE: usize = 4;
@@ -41,12 +38,8 @@ impl Trackers {
         let mut asked = Vec::with_capacity(2);
         let answer = self.race(request, begun, &mut asked);
         let hedged = asked.len() > 1 || answer.as_ref().is_ok_and(|(_, hedged)| *hedged);
-        if begun.elapsed() >= SLOW {
-            log::warn!(
-                "tracker-slow command=create_open ms={} hedged={}",
-                begun.elapsed().as_millis(),
-                u8::from(hedged)
-            );
+        if let (Ok(_), Some(address)) = (&answer, self.current()) {
+            log_slowness(address, "create_open", begun.elapsed(), hedged);
         }
         for late in asked {
             self.await_late(domain, late);
@@ -143,11 +136,7 @@ impl Trackers {
                 }
                 Err(error) => {
                     let one = asked.remove(index);
-                    log::warn!(
-                        "tracker-failed addr={} command=create_open error={}",
-                        one.address,
-                        quoted_error(&error)
-                    );
+                    log_failure(one.address, "create_open", &error);
                     self.went_wrong(one.address, false, false);
                     return Some(Err(error.into()));
                 }
@@ -158,10 +147,7 @@ impl Trackers {
 
     fn give_up(&mut self, asked: &[Asked]) {
         for one in asked {
-            log::warn!(
-                "tracker-failed addr={} command=create_open error=\"timed out\"",
-                one.address
-            );
+            log_failure(one.address, "create_open", &io::ErrorKind::TimedOut.into());
             self.went_wrong(one.address, true, false);
         }
     }

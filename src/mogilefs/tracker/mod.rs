@@ -116,6 +116,11 @@ impl Trackers {
             .take_if(|(address, _)| !list.iter().any(|tracker| tracker.address == *address));
     }
 
+    /// The one that answered last, if it is still connected.
+    pub(crate) fn current(&self) -> Option<SocketAddr> {
+        self.kept.as_ref().map(|(address, _)| *address)
+    }
+
     /// Asks one thing. A request that may be repeated is also repeated when it failed inside the
     /// tracker, which is what trackers say of a database that is away.
     fn ask(&mut self, request: &Request, limit: Duration, repeat: Repeat) -> Result<Fields, Error> {
@@ -155,8 +160,10 @@ impl Trackers {
                     }
                 };
                 tries += 1;
+                let asked = Instant::now();
                 let error = match connection.exchange(requests, limit) {
                     Ok(answers) => {
+                        log_slowness(address, command, asked.elapsed(), false);
                         self.well(address);
                         self.kept = Some((address, connection));
                         return Ok(answers);
@@ -166,10 +173,7 @@ impl Trackers {
                 if vigil::was_interrupted(&error) {
                     return Err(Error::Interrupted);
                 }
-                log::warn!(
-                    "tracker-failed addr={address} command={command} error={}",
-                    quoted_error(&error)
-                );
+                log_failure(address, command, &error);
                 let late = error.kind() == io::ErrorKind::TimedOut;
                 self.went_wrong(address, late, again);
                 trouble = error.into();
@@ -280,6 +284,25 @@ pub(super) fn noop(address: SocketAddr, connect: Duration, limit: Duration) -> i
     let mut connection = Connection::open(address, connect)?;
     connection.exchange(&[Request::new("noop")], limit)?;
     Ok(())
+}
+
+/// An answer that takes longer is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(2);
+
+fn log_slowness(address: SocketAddr, command: &str, took: Duration, hedged: bool) {
+    if took >= SLOW {
+        let (ms, hedged) = (took.as_millis(), u8::from(hedged));
+        log::warn!("tracker-slow addr={address} command={command} ms={ms} hedged={hedged}");
+    }
+}
+
+fn log_failure(address: SocketAddr, command: &str, error: &io::Error) {
+    let text = quoted_error(error);
+    if error.kind() == io::ErrorKind::InvalidData {
+        log::warn!("tracker-desync addr={address} command={command} error={text}");
+    } else {
+        log::warn!("tracker-failed addr={address} command={command} error={text}");
+    }
 }
 
 /// The codes of what may pass: an exception inside the tracker, a database that is away.

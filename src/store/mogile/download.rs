@@ -3,6 +3,7 @@
 //! another is not used.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -30,6 +31,31 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A node closes a connection that is not read for 30 s. That is no fault of it.
 const PAUSE: Duration = Duration::from_secs(25);
 
+/// A copy that has given some of a file.
+#[derive(PartialEq, Eq)]
+struct Given {
+    node: SocketAddr,
+    device: Option<u32>,
+}
+
+impl Given {
+    fn by(location: &Location) -> Self {
+        Self {
+            node: location.address,
+            device: location.device,
+        }
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Some(device) => write!(f, "{}:dev{device}", self.node),
+            None => self.node.fmt(f),
+        }
+    }
+}
+
 /// A file being read.
 pub(super) struct Download {
     client: Client,
@@ -43,7 +69,8 @@ pub(super) struct Download {
     bytes: Option<Bytes>,
     /// Bytes that came while the file was opened, still to be given.
     first: Vec<u8>,
-    /// The next byte that is wanted.
+    /// The first byte that was wanted, and the next.
+    offset: u64,
     position: u64,
     /// Where the failures are counted from.
     since: u64,
@@ -53,9 +80,13 @@ pub(super) struct Download {
     paused: bool,
     /// Of what has been given, where the whole is given and its sum is known.
     hash: Option<Md5>,
-    /// The nodes that gave some of it.
-    given_by: Vec<SocketAddr>,
+    /// The copies that gave some of it, each once.
+    given_by: Vec<Given>,
+    begun: Instant,
+    first_byte: Duration,
+    /// How often another connection went on, and how often only because the client had paused.
     resumes: u32,
+    stall_resumes: u32,
 }
 
 impl Download {
@@ -78,6 +109,7 @@ impl Download {
             copy: 0,
             bytes: None,
             first: Vec::new(),
+            offset,
             position: offset,
             since: offset,
             failures: 0,
@@ -85,13 +117,17 @@ impl Download {
             paused: false,
             hash,
             given_by: Vec::new(),
+            begun: Instant::now(),
+            first_byte: Duration::ZERO,
             resumes: 0,
+            stall_resumes: 0,
         };
         let mut block = vec![0; FIRST];
         match download.fill(&mut block) {
             Ok(read) => {
                 block.truncate(read);
                 download.first = block;
+                download.first_byte = download.begun.elapsed();
                 Ok(download)
             }
             Err(mogilefs::Error::Interrupted) => Err(Error::Interrupted),
@@ -117,8 +153,11 @@ impl Download {
                 let nodes = self.client.nodes();
                 match nodes.get(location, self.position, self.object.length) {
                     Ok(bytes) => {
+                        let given = Given::by(location);
                         self.resumes += u32::from(!self.given_by.is_empty());
-                        self.given_by.push(location.address);
+                        if !self.given_by.contains(&given) {
+                            self.given_by.push(given);
+                        }
                         return Ok(bytes);
                     }
                     Err(mogilefs::Error::Interrupted) => return Err(mogilefs::Error::Interrupted),
@@ -199,16 +238,21 @@ impl Download {
         if self.object.md5 == Some(sum) {
             return Ok(());
         }
-        let nodes: Vec<String> = self.given_by.iter().map(SocketAddr::to_string).collect();
         log::error!(
-            "replica-corrupt fid={} nodes={} key={}",
+            "replica-corrupt fid={} copies={} key={}",
             self.object.fid,
-            nodes.join(","),
+            self.copies_used(),
             quoted(&self.spot.key)
         );
         Err(mogilefs::Error::Corrupt(
             "the MD5 is not that of the file".to_owned(),
         ))
+    }
+
+    /// The copies that gave some of it, for the log: `address:devN`, with commas between.
+    fn copies_used(&self) -> String {
+        let used = self.given_by.iter().map(Given::to_string);
+        used.collect::<Vec<_>>().join(",")
     }
 
     /// Reads from the current copy, or from the next one that has more.
@@ -229,6 +273,7 @@ impl Download {
                 Err(error) => error,
             };
             if std::mem::take(&mut self.paused) {
+                self.stall_resumes += 1;
                 log::debug!(
                     "replica-resumed fid={} error={}",
                     self.object.fid,
@@ -236,14 +281,14 @@ impl Download {
                 );
                 continue;
             }
-            log::warn!(
-                "replica-broke fid={} copy={} offset={} error={}",
-                self.object.fid,
-                self.copy,
-                self.position,
-                quoted_error(&error)
-            );
             if let Some(copy) = self.copies.get(self.copy % self.copies.len().max(1)) {
+                log::warn!(
+                    "replica-broke fid={} url={} offset={} error={}",
+                    self.object.fid,
+                    copy.url,
+                    self.position,
+                    quoted_error(&error)
+                );
                 self.client.nodes().blame(copy.address);
             }
             self.next_copy();
@@ -254,14 +299,17 @@ impl Download {
 /// What has been given, for the log.
 impl Drop for Download {
     fn drop(&mut self) {
-        let nodes: Vec<String> = self.given_by.iter().map(SocketAddr::to_string).collect();
         log::info!(
-            "download-ended fid={} bytes={} of={} resumes={} nodes={}",
+            "download-ended fid={} bytes={} offset={} of={} copies={} resumes={} stall_resumes={} \
+             ttfb_ms={}",
             self.object.fid,
-            self.position,
+            self.position - self.offset,
+            self.offset,
             self.object.length,
+            self.copies_used(),
             self.resumes,
-            nodes.join(",")
+            self.stall_resumes,
+            self.first_byte.as_millis()
         );
     }
 }

@@ -24,6 +24,7 @@ use crate::config;
 use crate::mogilefs::{Client, Device, Object};
 use crate::path::Path;
 
+mod course;
 mod dirs;
 mod download;
 mod entry;
@@ -37,6 +38,7 @@ mod moves;
 mod names;
 mod order;
 mod pages;
+mod placing;
 mod recent;
 mod replace;
 mod scan;
