@@ -87,6 +87,14 @@ impl Control {
         Ok(())
     }
 
+    /// Has the client get a new ticket with the next reply.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) fn renew_ticket(&mut self) -> io::Result<()> {
+        self.wire.renew_ticket()
+    }
+
     /// The version of TLS, if it is under TLS.
     pub(super) fn version(&self) -> Option<&str> {
         self.version.as_deref()

@@ -160,6 +160,18 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Has the client get a ticket for the next data connection, if that is protected.
+    ///
+    /// # Errors
+    /// `Gone`
+    pub(super) fn renew_ticket(&self) -> Result<(), Error> {
+        if self.protection().is_none() {
+            return Ok(());
+        }
+        let renewed = self.control.borrow_mut().renew_ticket();
+        renewed.map_err(Error::Gone)
+    }
+
     /// What TLS must do for the next data connection.
     pub(super) fn protection(&self) -> Option<Protection<'_>> {
         let security = self.settings.security.as_ref()?;

@@ -39,6 +39,14 @@ impl Wire {
         }
     }
 
+    /// Puts a new ticket before what is sent next, where TLS wants one for each data connection.
+    pub(super) fn renew_ticket(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Secure(stream) => stream.renew_ticket(),
+        }
+    }
+
     /// Whether something can be read that poll(2) does not know of.
     pub(super) fn has_read_ahead(&mut self) -> bool {
         match self {

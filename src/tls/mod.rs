@@ -3,7 +3,7 @@
 //! but not the ticket. Knows sockets and certificates, nothing of FTP.
 #![forbid(unsafe_code)]
 
-mod habit;
+mod renewal;
 mod stream;
 mod ticket;
 
@@ -18,16 +18,13 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{
-    ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
-};
+use rustls::server::{ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config;
 
-use habit::Onlooker;
 pub use stream::Stream;
-use ticket::{DataTickets, OwnTickets, ReadOnly};
+use ticket::{OwnTickets, ReadOnly, Shown};
 
 /// What a client that speaks ALPN must offer (RFC 7301; the registered name of FTP). One that
 /// offers only others was led here by somebody who hopes to have its bytes taken for commands.
@@ -66,7 +63,7 @@ impl Identity {
     /// # Errors
     /// A file that cannot be read, or does not hold what it should; a key of another certificate.
     pub fn load(settings: &config::Tls) -> Result<Self, Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = renewal::provider();
         let both: &[&SupportedProtocolVersion] = match settings.min_version {
             config::TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
             config::TlsVersion::V13 => &[&version::TLS13],
@@ -94,20 +91,19 @@ impl Identity {
     /// The kernel gives no random numbers.
     pub fn session(&self) -> io::Result<Session> {
         let mut control = self.rules.clone();
-        let tickets = Arc::new(OwnTickets::new()?);
-        control.ticketer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
+        let tickets: Arc<dyn ProducesTickets> = Arc::new(OwnTickets::new()?);
+        control.ticketer = Arc::clone(&tickets);
         control.session_storage = ServerSessionMemoryCache::new(REMEMBERED);
         let mut data = control.clone();
         data.alpn_protocols.push(DATA_PROTOCOL.to_vec());
-        // A connection pays with one and earns one.
-        data.send_tls13_tickets = 1;
+        data.ticketer = Arc::new(Shown(tickets));
+        data.send_tls13_tickets = 0;
         data.session_storage = Arc::new(ReadOnly(Arc::clone(&control.session_storage)));
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         Ok(Session {
             control: Arc::new(control),
-            data,
-            tickets,
+            data: Arc::new(data),
             id,
         })
     }
@@ -119,8 +115,7 @@ impl Identity {
 #[derive(Clone)]
 pub struct Session {
     control: Arc<ServerConfig>,
-    data: ServerConfig,
-    tickets: Arc<OwnTickets>,
+    data: Arc<ServerConfig>,
     /// What is sealed in each ticket, and compared.
     id: [u8; 16],
 }
@@ -143,8 +138,7 @@ impl Session {
     /// TLS; an interrupted wait ([`crate::vigil`]).
     pub fn accept(&self, socket: TcpStream, limit: Duration) -> io::Result<Stream> {
         let mut stream = Stream::new(Arc::clone(&self.control), &self.id, socket, limit)?;
-        stream.shake_hands(|_| {})?;
-        stream.send_tickets();
+        stream.shake_hands()?;
         Ok(stream)
     }
 
@@ -157,20 +151,8 @@ impl Session {
         socket: TcpStream,
         limit: Duration,
     ) -> io::Result<(Stream, Resumption)> {
-        let tickets = Arc::new(DataTickets::new(Arc::clone(&self.tickets)));
-        let mut rules = self.data.clone();
-        rules.ticketer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
-        let onlooker = Arc::new(Onlooker::new(rules.cert_resolver));
-        rules.cert_resolver = Arc::clone(&onlooker) as Arc<dyn ResolvesServerCert>;
-        let mut stream = Stream::new(Arc::new(rules), &self.id, socket, limit)?;
-        stream.shake_hands(|stream| {
-            if stream.resumes(&self.id) {
-                tickets.allow();
-            }
-        })?;
-        if onlooker.spends_tickets() {
-            stream.send_tickets();
-        }
+        let mut stream = Stream::new(Arc::clone(&self.data), &self.id, socket, limit)?;
+        stream.shake_hands()?;
         let resumption = if stream.resumes(&self.id) {
             Resumption::Same
         } else {

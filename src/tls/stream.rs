@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 
+use super::renewal;
 use crate::vigil::{self, For};
 
 /// How much plain text may wait to be sealed, in bytes: a few full records at a time, so that one
@@ -21,9 +22,8 @@ pub struct Stream {
     tls: ServerConnection,
     socket: TcpStream,
     limit: Duration,
-    /// What the kernel said when the tickets could not be sent. It says so once: an end that comes
-    /// after it without close_notify is no end, whatever read(2) makes of it.
-    lost: Option<io::ErrorKind>,
+    /// The message that issues a ticket of TLS 1.3, on a control connection.
+    ticket: Option<Vec<u8>>,
 }
 
 impl Stream {
@@ -41,35 +41,38 @@ impl Stream {
             tls,
             socket,
             limit,
-            lost: None,
+            ticket: None,
         })
     }
 
     /// All of it must be done within the limit, however many steps the other side makes of it.
-    /// `look` is called before each of them.
-    pub(super) fn shake_hands(&mut self, look: impl Fn(&Self)) -> io::Result<()> {
+    pub(super) fn shake_hands(&mut self) -> io::Result<()> {
         let deadline = Instant::now().checked_add(self.limit);
         while self.tls.is_handshaking() {
-            look(self);
             self.send(deadline)?;
             if self.tls.is_handshaking() && self.receive(deadline)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        match self.tls.protocol_version() {
-            // The last word was the client's. The tickets are not part of it.
-            Some(ProtocolVersion::TLSv1_3) => Ok(()),
-            _ => self.send(deadline),
-        }
+        let is_newest = self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        self.ticket = renewal::take_issued().filter(|_| is_newest);
+        self.send(deadline)
     }
 
-    /// Sends the tickets of TLS 1.3 now, not with what is sent next. A client that does not get
-    /// them has closed already, and may have sent all that there is: it is not refused for it.
-    pub(super) fn send_tickets(&mut self) {
-        self.lost = match self.flush_now() {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Some(error.kind()),
-            _ => None,
-        };
+    /// Has the client get a ticket with what is sent next, for the data connection that it will make:
+    /// it may have used up those of the handshake. TLS 1.2 has no need of it, a ticket is good for
+    /// many times there.
+    ///
+    /// # Errors
+    /// The connection is not one that can be written to any more.
+    pub fn renew_ticket(&mut self) -> io::Result<()> {
+        match &self.ticket {
+            // Behind much that waits it might be taken by halves, and must not be.
+            Some(ticket) if !self.tls.wants_write() => {
+                renewal::send_again(&mut self.tls.writer(), ticket)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A ticket that could be opened is one of this session, in either version: the key has sealed
@@ -123,8 +126,7 @@ impl Stream {
             self.process()?;
             if received == 0 {
                 // Without close_notify the reader reports UnexpectedEof: the end is a lie.
-                let end = self.tls.reader().read(buf);
-                return end.map_err(|error| self.lost.map_or(error, io::Error::from));
+                return self.tls.reader().read(buf);
             }
         }
     }

@@ -129,14 +129,44 @@ fn a_data_connection_resumes_its_own_control_session_as_often_as_it_likes() {
         let session = identity.session().unwrap();
         let client = Arc::new(client(version));
         let (near, mut far) = control(&session, &client);
-        exchange(&mut near.unwrap(), &mut far);
-        for _ in 0..20 {
-            let (near, mut far) = data(&session, &client);
-            let (mut near, resumption) = near.unwrap();
-            assert_eq!(resumption, Resumption::Same, "{version:?}");
+        let mut near = near.unwrap();
+        exchange(&mut near, &mut far);
+        for _ in 0..50 {
+            // The client shows a ticket once, and gets none from its data connections.
+            near.renew_ticket().unwrap();
             exchange(&mut near, &mut far);
+            let (data, mut far) = data(&session, &client);
+            let (mut data, resumption) = data.unwrap();
+            assert_eq!(resumption, Resumption::Same, "{version:?}");
+            exchange(&mut data, &mut far);
         }
     }
+}
+
+#[test]
+fn a_ticket_is_not_renewed_over_what_has_not_left() {
+    let session = identity().session().unwrap();
+    let client = Arc::new(client(&version::TLS13));
+    let (near, mut far) = control(&session, &client);
+    let mut near = near.unwrap();
+    let text = vec![b'x'; 512 * 1024];
+    let mut sent = 0;
+    while let Ok(count) = near.write_now(text.get(sent..).unwrap()) {
+        sent += count;
+        near.renew_ticket().unwrap();
+        if sent == text.len() {
+            sent = 0;
+        }
+    }
+    let reading = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        far.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    near.flush().unwrap();
+    near.renew_ticket().unwrap();
+    near.close().unwrap();
+    let bytes = reading.join().unwrap().unwrap();
+    assert!(bytes.iter().all(|&byte| byte == b'x'));
 }
 
 #[test]

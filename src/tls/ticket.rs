@@ -1,19 +1,18 @@
 //! Session tickets of one control connection (RFC 5077, RFC 8446 §4.6.1), sealed with a key that
 //! only its worker has and that dies with it: no rotation, because nothing outlives the session.
-//! On data connections nobody gets a ticket who has not shown one, or a stranger's first try would
+//! Tickets come over the control connection alone: on a data connection a stranger's first try would
 //! earn what the second needs.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use rustls::server::{ProducesTickets, StoresServerSessions};
 
-/// Seven days, the most that TLS 1.3 allows a client to keep a ticket. Each data connection brings
-/// a new one.
+/// Seven days, the most that TLS 1.3 allows a client to keep a ticket. Each data connection is
+/// preceded by a new one.
 const LIFETIME: u32 = 604_800;
 
 pub(super) struct OwnTickets {
@@ -72,28 +71,11 @@ impl ProducesTickets for OwnTickets {
     }
 }
 
-/// The tickets of one data connection.
+/// The tickets of a control connection on its data connections: to be shown, never to be earned.
 #[derive(Debug)]
-pub(super) struct DataTickets {
-    own: Arc<OwnTickets>,
-    may_seal: AtomicBool,
-}
+pub(super) struct Shown(pub(super) Arc<dyn ProducesTickets>);
 
-impl DataTickets {
-    pub(super) fn new(own: Arc<OwnTickets>) -> Self {
-        Self {
-            own,
-            may_seal: AtomicBool::new(false),
-        }
-    }
-
-    /// The client has resumed the session: it may have another ticket.
-    pub(super) fn allow(&self) {
-        self.may_seal.store(true, Ordering::Relaxed);
-    }
-}
-
-impl ProducesTickets for DataTickets {
+impl ProducesTickets for Shown {
     fn enabled(&self) -> bool {
         true
     }
@@ -102,13 +84,12 @@ impl ProducesTickets for DataTickets {
         LIFETIME
     }
 
-    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let may_seal = self.may_seal.load(Ordering::Relaxed);
-        may_seal.then(|| self.own.encrypt(plain))?
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.own.decrypt(ticket)
+        self.0.decrypt(ticket)
     }
 }
 

@@ -23,7 +23,7 @@ impl Member<'_> {
         };
         let listener = self.listen()?;
         let port = port_of(&listener)?;
-        self.route = Some(Route::Passive(listener));
+        self.prepare(Route::Passive(listener))?;
         let [a, b, c, d] = self.announced(local).octets();
         let [high, low] = port.to_be_bytes();
         say(
@@ -48,7 +48,7 @@ impl Member<'_> {
         }
         let listener = self.listen()?;
         let port = port_of(&listener)?;
-        self.route = Some(Route::Passive(listener));
+        self.prepare(Route::Passive(listener))?;
         say(229, format!("Entering Extended Passive Mode (|||{port}|)"))
     }
 
@@ -86,6 +86,12 @@ impl Member<'_> {
             .ok_or_else(|| Error::refused(425, "Use PASV or PORT first."))
     }
 
+    /// The client will take this route; the reply brings the ticket that it may need there.
+    fn prepare(&mut self, route: Route) -> Result<(), Error> {
+        self.route = Some(route);
+        self.session.renew_ticket()
+    }
+
     fn listen(&mut self) -> Result<TcpListener, Error> {
         // The port of the last one is free again before the next is sought.
         self.route = None;
@@ -110,8 +116,7 @@ impl Member<'_> {
         }
         // The peer's own, since it may have an IPv6 scope that EPRT cannot name.
         let address = ports::with_port(self.session.peer, address.port());
-        self.route = Some(Route::Active(address));
-        Ok(())
+        self.prepare(Route::Active(address))
     }
 
     fn check_only_epsv(&self) -> Result<(), Error> {
