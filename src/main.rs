@@ -14,9 +14,10 @@ use nanoftpd::check::{self, Report, Severity};
 use nanoftpd::cli::{self, Command, Order};
 use nanoftpd::config::{AuthModule, Config, Error};
 use nanoftpd::control::{self, Request};
-use nanoftpd::master::{self, Crew, Ground, Listeners, Start};
+use nanoftpd::master::{self, Crew, Estate, Ground, Listeners, Start, Unbound};
 use nanoftpd::sys::detach::{self, Ready, Side};
 use nanoftpd::sys::fds::Gutter;
+use nanoftpd::sys::heir::Heritage;
 use nanoftpd::sys::pidfile::{self, Pidfile};
 use nanoftpd::sys::{process, title};
 use nanoftpd::{clerk, import, logger, passwd, worker};
@@ -37,8 +38,9 @@ struct End {
 }
 
 fn main() -> ExitCode {
-    let arguments = title::take_arguments();
-    match obey(cli::parse(arguments.into_iter().skip(1))) {
+    let mut arguments = title::take_arguments().into_iter();
+    let name = arguments.next().unwrap_or_default();
+    match obey(cli::parse(arguments), Path::new(&name)) {
         Ok(code) => ExitCode::from(code),
         Err(end) => {
             complain(&end.text);
@@ -48,9 +50,9 @@ fn main() -> ExitCode {
 }
 
 /// The exit code, where what was to be said is said.
-fn obey(command: Result<Command, String>) -> Result<u8, End> {
+fn obey(command: Result<Command, String>, name: &Path) -> Result<u8, End> {
     let done = match command {
-        Ok(Command::Run { config, foreground }) => run(&config, foreground),
+        Ok(Command::Run { config, foreground }) => run(name, &config, foreground),
         Ok(Command::Check { config }) => test(&config),
         Ok(Command::Print { config }) => print(load(&config)?),
         Ok(Command::Version) => print(format_args!("{}\n", cli::VERSION)),
@@ -65,40 +67,56 @@ fn obey(command: Result<Command, String>) -> Result<u8, End> {
     done.map(|()| 0)
 }
 
-fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
-    process::close_inherited();
-    let path = std::path::absolute(path).map_err(|error| end(FAILED, error))?;
+/// `name` is what this program was called by.
+fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
+    let failed = |error| end(FAILED, error);
+    let mut heritage = Heritage::find();
+    let mut estate = Estate::claim(&mut heritage);
+    heritage.close_rest();
+    let path = std::path::absolute(path).map_err(failed)?;
+    let program = program(name).map_err(failed)?;
     let config = load(&path)?;
     let ground = Ground::prepare(&config, &path).map_err(|errors| all(&errors))?;
-    let listeners =
-        Listeners::bind(&config).map_err(|(address, error)| not_bound(&config, address, &error))?;
-    let pidfile = lock(&config)?;
+    let (listeners, unbound) = listen(heritage, &config)?;
+    let left = estate.as_mut().and_then(Estate::take_pidfile);
+    let pidfile = left.map_or_else(|| lock(&config), Ok)?;
     let sinks = logger::open(&config.logging, is_foreground)
         .map_err(|error| end(CONFIG, format_args!("{}: {error}", path.display())))?;
-    let gutter = Gutter::open().map_err(|error| end(FAILED, error))?;
+    let left = estate.as_mut().and_then(Estate::take_gutter);
+    let gutter = left.map_or_else(Gutter::open, Ok).map_err(failed)?;
     let mut ready = Ready::unheard();
     if config.nanoftpd.daemonize && !is_foreground {
-        match detach::detach(gutter.mouth()).map_err(|error| end(FAILED, error))? {
-            Side::Daemon(ours) => ready = ours,
-            Side::Terminal(report) if report.code == 0 => return Ok(()),
-            Side::Terminal(report) => return Err(end(report.code, report.text)),
+        if estate.is_some() {
+            process::print_to(gutter.mouth()).map_err(failed)?;
+        } else {
+            match detach::detach(gutter.mouth()).map_err(failed)? {
+                Side::Daemon(ours) => ready = ours,
+                Side::Terminal(report) if report.code == 0 => return Ok(()),
+                Side::Terminal(report) => return Err(end(report.code, report.text)),
+            }
         }
     }
     logger::install(sinks);
     logger::catch_panics();
+    if let Some((address, error)) = unbound {
+        log::error!("not-bound addr={address} why=\"{error}\"");
+    }
     let start = Start {
         config,
         path,
+        program,
         is_foreground,
         ground,
         listeners,
+        pidfile,
+        estate,
         crew: Crew {
             worker: worker::run,
             clerk: clerk::look_out,
             login_clerk: clerk::check_logins,
         },
     };
-    let ended = serve(start, pidfile, gutter, &mut ready);
+    let ended = serve(start, gutter, &mut ready);
     ended.map_err(|why| {
         let code = match why {
             master::Error::Taken(_) => TAKEN,
@@ -109,16 +127,41 @@ fn run(path: &Path, is_foreground: bool) -> Result<(), End> {
     })
 }
 
-fn serve(
-    start: Start,
-    mut pidfile: Pidfile,
-    gutter: Gutter,
-    ready: &mut Ready,
-) -> Result<(), master::Error> {
+fn serve(mut start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), master::Error> {
     let name = start.config.nanoftpd.pidfile.display().to_string();
-    let written = pidfile.write();
+    let written = start.pidfile.write();
     written.map_err(|error| master::Error::Failed(format!("{name}: {error}")))?;
     master::run(start, gutter, ready)
+}
+
+/// Where this program lies, or a later version of it: a name that was replaced names another one.
+fn program(name: &Path) -> io::Result<PathBuf> {
+    if name.components().nth(1).is_some() {
+        std::path::absolute(name)
+    } else {
+        // It was found somewhere along PATH.
+        std::env::current_exe()
+    }
+}
+
+/// The listeners; beside them what could not be bound although others are there, of which an upgrade
+/// does not die.
+fn listen(heritage: Heritage, config: &Config) -> Result<(Listeners, Option<Unbound>), End> {
+    let is_inherited = heritage.is_inherited();
+    let sockets = heritage.into_sockets();
+    if !is_inherited {
+        let is_strange = |wanted: &SocketAddr| config.listeners().all(|other| other != *wanted);
+        let strange = sockets.iter().map(|passed| passed.wanted).find(is_strange);
+        if let Some(strange) = strange {
+            let why =
+                format_args!("the service manager listens on {strange}, listen_addr does not");
+            return Err(end(CONFIG, why));
+        }
+    }
+    match Listeners::take(sockets, config) {
+        (_, Some((address, error))) if !is_inherited => Err(not_bound(config, address, &error)),
+        taken => Ok(taken),
+    }
 }
 
 fn load(path: &Path) -> Result<Config, End> {
@@ -166,7 +209,8 @@ fn test(path: &Path) -> Result<(), End> {
             end(CONFIG, format_args!("{file}: cannot be read: {error}"))
         })?;
     }
-    let mut errors = users.errors().to_vec();
+    let mut errors = Ground::prepare(&config, path).err().unwrap_or_default();
+    errors.extend_from_slice(users.errors());
     if config.mogilefs.domain.is_none() {
         errors.extend(users.without_domain());
     }

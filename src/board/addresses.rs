@@ -63,6 +63,13 @@ impl Addresses {
         true
     }
 
+    /// What was found so far.
+    pub fn known(&self) -> impl Iterator<Item = (&str, &[IpAddr])> {
+        self.known
+            .iter()
+            .map(|(name, found)| (name.as_str(), found.as_slice()))
+    }
+
     /// The trackers that are known by now, in the order of the configuration.
     #[must_use]
     pub fn trackers(&self) -> Vec<SocketAddr> {

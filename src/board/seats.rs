@@ -98,6 +98,11 @@ impl Board {
         self.seats.insert(pid, seat);
     }
 
+    /// There is a worker that another master has left.
+    pub fn adopted(&mut self, pid: i32, seat: Seat) {
+        self.seats.insert(pid, seat);
+    }
+
     /// A worker has ended; what it did.
     pub fn gone(&mut self, pid: i32) -> Option<Seat> {
         self.seats.remove(&pid)

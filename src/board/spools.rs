@@ -24,6 +24,12 @@ impl Spools {
         }
     }
 
+    /// How much a worker has.
+    #[must_use]
+    pub fn of(&self, pid: i32) -> u64 {
+        self.0.get(&pid).copied().unwrap_or_default()
+    }
+
     /// A worker has ended.
     pub fn gone(&mut self, pid: i32) {
         self.0.remove(&pid);

@@ -91,6 +91,36 @@ impl Suspects {
         suspects.filter(|suspect| suspect.is_banned(now)).count()
     }
 
+    /// All of them, for another master: address, failures, how long ago the last one was, and how
+    /// long the address is still banned.
+    pub fn list(
+        &self,
+        now: Instant,
+    ) -> impl Iterator<Item = (IpAddr, u32, Duration, Option<Duration>)> {
+        self.0.iter().map(move |(address, suspect)| {
+            let left = suspect.banned_until;
+            let left = left.map(|until| until.saturating_duration_since(now));
+            let age = now.saturating_duration_since(suspect.last);
+            (*address, suspect.failures, age, left)
+        })
+    }
+
+    /// One that another master has told of, as in [`Self::list`].
+    pub fn recall(
+        &mut self,
+        (address, failures, age, left): (IpAddr, u32, Duration, Option<Duration>),
+        now: Instant,
+    ) {
+        if self.0.len() < MOST {
+            let suspect = Suspect {
+                failures,
+                last: now.checked_sub(age).unwrap_or(now),
+                banned_until: left.and_then(|left| now.checked_add(left)),
+            };
+            self.0.insert(address, suspect);
+        }
+    }
+
     /// Forgets who has been good for long enough, and then, if it must be, who failed longest ago.
     fn make_room(&mut self, limits: &Limits, now: Instant) {
         if self.0.len() < MOST {

@@ -26,6 +26,51 @@ pub struct Transfers {
 }
 
 impl Tally {
+    /// All counts in a fixed order, to which new ones are added at the end.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u64> {
+        let Self {
+            sessions,
+            refused,
+            logins,
+            failed_logins,
+            bans,
+            uploads,
+            downloads,
+            worker_deaths,
+        } = *self;
+        let [up, down] = [uploads, downloads].map(|way| [way.complete, way.incomplete, way.bytes]);
+        let [others, last] = [
+            [sessions, refused, logins],
+            [failed_logins, bans, worker_deaths],
+        ];
+        [others, last, up, down].concat()
+    }
+
+    /// From [`Self::numbers`] of this or another version: what is missing is 0.
+    #[must_use]
+    pub fn of(numbers: &[u64]) -> Self {
+        let mut numbers = numbers.iter().copied();
+        let mut next = || numbers.next().unwrap_or_default();
+        let (sessions, refused, logins) = (next(), next(), next());
+        let (failed_logins, bans, worker_deaths) = (next(), next(), next());
+        let mut way = || Transfers {
+            complete: next(),
+            incomplete: next(),
+            bytes: next(),
+        };
+        Self {
+            sessions,
+            refused,
+            logins,
+            failed_logins,
+            bans,
+            uploads: way(),
+            downloads: way(),
+            worker_deaths,
+        }
+    }
+
     /// A transfer has ended.
     pub fn transferred(&mut self, is_upload: bool, is_complete: bool, bytes: u64) {
         let way = match is_upload {
@@ -37,5 +82,19 @@ impl Tally {
             false => way.incomplete += 1,
         }
         way.bytes = way.bytes.saturating_add(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_the_same_after_they_were_handed_over() {
+        let numbers: Vec<u64> = (1..=12).collect();
+        assert_eq!(Tally::of(&numbers).numbers(), numbers);
+        let shorter = Tally::of(&[7]);
+        assert_eq!((shorter.sessions, shorter.downloads.bytes), (7, 0));
+        assert_eq!(shorter, Tally::of(&[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]));
     }
 }

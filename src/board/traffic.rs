@@ -42,6 +42,27 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// What another master is told: by the running transfer, and by those that have ended, up and
+    /// down.
+    #[must_use]
+    pub fn numbers(&self) -> [u64; 3] {
+        [self.bytes, self.uploaded, self.downloaded]
+    }
+
+    /// From [`Self::numbers`]; what is missing is 0.
+    #[must_use]
+    pub fn of(numbers: &[u64], now: Instant) -> Self {
+        let mut numbers = numbers.iter().copied();
+        let mut next = || numbers.next().unwrap_or_default();
+        Self {
+            bytes: next(),
+            rate: 0,
+            heard: Some(now),
+            uploaded: next(),
+            downloaded: next(),
+        }
+    }
+
     /// A command has begun, or there is none.
     pub(super) fn begin(&mut self, now: Instant) {
         (self.bytes, self.rate, self.heard) = (0, 0, Some(now));

@@ -95,6 +95,7 @@ fn hear(leash: &leash::Clerk, mut others: impl FnMut(ToClerk)) -> io::Result<boo
                 }
             }
             Heard::Message(message) => others(message),
+            Heard::Strange => {}
             Heard::Nothing => return Ok(true),
             Heard::End => return Ok(false),
         }

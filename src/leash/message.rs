@@ -23,17 +23,20 @@ pub trait Message: Sized {
         None
     }
 
-    /// From a packet and the descriptor that came with it.
+    /// From a packet and the descriptor that came with it; `None`: of a kind that this program does
+    /// not know.
     ///
     /// # Errors
     /// It is no message, or not with this descriptor.
-    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Self, Malformed>;
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed>;
 }
 
 /// What one end heard.
 #[derive(Debug)]
 pub enum Heard<M> {
     Message(M),
+    /// A message of a kind that this program does not know: another version is at the other end.
+    Strange,
     /// There is nothing more for now.
     Nothing,
     /// The other process is gone.
@@ -93,8 +96,8 @@ impl News {
         }
     }
 
-    fn read(number: u8, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(match number {
+    fn read(number: u8, reader: &mut Reader<'_>) -> Result<Option<Self>, Malformed> {
+        Ok(Some(match number {
             0 => Self::Made {
                 domain: reader.bytes()?,
                 prefix: reader.bytes()?,
@@ -107,8 +110,8 @@ impl News {
             3 => Self::Order(reader.text()?),
             4 => Self::Failed(reader.socket()?),
             5 => Self::Recovered(reader.socket()?),
-            _ => return Err(Malformed),
-        })
+            _ => return Ok(None),
+        }))
     }
 }
 
@@ -312,7 +315,7 @@ impl Message for FromWorker {
         .end()
     }
 
-    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             1 => Self::Ready,
@@ -347,7 +350,10 @@ impl Message for FromWorker {
             14 => Self::Moved {
                 bytes: reader.size()?,
             },
-            tag @ NEWS_UP.. => Self::News(News::read(tag - NEWS_UP, &mut reader)?),
+            tag @ NEWS_UP.. => match News::read(tag - NEWS_UP, &mut reader)? {
+                Some(news) => Self::News(news),
+                None => return Ok(None),
+            },
             8 => Self::Admit {
                 number: reader.number()?,
                 peer: reader.socket()?,
@@ -365,7 +371,7 @@ impl Message for FromWorker {
                 is_complete: reader.byte()? != 0,
                 bytes: reader.size()?,
             },
-            _ => return Err(Malformed),
+            _ => return Ok(None),
         };
         whole(message, &reader, fd.as_ref())
     }
@@ -395,7 +401,7 @@ impl Message for ToWorker {
         }
     }
 
-    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             33 => Self::Answer {
@@ -419,7 +425,10 @@ impl Message for ToWorker {
             39 => Self::Announce {
                 address: reader.list(Reader::address)?.pop(),
             },
-            tag @ NEWS_DOWN..NEWS_UP => Self::News(News::read(tag - NEWS_DOWN, &mut reader)?),
+            tag @ NEWS_DOWN..NEWS_UP => match News::read(tag - NEWS_DOWN, &mut reader)? {
+                Some(news) => Self::News(news),
+                None => return Ok(None),
+            },
             40 => Self::Gate {
                 is_shut: reader.byte()? != 0,
             },
@@ -427,7 +436,7 @@ impl Message for ToWorker {
                 up: reader.size()?,
                 down: reader.size()?,
             },
-            _ => return Err(Malformed),
+            _ => return Ok(None),
         };
         whole(message, &reader, fd.as_ref())
     }
@@ -464,7 +473,7 @@ impl Message for ToClerk {
         }
     }
 
-    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             65 => Self::Log {
@@ -482,7 +491,7 @@ impl Message for ToClerk {
                 address: reader.socket()?,
                 is_tracker: reader.byte()? != 0,
             },
-            _ => return Err(Malformed),
+            _ => return Ok(None),
         };
         whole(message, &reader, fd.as_ref())
     }
@@ -513,7 +522,7 @@ impl Message for FromClerk {
         .end()
     }
 
-    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Self, Malformed> {
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             97 => Self::Ready,
@@ -530,16 +539,16 @@ impl Message for FromClerk {
             100 => Self::Alive {
                 address: reader.socket()?,
             },
-            _ => return Err(Malformed),
+            _ => return Ok(None),
         };
         whole(message, &reader, fd.as_ref())
     }
 }
 
 /// `message`, if nothing is left over.
-fn whole<M>(message: M, reader: &Reader<'_>, fd: Option<&OwnedFd>) -> Result<M, Malformed> {
-    if reader.0.is_empty() && fd.is_none() {
-        Ok(message)
+fn whole<M>(message: M, reader: &Reader<'_>, fd: Option<&OwnedFd>) -> Result<Option<M>, Malformed> {
+    if reader.is_empty() && fd.is_none() {
+        Ok(Some(message))
     } else {
         Err(Malformed)
     }
@@ -561,7 +570,7 @@ mod tests {
     fn travels<M: Message + Debug>(message: &M, has_fd: bool) {
         let fd = || has_fd.then(any_fd);
         let packet = message.encode();
-        let again = M::decode(&packet, fd()).unwrap();
+        let again = M::decode(&packet, fd()).unwrap().unwrap();
         let shown = |message: &M| {
             let text = format!("{message:?}");
             text.split(", fd:").next().unwrap().to_owned()
@@ -766,7 +775,7 @@ mod tests {
     fn what_is_too_long_is_cut_when_sent_and_refused_when_received() {
         let user = vec![b'u'; LONGEST_FIELD + 1];
         let mut packet = FromWorker::Account { number: 0, user }.encode();
-        let FromWorker::Account { user, .. } = FromWorker::decode(&packet, None).unwrap() else {
+        let Ok(Some(FromWorker::Account { user, .. })) = FromWorker::decode(&packet, None) else {
             panic!("another message");
         };
         assert_eq!(user.len(), LONGEST_FIELD);
@@ -776,7 +785,7 @@ mod tests {
 
         let addresses = vec!["192.0.2.1:1".parse().unwrap(); LONGEST_LIST + 1];
         let packet = ToWorker::Trackers { addresses }.encode();
-        let ToWorker::Trackers { addresses } = ToWorker::decode(&packet, None).unwrap() else {
+        let Ok(Some(ToWorker::Trackers { addresses })) = ToWorker::decode(&packet, None) else {
             panic!("another message");
         };
         assert_eq!(addresses.len(), LONGEST_LIST);
@@ -798,7 +807,7 @@ mod tests {
         }
         // Each end understands only what is meant for it.
         let packet = ToWorker::Retire.encode();
-        assert_eq!(FromWorker::decode(&packet, None), Err(Malformed));
-        assert!(ToClerk::decode(&packet, None).is_err());
+        assert_eq!(FromWorker::decode(&packet, None), Ok(None));
+        assert!(matches!(ToClerk::decode(&packet, None), Ok(None)));
     }
 }

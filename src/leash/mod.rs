@@ -18,7 +18,12 @@ mod message;
 mod wire;
 
 pub use message::{FromClerk, FromWorker, Heard, Message, News, Secret, ToClerk, ToWorker, Word};
-pub use wire::Malformed;
+pub use wire::{Malformed, Reader, Writer};
+
+/// Of the language. After an upgrade a master has workers of another program for a while, so what a
+/// message says must never change, and a kind that one end does not know is passed over. To be
+/// raised when that will not do: masters do not take over workers of another language.
+pub const LANGUAGE: u16 = 1;
 
 /// No packet is longer.
 const LONGEST: usize = 16 * 1024;
@@ -55,7 +60,9 @@ pub fn pair<Down, Up>(receive: Receive) -> io::Result<(End<Down, Up>, End<Up, Do
 }
 
 impl<Out, In> End<Out, In> {
-    fn new(socket: OwnedFd, receive: Receive) -> Self {
+    /// An end that was handed over.
+    #[must_use]
+    pub fn new(socket: OwnedFd, receive: Receive) -> Self {
         Self {
             socket,
             receive,
@@ -109,7 +116,7 @@ impl<Out: Message, In: Message> End<Out, In> {
             Some(heard) => {
                 let decoded = In::decode(heard, fd);
                 packet.get_mut(..length).unwrap_or_default().zeroize();
-                Ok(Heard::Message(decoded?))
+                Ok(decoded?.map_or(Heard::Strange, Heard::Message))
             }
         }
     }
@@ -166,11 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn strange_bytes_are_an_error() {
+    fn a_strange_message_is_noticed_and_a_broken_one_is_an_error() {
         let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
         let (one, _other) = UnixStream::pair().unwrap();
         drop(one);
-        nix::unistd::write(&worker, &[255, 1, 2]).unwrap();
+        for strange in [[255, 1, 2], [31, 1, 2]] {
+            nix::unistd::write(&worker, &strange).unwrap();
+            assert!(matches!(master.receive().unwrap(), Heard::Strange));
+        }
+        nix::unistd::write(&worker, &[2, 1, 2]).unwrap();
         let error = master.receive().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }

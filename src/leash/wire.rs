@@ -1,5 +1,6 @@
 //! Messages as bytes: a tag, then the fields in order; numbers big-endian, texts and lists behind
-//! their length. Whatever is too long, too short or left over is malformed.
+//! their length. Whatever is too long, too short or left over is malformed. A master writes down
+//! for its successor in the same way.
 
 use std::fmt;
 use std::io;
@@ -30,37 +31,46 @@ impl From<Malformed> for io::Error {
 }
 
 /// A packet being made.
-pub(super) struct Writer(Vec<u8>);
+#[derive(Debug)]
+pub struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn new(tag: u8) -> Self {
+    /// One with this tag, and no fields so far.
+    #[must_use]
+    pub fn new(tag: u8) -> Self {
         // Room enough, so that no packet with a password leaves copies of itself behind.
         let mut packet = Vec::with_capacity(2048);
         packet.push(tag);
         Self(packet)
     }
 
-    pub(super) fn end(self) -> Vec<u8> {
+    /// The packet.
+    #[must_use]
+    pub fn end(self) -> Vec<u8> {
         self.0
     }
 
-    pub(super) fn byte(mut self, byte: u8) -> Self {
+    #[must_use]
+    pub fn byte(mut self, byte: u8) -> Self {
         self.0.push(byte);
         self
     }
 
-    pub(super) fn number(mut self, number: u32) -> Self {
+    #[must_use]
+    pub fn number(mut self, number: u32) -> Self {
         self.0.extend(number.to_be_bytes());
         self
     }
 
-    pub(super) fn size(mut self, size: u64) -> Self {
+    #[must_use]
+    pub fn size(mut self, size: u64) -> Self {
         self.0.extend(size.to_be_bytes());
         self
     }
 
     /// Cut where it is too long.
-    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
         let bytes = bytes.get(..LONGEST_FIELD).unwrap_or(bytes);
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         self.0.extend(length.to_be_bytes());
@@ -68,7 +78,8 @@ impl Writer {
         self
     }
 
-    pub(super) fn address(mut self, address: IpAddr) -> Self {
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => {
                 self.0.push(4);
@@ -82,20 +93,23 @@ impl Writer {
         self
     }
 
-    pub(super) fn socket(mut self, socket: SocketAddr) -> Self {
+    #[must_use]
+    pub fn socket(mut self, socket: SocketAddr) -> Self {
         self = self.address(socket.ip());
         self.0.extend(socket.port().to_be_bytes());
         self
     }
 
-    pub(super) fn time(mut self, (fid, time): (u64, i64)) -> Self {
+    #[must_use]
+    pub fn time(mut self, (fid, time): (u64, i64)) -> Self {
         self.0.extend(fid.to_be_bytes());
         self.0.extend(time.to_be_bytes());
         self
     }
 
     /// Cut where there are too many.
-    pub(super) fn list<T: Copy>(mut self, items: &[T], item: fn(Self, T) -> Self) -> Self {
+    #[must_use]
+    pub fn list<T: Copy>(mut self, items: &[T], item: fn(Self, T) -> Self) -> Self {
         let items = items.get(..LONGEST_LIST).unwrap_or(items);
         self = self.byte(u8::try_from(items.len()).unwrap_or(u8::MAX));
         for one in items {
@@ -106,9 +120,22 @@ impl Writer {
 }
 
 /// A packet being read.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+#[derive(Debug)]
+pub struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Of a packet.
+    #[must_use]
+    pub fn new(packet: &'a [u8]) -> Self {
+        Self(packet)
+    }
+
+    /// Whether everything has been read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
@@ -119,23 +146,33 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().map_err(|_| Malformed)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn byte(&mut self) -> Result<u8, Malformed> {
         self.array().map(|[byte]| byte)
     }
 
-    pub(super) fn size(&mut self) -> Result<u64, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn size(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }
 
-    pub(super) fn number(&mut self) -> Result<u32, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn number(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
     }
 
-    pub(super) fn pid(&mut self) -> Result<i32, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn pid(&mut self) -> Result<i32, Malformed> {
         i32::try_from(self.number()?).map_err(|_| Malformed)
     }
 
-    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn bytes(&mut self) -> Result<Vec<u8>, Malformed> {
         let length = u16::from_be_bytes(self.array()?).into();
         if length > LONGEST_FIELD {
             return Err(Malformed);
@@ -143,11 +180,15 @@ impl<'a> Reader<'a> {
         self.take(length).map(<[u8]>::to_vec)
     }
 
-    pub(super) fn text(&mut self) -> Result<String, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn text(&mut self) -> Result<String, Malformed> {
         String::from_utf8(self.bytes()?).map_err(|_| Malformed)
     }
 
-    pub(super) fn address(&mut self) -> Result<IpAddr, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn address(&mut self) -> Result<IpAddr, Malformed> {
         match self.byte()? {
             4 => Ok(Ipv4Addr::from(self.array::<4>()?).into()),
             6 => Ok(Ipv6Addr::from(self.array::<16>()?).into()),
@@ -155,19 +196,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn socket(&mut self) -> Result<SocketAddr, Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn socket(&mut self) -> Result<SocketAddr, Malformed> {
         let address = self.address()?;
         Ok((address, u16::from_be_bytes(self.array()?)).into())
     }
 
-    pub(super) fn time(&mut self) -> Result<(u64, i64), Malformed> {
+    /// # Errors
+    /// [`Malformed`].
+    pub fn time(&mut self) -> Result<(u64, i64), Malformed> {
         Ok((
             u64::from_be_bytes(self.array()?),
             i64::from_be_bytes(self.array()?),
         ))
     }
 
-    pub(super) fn list<T>(
+    /// # Errors
+    /// [`Malformed`].
+    pub fn list<T>(
         &mut self,
         item: fn(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {

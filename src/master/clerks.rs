@@ -80,6 +80,11 @@ impl Clerks {
         self.seats.is_empty()
     }
 
+    /// Whether somebody waits for an answer.
+    pub(super) fn are_asked(&self) -> bool {
+        self.seats.values().any(|seat| !seat.asked.is_empty())
+    }
+
     pub(super) fn leashes(&self) -> impl Iterator<Item = &MasterOfClerk> {
         self.seats.values().map(|seat| &seat.leash)
     }
@@ -168,6 +173,7 @@ impl Master<'_> {
         while let Some(clerk) = self.clerks.seats.get(&duty) {
             match clerk.leash.receive() {
                 Ok(Heard::Message(message)) => self.obey_clerk(duty, message),
+                Ok(Heard::Strange) => {}
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => {
                     self.bell.remove(&clerk.leash);

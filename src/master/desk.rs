@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
@@ -35,14 +37,41 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn open(config: &config::Status, ground: &Ground) -> io::Result<Self> {
-        let owner = ground.user();
-        Ok(Self {
-            socket: Named::listen(&config.socket, owner)?,
-            user: owner.unwrap_or_else(geteuid).as_raw(),
+        let socket = Named::listen(&config.socket, ground.user())?;
+        Ok(Self::at(socket, ground))
+    }
+
+    /// The one that another program has left, if it is still where `config` wants it; else
+    /// [`Self::open`].
+    pub(super) fn inherit(
+        control: Option<Named>,
+        config: &config::Status,
+        ground: &Ground,
+    ) -> io::Result<Self> {
+        match control.filter(|control| control.path() == config.socket) {
+            None => Self::open(config, ground),
+            Some(socket) => Ok(Self::at(socket, ground)),
+        }
+    }
+
+    fn at(socket: Named, ground: &Ground) -> Self {
+        Self {
+            socket,
+            user: ground.user().unwrap_or_else(geteuid).as_raw(),
             guests: BTreeMap::new(),
             last: 0,
             rest: None,
-        })
+        }
+    }
+
+    /// Whether somebody has come and is not done.
+    pub(super) fn is_visited(&self) -> bool {
+        !self.guests.is_empty()
+    }
+
+    /// Where the socket is, with device and inode of its name.
+    pub(super) fn place(&self) -> (&Path, (u64, u64)) {
+        (self.socket.path(), self.socket.place())
     }
 
     pub(super) fn ring(&self, bell: &Bell) -> io::Result<()> {
@@ -52,6 +81,12 @@ impl Desk {
     fn deadline(&self) -> Option<Instant> {
         let guests = self.guests.values().map(Conversation::deadline);
         guests.chain(self.rest).min()
+    }
+}
+
+impl AsFd for Desk {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::text::quoted;
 /// What the gate remembers.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
     /// The operator has shut the service: what clients are told.
     pub(super) shut: Option<Shut>,
 }

@@ -5,41 +5,64 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::config::Config;
+use crate::sys::heir::{Left, Passed};
 use crate::sys::sockets;
 
 /// All listening sockets.
 #[derive(Debug)]
 pub struct Listeners(Vec<Listener>);
 
+/// An address that could not be listened on, and why.
+pub type Unbound = (SocketAddr, io::Error);
+
 #[derive(Debug)]
 struct Listener {
     /// As it was configured: the port may be 0.
     wanted: SocketAddr,
     socket: TcpListener,
+    /// It is the service manager's, who goes on listening when we end.
+    is_lent: bool,
 }
 
 impl Listeners {
-    /// Binds all addresses of `config`.
-    ///
-    /// # Errors
-    /// The first address that could not be had, and why.
-    pub fn bind(config: &Config) -> Result<Self, (SocketAddr, io::Error)> {
-        let mut none = Self(Vec::new());
-        none.rebind(config)?;
-        Ok(none)
+    /// Takes what another program has opened, and binds the rest of what `config` names. Beside them
+    /// the first address that could not be had, and why.
+    #[must_use]
+    pub fn take(passed: Vec<Passed>, config: &Config) -> (Self, Option<Unbound>) {
+        let passed = passed.into_iter().map(|passed| Listener {
+            wanted: passed.wanted,
+            socket: passed.socket,
+            is_lent: passed.is_lent,
+        });
+        let mut all = Self(passed.collect());
+        let failed = all.rebind(config).err();
+        (all, failed)
+    }
+
+    /// What is left to another program.
+    pub(super) fn left(&self) -> impl Iterator<Item = Left<'_>> {
+        self.0.iter().map(|listener| Left {
+            socket: &listener.socket,
+            wanted: listener.wanted,
+            is_lent: listener.is_lent,
+        })
     }
 
     /// Binds what `config` adds and lets go what it no longer names; the others stay as they are.
     ///
     /// # Errors
-    /// As [`Self::bind`]; nothing has changed then.
-    pub(super) fn rebind(&mut self, config: &Config) -> Result<(), (SocketAddr, io::Error)> {
+    /// The first address that could not be had; nothing has changed then.
+    pub(super) fn rebind(&mut self, config: &Config) -> Result<(), Unbound> {
         let wanted: Vec<SocketAddr> = config.listeners().collect();
         let mut added = Vec::new();
         for &wanted in &wanted {
             if self.0.iter().all(|listener| listener.wanted != wanted) {
                 let socket = sockets::listen(wanted).map_err(|error| (wanted, error))?;
-                added.push(Listener { wanted, socket });
+                added.push(Listener {
+                    wanted,
+                    socket,
+                    is_lent: false,
+                });
             }
         }
         let (kept, dropped) = self
@@ -52,9 +75,9 @@ impl Listeners {
         Ok(())
     }
 
-    /// Ends the listening at once, for all processes.
+    /// Ends the listening at once, for all our processes.
     pub(super) fn close(&mut self) {
-        for listener in self.0.drain(..) {
+        for listener in self.0.drain(..).filter(|listener| !listener.is_lent) {
             sockets::stop_listening(&listener.socket);
         }
     }

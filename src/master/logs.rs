@@ -32,7 +32,17 @@ impl Master<'_> {
         reopened.map(|_| ())
     }
 
-    pub(super) fn hand_out(&self, which: Which, fd: &OwnedFd) {
+    /// Has everybody log to where the present configuration says.
+    pub(super) fn hand_out_logs(&self) {
+        match logger::reopen(&self.config.logging) {
+            Ok(opened) => opened
+                .iter()
+                .for_each(|(which, fd)| self.hand_out(*which, fd)),
+            Err(error) => log::error!("logs-not-reopened why={}", quoted_error(&error)),
+        }
+    }
+
+    fn hand_out(&self, which: Which, fd: &OwnedFd) {
         let number = which as u8;
         for pid in self.pids() {
             if let Ok(fd) = fd.try_clone() {

@@ -2,7 +2,7 @@
 //! byte of a client and never waits for anything but its bell. Knows processes, not protocols.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -21,6 +21,8 @@ use crate::store::mogile::Lore;
 use crate::sys::detach::Ready;
 use crate::sys::fds::Gutter;
 use crate::sys::jail::Jail;
+use crate::sys::named::Named;
+use crate::sys::pidfile::Pidfile;
 use crate::sys::signals::Signals;
 use crate::sys::{process, rights, title};
 use crate::tls::Identity;
@@ -29,6 +31,7 @@ mod bell;
 mod clerks;
 mod desk;
 mod door;
+mod estate;
 mod gate;
 mod ground;
 mod listeners;
@@ -36,6 +39,8 @@ mod logs;
 mod orders;
 mod reload;
 mod stop;
+mod upgrade;
+mod will;
 mod words;
 mod workers;
 
@@ -43,10 +48,12 @@ use bell::{Bell, Ring};
 use clerks::Clerks;
 use desk::Desk;
 use door::Door;
+pub use estate::Estate;
 use gate::Gate;
 pub use ground::Ground;
-pub use listeners::Listeners;
+pub use listeners::{Listeners, Unbound};
 use stop::Stop;
+use upgrade::Upgrade;
 
 /// The life of a worker: it is given its leash, the listening sockets, and what the master has read.
 pub type Work = fn(
@@ -73,9 +80,14 @@ pub struct Start {
     pub config: Config,
     /// Where it was read from, absolute.
     pub path: PathBuf,
+    /// Where this program was found, and where another one may lie later.
+    pub program: PathBuf,
     pub is_foreground: bool,
     pub ground: Ground,
     pub listeners: Listeners,
+    pub pidfile: Pidfile,
+    /// What another program has left that was this process before.
+    pub estate: Option<Estate>,
     pub crew: Crew,
 }
 
@@ -84,11 +96,16 @@ pub struct Start {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Error> {
+pub fn run(mut start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Error> {
     title::set("nanoftpd [master]");
     rights::keep_those_of_service()
         .map_err(|error| Error::Failed(format!("cannot give rights up: {error}")))?;
-    let mut master = Master::new(start, gutter, ready)?;
+    let mut estate = start.estate.take();
+    let control = estate.as_mut().and_then(|estate| estate.control.take());
+    let mut master = Master::new(start, gutter, control, ready)?;
+    if let Some(estate) = estate {
+        master.inherit(estate, Instant::now());
+    }
     let ended = master.work();
     if let Err(why) = &ended {
         log::error!("failed why=\"{why}\"");
@@ -122,10 +139,12 @@ const LOGIN_GRACE: Duration = Duration::from_secs(2);
 struct Master<'a> {
     config: Config,
     path: PathBuf,
+    program: PathBuf,
     is_foreground: bool,
     ground: Ground,
     crew: Crew,
     listeners: Listeners,
+    pidfile: Pidfile,
     gutter: Gutter,
     nowhere: File,
     signals: Signals,
@@ -133,6 +152,8 @@ struct Master<'a> {
     board: Board,
     births: Births,
     leashes: BTreeMap<i32, MasterOfWorker>,
+    /// The workers that another program has left.
+    heirlooms: BTreeSet<i32>,
     clerks: Clerks,
     addresses: Addresses,
     /// What sessions tell each other.
@@ -145,6 +166,7 @@ struct Master<'a> {
     tally: Tally,
     desk: Desk,
     stop: Option<Stop>,
+    upgrade: Option<Upgrade>,
     ready: &'a mut Ready,
     is_started: bool,
     /// When it was last said that forking fails.
@@ -156,9 +178,15 @@ struct Master<'a> {
 }
 
 impl<'a> Master<'a> {
-    fn new(start: Start, gutter: Gutter, ready: &'a mut Ready) -> Result<Self, Error> {
-        let socket = start.config.status.socket.display();
-        let desk = Desk::open(&start.config.status, &start.ground).map_err(|error| {
+    fn new(
+        start: Start,
+        gutter: Gutter,
+        control: Option<Named>,
+        ready: &'a mut Ready,
+    ) -> Result<Self, Error> {
+        let status = &start.config.status;
+        let socket = status.socket.display();
+        let desk = Desk::inherit(control, status, &start.ground).map_err(|error| {
             let text = format!("control socket {socket}: {error}");
             match error.kind() {
                 io::ErrorKind::AddrInUse => Error::Taken(text),
@@ -187,10 +215,12 @@ impl<'a> Master<'a> {
             shares: Shares::default(),
             config,
             path: start.path,
+            program: start.program,
             is_foreground: start.is_foreground,
             ground: start.ground,
             crew: start.crew,
             listeners: start.listeners,
+            pidfile: start.pidfile,
             gutter,
             nowhere: File::options().read(true).write(true).open("/dev/null")?,
             signals,
@@ -198,12 +228,14 @@ impl<'a> Master<'a> {
             board: Board::default(),
             births: Births::default(),
             leashes: BTreeMap::new(),
+            heirlooms: BTreeSet::new(),
             clerks: Clerks::default(),
             door: Door::default(),
             gate: Gate::default(),
             tally: Tally::default(),
             desk,
             stop: None,
+            upgrade: None,
             ready,
             is_started: false,
             complaint: None,
@@ -222,6 +254,7 @@ impl<'a> Master<'a> {
                 self.attend(ring, now);
             }
             self.keep_time(now);
+            self.upgrade_if_due(now);
             if self.has_stopped() {
                 return Ok(());
             }
@@ -278,6 +311,9 @@ impl<'a> Master<'a> {
         if heard.reopen {
             let _ = self.reopen_logs();
         }
+        if heard.upgrade {
+            self.begin_upgrade(now);
+        }
     }
 
     fn reap_all(&mut self, now: Instant) {
@@ -285,8 +321,9 @@ impl<'a> Master<'a> {
             match process::reap() {
                 Ok(None) => return,
                 Ok(Some((pid, ending))) => {
-                    if !self.bury_clerk(pid.as_raw(), ending, now) {
-                        self.bury_worker(pid.as_raw(), ending, now);
+                    let pid = pid.as_raw();
+                    if !self.end_trial(pid, ending, now) && !self.bury_clerk(pid, ending, now) {
+                        self.bury_worker(pid, ending, now);
                     }
                 }
                 Err(error) => {
@@ -330,6 +367,7 @@ impl<'a> Master<'a> {
             self.clerk_due(),
             self.door_due(now),
             self.desk_due(),
+            self.upgrade_due(),
             logger::is_disconnected().then(|| now + logs::RECONNECT),
         ]
         .into_iter()

@@ -53,12 +53,7 @@ impl Master<'_> {
         for pid in self.pids() {
             self.retire(pid);
         }
-        match logger::reopen(&self.config.logging) {
-            Ok(opened) => opened
-                .iter()
-                .for_each(|(which, fd)| self.hand_out(*which, fd)),
-            Err(error) => log::error!("logs-not-reopened why=\"{error}\""),
-        }
+        self.hand_out_logs();
         Ok(())
     }
 }

@@ -20,19 +20,23 @@ impl Master<'_> {
             };
             match leash.receive() {
                 Ok(Heard::Message(message)) => self.obey(pid, message, now),
+                // Of a worker of another version, which wants no answer.
+                Ok(Heard::Strange) if self.heirlooms.contains(&pid) => {}
+                Ok(Heard::Strange) => return self.break_leash(pid, "a strange message", now),
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => {
                     self.unleash(pid, now);
                     return;
                 }
-                Err(error) => {
-                    log::error!("leash-broken pid={pid} why=\"{error}\"");
-                    self.unleash(pid, now);
-                    self.board.dismissed(pid, now);
-                    return;
-                }
+                Err(error) => return self.break_leash(pid, &error.to_string(), now),
             }
         }
+    }
+
+    fn break_leash(&mut self, pid: i32, why: &str, now: Instant) {
+        log::error!("leash-broken pid={pid} why=\"{why}\"");
+        self.unleash(pid, now);
+        self.board.dismissed(pid, now);
     }
 
     fn obey(&mut self, pid: i32, message: FromWorker, now: Instant) {

@@ -182,6 +182,7 @@ impl Master<'_> {
         self.unleash(pid, now);
         self.spools.gone(pid);
         self.shares.gone(pid, now);
+        self.heirlooms.remove(&pid);
         let Some(seat) = self.board.gone(pid) else {
             log::debug!("stranger-died pid={pid} {ending}");
             return;

@@ -45,6 +45,7 @@ fn adopt(fd: RawFd) -> OwnedFd {
 
 /// Where stray output goes: all processes have the one end as standard output and error, the
 /// master reads the other.
+#[derive(Debug)]
 pub struct Gutter {
     end: UnixStream,
     mouth: UnixStream,
@@ -61,6 +62,15 @@ impl Gutter {
         end.set_nonblocking(true)?;
         mouth.set_nonblocking(true)?;
         Ok(Self { end, mouth })
+    }
+
+    /// One that was handed over.
+    #[must_use]
+    pub fn of(end: OwnedFd, mouth: OwnedFd) -> Self {
+        Self {
+            end: end.into(),
+            mouth: mouth.into(),
+        }
     }
 
     /// What is to become standard output and error.

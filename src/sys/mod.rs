@@ -1,12 +1,13 @@
 //! The kernel in our words: processes, rights, signals, descriptors, sockets. The only room that
 //! may hold unsafe code; each such block says why it is sound, and is one of five: fork and what
-//! belongs to it, the process title, descriptors that another process handed over, the length of a
-//! socket's output queue, the size of a terminal.
+//! belongs to it, the process title, descriptors that another process or program handed over, the
+//! length of a socket's output queue, the size of a terminal.
 //!
 //! Knows nothing of FTP, of configuration sections, or of what a process is for.
 
 pub mod detach;
 pub mod fds;
+pub mod heir;
 pub mod jail;
 pub mod named;
 pub mod pidfile;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,26 @@ impl Named {
             place: placed?,
             listener,
         })
+    }
+
+    /// One that was handed over, with its [`Self::place`].
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn of(listener: OwnedFd, path: &Path, place: (u64, u64)) -> io::Result<Self> {
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            path: path.to_owned(),
+            place,
+            listener,
+        })
+    }
+
+    /// Device and inode of the name.
+    #[must_use]
+    pub fn place(&self) -> (u64, u64) {
+        self.place
     }
 
     /// From now on `owner` may connect beside root.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, remove_file};
 use std::io::{self, Read, Seek, Write};
 use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -85,6 +86,27 @@ impl Pidfile {
         }
     }
 
+    /// One that was handed over, with its lock.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn of(file: OwnedFd, path: &Path) -> Result<Self, Error> {
+        match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Self {
+                path: path.to_owned(),
+                file: ManuallyDrop::new(file),
+            }),
+            Err((file, Errno::EWOULDBLOCK)) => Err(Error::Held(number_in(&file))),
+            Err((_, errno)) => Err(Error::Io(errno.into())),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the number of this process.
     ///
     /// # Errors
@@ -94,6 +116,12 @@ impl Pidfile {
         file.rewind()?;
         file.set_len(0)?;
         file.write_all(format!("{}\n", process::id()).as_bytes())
+    }
+}
+
+impl AsFd for Pidfile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

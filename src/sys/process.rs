@@ -66,6 +66,16 @@ pub fn close_inherited() {
     close_others(&[]);
 }
 
+/// Makes `end` the standard output and error of this process.
+///
+/// # Errors
+/// What the kernel says.
+pub fn print_to(end: BorrowedFd<'_>) -> io::Result<()> {
+    dup2_stdout(end)?;
+    dup2_stderr(end)?;
+    Ok(())
+}
+
 fn become_child(streams: Streams<'_>, keep: &[RawFd]) -> io::Result<()> {
     reset_dispositions()?;
     dup2_stdin(streams.input)?;
@@ -112,7 +122,7 @@ pub(super) fn hear_all_signals() -> io::Result<()> {
 }
 
 /// Closes everything above the standard streams that is not in `kept`, which is sorted.
-fn close_others(kept: &[RawFd]) {
+pub(super) fn close_others(kept: &[RawFd]) {
     let mut from = 3;
     for &fd in kept.iter().filter(|&&fd| fd >= 3) {
         if fd > from {

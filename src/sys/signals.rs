@@ -31,8 +31,7 @@ pub struct Signals {
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
     reopen: Arc<AtomicBool>,
-    /// Heard, and nothing is done: without a handler it would kill.
-    _upgrade: Arc<AtomicBool>,
+    upgrade: Arc<AtomicBool>,
 }
 
 /// The signals that came since the last look.
@@ -46,10 +45,12 @@ pub struct Heard {
     pub reload: bool,
     /// USR1.
     pub reopen: bool,
+    /// USR2.
+    pub upgrade: bool,
 }
 
 impl Signals {
-    /// Installs the handlers.
+    /// Installs the handlers, and hears what was held back for them.
     ///
     /// # Errors
     /// What the kernel says.
@@ -65,14 +66,47 @@ impl Signals {
             }
             io::Result::Ok(heard)
         };
-        Ok(Self {
+        let own = Self {
             child: on(&[SIGCHLD])?,
             stop: on(&[SIGTERM, SIGINT])?,
             reload: on(&[SIGHUP])?,
             reopen: on(&[SIGUSR1])?,
-            _upgrade: on(&[SIGUSR2])?,
+            upgrade: on(&[SIGUSR2])?,
             bell,
-        })
+        };
+        own.release()?;
+        Ok(own)
+    }
+
+    /// Holds all signals back from now on; whether none had come before. What comes is kept by the
+    /// kernel, also for another program that this process becomes.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn hold(&self) -> io::Result<bool> {
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+        let Self {
+            bell: _,
+            child,
+            stop,
+            reload,
+            reopen,
+            upgrade,
+        } = self;
+        let mut flags = [child, stop, reload, reopen, upgrade].into_iter();
+        Ok(!flags.any(|flag| flag.load(Ordering::Relaxed)))
+    }
+
+    /// Hears all signals again.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn release(&self) -> io::Result<()> {
+        Ok(sigprocmask(
+            SigmaskHow::SIG_SETMASK,
+            Some(&SigSet::empty()),
+            None,
+        )?)
     }
 
     /// Takes what has come.
@@ -85,6 +119,7 @@ impl Signals {
             stop: taken(&self.stop),
             reload: taken(&self.reload),
             reopen: taken(&self.reopen),
+            upgrade: taken(&self.upgrade),
         }
     }
 }

@@ -273,6 +273,8 @@ impl Bond {
         loop {
             match self.leash.receive() {
                 Ok(Heard::Message(message)) => self.obey(message),
+                // Of a master of another version, which needs no answer.
+                Ok(Heard::Strange) => {}
                 Ok(Heard::Nothing) => return self.verdict(),
                 Ok(Heard::End) => break,
                 Err(error) => {

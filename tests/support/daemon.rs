@@ -47,6 +47,11 @@ impl Daemon {
         Self::launch(&[], &["test:File"], changes)
     }
 
+    /// As [`Self::of_files`], through a program that ends by executing the rest of its arguments.
+    pub(crate) fn of_files_within(program: &[&str], changes: &[(&str, &str)]) -> Self {
+        Self::launch(program, &["test:File"], changes)
+    }
+
     /// As [`Self::start`], through a program that ends by executing the rest of its arguments.
     pub(crate) fn within(program: &[&str], changes: &[(&str, &str)]) -> Self {
         Self::launch(program, USERS, changes)

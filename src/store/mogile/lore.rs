@@ -59,6 +59,16 @@ impl Lore {
         }
     }
 
+    /// What is worth telling to another master: the directories, the oldest first, and the order.
+    pub fn news(&self) -> impl Iterator<Item = News> {
+        let dirs = self.dirs_by_age.iter().map(|(domain, prefix)| News::Made {
+            domain: domain.clone(),
+            prefix: prefix.clone(),
+        });
+        let order = self.order.map(|order| News::Order(order.name().to_owned()));
+        dirs.chain(order)
+    }
+
     fn make(&mut self, domain: &[u8], prefix: &[u8]) {
         // Whoever tells may be anybody: what no session of ours would make is not kept.
         if domain.len() > LONGEST || prefix.len() > LONGEST {

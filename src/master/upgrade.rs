@@ -1,0 +1,202 @@
+//! USR2: another program takes this one's place, in the same process. It is tried first, and until it
+//! runs nothing has happened.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use super::Master;
+use super::will::{self, Record, Worker};
+use crate::logger;
+use crate::sys::heir::{self, Trial};
+use crate::sys::process::{self, Ending};
+use crate::text::quoted;
+
+/// How long the new program may take to check the configuration.
+const TRIAL: Duration = Duration::from_secs(60);
+
+/// How long those are waited for who have asked something that must not be lost.
+const COURTESY: Duration = Duration::from_secs(10);
+
+/// An upgrade under way.
+#[derive(Debug)]
+pub(super) enum Upgrade {
+    /// The new program checks the configuration.
+    Trial { trial: Trial, deadline: Instant },
+    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer.
+    Due { latest: Instant },
+}
+
+impl Master<'_> {
+    pub(super) fn begin_upgrade(&mut self, now: Instant) {
+        if self.stop.is_some() || self.upgrade.is_some() {
+            return;
+        }
+        let mut arguments = self.arguments();
+        arguments.push("-t".into());
+        match Trial::start(&self.program, &arguments) {
+            Ok(trial) => {
+                self.upgrade = Some(Upgrade::Trial {
+                    trial,
+                    deadline: now + TRIAL,
+                });
+            }
+            Err(error) => self.refuse_upgrade(&error.to_string()),
+        }
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        vec!["-c".into(), self.path.clone().into_os_string()]
+    }
+
+    fn refuse_upgrade(&mut self, why: &str) {
+        self.upgrade = None;
+        let program = quoted(self.program.as_os_str().as_encoded_bytes());
+        let why = quoted(why.as_bytes());
+        log::error!("upgrade-refused kept=old program={program} why={why}");
+    }
+
+    /// Whether it was the program on trial that ended.
+    pub(super) fn end_trial(&mut self, pid: i32, ending: Ending, now: Instant) -> bool {
+        let Some(Upgrade::Trial { trial, .. }) = &mut self.upgrade else {
+            return false;
+        };
+        if trial.pid.as_raw() != pid {
+            return false;
+        }
+        if ending == Ending::Exit(0) {
+            let latest = now + COURTESY;
+            self.upgrade = Some(Upgrade::Due { latest });
+        } else {
+            let said = trial.said();
+            self.refuse_upgrade(&format!("its check ended with {ending}: {said}"));
+        }
+        true
+    }
+
+    pub(super) fn upgrade_due(&self) -> Option<Instant> {
+        match self.upgrade.as_ref()? {
+            Upgrade::Trial { deadline, .. } => Some(*deadline),
+            Upgrade::Due { latest } => Some(*latest),
+        }
+    }
+
+    /// Goes on with an upgrade. If it comes to an end this does not return.
+    pub(super) fn upgrade_if_due(&mut self, now: Instant) {
+        match &mut self.upgrade {
+            None => {}
+            Some(Upgrade::Trial { trial, deadline }) if *deadline <= now => {
+                process::kill(trial.pid);
+                *deadline = now + TRIAL;
+            }
+            Some(Upgrade::Trial { .. }) => {}
+            Some(Upgrade::Due { .. }) if self.stop.is_some() => self.upgrade = None,
+            Some(Upgrade::Due { latest }) => {
+                let is_asked = self.clerks.are_asked() || self.desk.is_visited();
+                if !is_asked || *latest <= now {
+                    self.make_way(now);
+                }
+            }
+        }
+    }
+
+    /// Lets the new program take over. Returns if that failed, or if there is a signal to be heard
+    /// first.
+    fn make_way(&mut self, now: Instant) {
+        // It could not even say what is wrong.
+        if let Err(error) = logger::open(&self.config.logging, self.is_foreground) {
+            return self.refuse_upgrade(&error.to_string());
+        }
+        let error = match self.signals.hold() {
+            Ok(true) => self.hand_over(now),
+            Ok(false) => {
+                let _ = self.signals.release();
+                return;
+            }
+            Err(error) => error,
+        };
+        if let Err(error) = self.signals.release() {
+            log::error!("signals-lost why=\"{error}\"");
+        }
+        self.refuse_upgrade(&error.to_string());
+    }
+
+    fn hand_over(&mut self, now: Instant) -> std::io::Error {
+        let program = quoted(self.program.as_os_str().as_encoded_bytes());
+        log::info!("upgrading program={program}");
+        let will = will::write(&self.will(now));
+        let mut others: Vec<BorrowedFd<'_>> = self.leashes.values().map(AsFd::as_fd).collect();
+        others.extend([
+            self.pidfile.as_fd(),
+            self.desk.as_fd(),
+            self.gutter.as_fd(),
+            self.gutter.mouth(),
+        ]);
+        let mut arguments = self.arguments();
+        if self.is_foreground {
+            arguments.push("-f".into());
+        }
+        let sockets: Vec<_> = self.listeners.left().collect();
+        heir::hand_over(&self.program, &arguments, &will, &sockets, &others)
+    }
+
+    fn will(&self, now: Instant) -> Vec<Record> {
+        let (path, place) = self.desk.place();
+        let mut will = vec![
+            Record::Pidfile {
+                fd: self.pidfile.as_fd().as_raw_fd(),
+                path: self.pidfile.path().to_owned(),
+            },
+            Record::Control {
+                fd: self.desk.as_fd().as_raw_fd(),
+                path: path.to_owned(),
+                place,
+            },
+            Record::Gutter {
+                end: self.gutter.as_fd().as_raw_fd(),
+                mouth: self.gutter.mouth().as_raw_fd(),
+            },
+            Record::Up(now.saturating_duration_since(self.since)),
+            Record::Tally(self.tally.numbers()),
+        ];
+        let suspects = self.gate.suspects.list(now);
+        will.extend(
+            suspects.map(|(address, failures, age, left)| Record::Suspect {
+                address,
+                failures,
+                age,
+                left,
+            }),
+        );
+        will.extend(self.gate.shut.as_ref().map(|shut| Record::Shut {
+            text: shut.text.clone(),
+            drain: shut.drain.map(|drain| drain.saturating_duration_since(now)),
+        }));
+        let known = self.addresses.known();
+        will.extend(known.map(|(name, addresses)| Record::Known {
+            name: name.to_owned(),
+            addresses: addresses.to_vec(),
+        }));
+        will.extend(self.lore.news().map(Record::News));
+        will.extend(self.workers(now).map(Record::Worker));
+        will
+    }
+
+    /// Whose leash has ended has nothing to say to anybody.
+    fn workers(&self, now: Instant) -> impl Iterator<Item = Worker> {
+        self.leashes.iter().filter_map(move |(pid, leash)| {
+            let seat = self.board.seat(*pid)?;
+            let left = seat.deadline;
+            Some(Worker {
+                pid: *pid,
+                fd: leash.as_fd().as_raw_fd(),
+                age: now.saturating_duration_since(seat.since),
+                is_leaving: seat.is_leaving,
+                left: left.map(|deadline| deadline.saturating_duration_since(now)),
+                room: self.spools.of(*pid),
+                traffic: seat.traffic.numbers().to_vec(),
+                state: seat.state.clone(),
+            })
+        })
+    }
+}

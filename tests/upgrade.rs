@@ -1,0 +1,335 @@
+//! USR2: another binary takes the place of the running one, and nobody outside sees it.
+#![cfg(test)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use nix::sys::signal::Signal;
+use support::{Daemon, Ftp, Scratch, eventually, status};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_nanoftpd");
+
+/// A place for binaries, one of which is the present one.
+struct Installed {
+    scratch: Scratch,
+}
+
+impl Installed {
+    fn new() -> Self {
+        let installed = Self {
+            scratch: Scratch::new(),
+        };
+        installed.replace(&fs::read(BINARY).unwrap());
+        installed
+    }
+
+    fn path(&self) -> PathBuf {
+        self.scratch.path().join("nanoftpd")
+    }
+
+    /// By a rename, as an installation does it; the new file's inode.
+    fn replace(&self, program: &[u8]) -> u64 {
+        let draft = self.scratch.file(".nanoftpd.new", program);
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&draft, self.path()).unwrap();
+        fs::metadata(self.path()).unwrap().ino()
+    }
+
+    /// The same program in other bytes.
+    fn replace_by_version(&self, mark: &str) -> u64 {
+        let mut program = fs::read(BINARY).unwrap();
+        program.extend_from_slice(mark.as_bytes());
+        self.replace(&program)
+    }
+
+    fn daemon(&self, changes: &[(&str, &str)]) -> Daemon {
+        let run = format!("exec {} \"$@\"", self.path().display());
+        Daemon::of_files_within(&["/bin/sh", "-c", &run], changes)
+    }
+}
+
+/// Which file the master runs.
+fn running(daemon: &Daemon) -> u64 {
+    let exe = format!("/proc/{}/exe", daemon.pid());
+    fs::metadata(exe).unwrap().ino()
+}
+
+fn upgrade(daemon: &Daemon) {
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGUSR2);
+    daemon.wait_after(mark, " upgraded ");
+}
+
+fn order(daemon: &Daemon, words: &[&str]) -> String {
+    let output = Command::new(BINARY)
+        .arg("-c")
+        .arg(daemon.conf())
+        .args(words)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The master's descriptors, by what they are.
+fn descriptors(daemon: &Daemon) -> Vec<String> {
+    let dir = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    let names = dir
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok());
+    let kind = |name: PathBuf| {
+        let name = name.to_string_lossy().into_owned();
+        name.split('[').next().unwrap_or_default().to_owned()
+    };
+    let mut all: Vec<String> = names.map(kind).collect();
+    all.sort();
+    all
+}
+
+/// Clients that come, log in and go, one after the other, until they are told to stop.
+struct Visitors {
+    is_over: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Visitors {
+    fn come(address: SocketAddr) -> Self {
+        let (is_over, served) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (over, count) = (Arc::clone(&is_over), Arc::clone(&served));
+        let thread = std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                let mut ftp = Ftp::connect(address);
+                ftp.log_in("test", "test");
+                ftp.expect("PWD", 257);
+                ftp.expect("QUIT", 221);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self {
+            is_over,
+            served,
+            thread,
+        }
+    }
+
+    /// So that some come before, some after.
+    fn wait_for_more(&self) {
+        let before = self.served.load(Ordering::Relaxed);
+        eventually("more visitors", || {
+            (self.served.load(Ordering::Relaxed) > before + 2).then_some(())
+        });
+    }
+
+    /// How many were served; all of them, or this fails.
+    fn end(self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+        self.served.load(Ordering::Relaxed)
+    }
+}
+
+fn read_some(data: &mut TcpStream, amount: usize) {
+    let mut block = vec![0; amount];
+    data.read_exact(&mut block).unwrap();
+    assert!(block.iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn up_and_down_again_no_client_is_refused_and_no_session_cut() {
+    const BIG: u64 = 64 << 20;
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[("pool.max_spare", "1")]);
+    let first = running(&daemon);
+    File::create(daemon.files().join("big"))
+        .and_then(|file| file.set_len(BIG))
+        .unwrap();
+    eventually("the crew", || (daemon.children().len() == 2).then_some(()));
+    let before = descriptors(&daemon);
+
+    let mut idle = daemon.log_in();
+    let worker = daemon.worker("test@");
+    let mut busy = daemon.log_in();
+    let data = busy.data();
+    busy.expect("RETR big", 150);
+    let mut data = data.stream();
+    read_some(&mut data, 1 << 20);
+
+    let visitors = Visitors::come(daemon.address);
+    let mut seen = vec![first];
+    for mark in ["up", "down again"] {
+        visitors.wait_for_more();
+        let ino = installed.replace_by_version(mark);
+        assert!(!seen.contains(&ino));
+        upgrade(&daemon);
+        assert_eq!(running(&daemon), ino);
+        seen.push(ino);
+        idle.expect("CWD /", 250);
+        idle.expect("NOOP", 200);
+        read_some(&mut data, 1 << 20);
+        visitors.wait_for_more();
+        let table = order(&daemon, &["status"]);
+        assert!(table.contains("RETR"), "{table}");
+        assert!(table.contains(&format!("{worker}")), "{table}");
+        assert_eq!(daemon.title(), "nanoftpd [master]");
+    }
+    let served = visitors.end();
+    let mut rest = Vec::new();
+    data.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len() as u64, BIG - (3 << 20));
+    busy.reply_of(226);
+    busy.expect("QUIT", 221);
+    idle.expect("QUIT", 221);
+
+    let json = order(&daemon, &["status", "--json"]);
+    let counted = format!("\"total\":{{\"sessions\":{}", served + 2);
+    assert!(json.contains(&counted), "{served} {json}");
+    eventually("an end of all other processes", || {
+        (daemon.children().len() == 2).then_some(())
+    });
+    for pid in daemon.children().into_keys() {
+        let exe = fs::metadata(format!("/proc/{pid}/exe")).unwrap();
+        assert_eq!(Some(&exe.ino()), seen.last());
+        assert!(!status(pid, "State").unwrap().starts_with('Z'));
+    }
+    assert_eq!(descriptors(&daemon), before);
+}
+
+/// A daemon with a session, an upgrade to `program` that is refused, and all is as it was.
+#[track_caller]
+fn is_refused(program: Option<&[u8]>, why: &str) {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    daemon.expect_error("upgrade-refused");
+    let (ino, mut ftp) = (running(&daemon), daemon.log_in());
+    match program {
+        Some(program) => {
+            installed.replace(program);
+        }
+        None => fs::remove_file(installed.path()).unwrap(),
+    }
+    for _ in 0..2 {
+        let mark = daemon.mark();
+        daemon.signal(Signal::SIGUSR2);
+        let (_, line) = daemon.wait_after(mark, "upgrade-refused");
+        assert!(line.contains(why), "{line}");
+    }
+    assert_eq!(running(&daemon), ino);
+    ftp.expect("PWD", 257);
+    daemon.log_in().expect("PWD", 257);
+    assert!(order(&daemon, &["status"]).contains("test"));
+    // Hearing it again, and all other signals.
+    let mark = daemon.mark();
+    installed.replace_by_version("better");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_after(mark, " reloaded");
+    upgrade(&daemon);
+    ftp.expect("PWD", 257);
+}
+
+#[test]
+fn without_a_binary_nothing_happens() {
+    is_refused(None, "cannot be run");
+}
+
+#[test]
+fn a_binary_that_does_not_like_the_configuration_does_not_take_over() {
+    let program = b"#!/bin/sh\necho line 7: tracker: unknown key >&2\nexit 78\n";
+    is_refused(Some(program), "status=78: line 7: tracker: unknown key");
+}
+
+#[test]
+fn a_file_that_is_no_program_does_not_take_over() {
+    is_refused(Some(b"\x7fELF"), "cannot be run");
+}
+
+#[test]
+fn a_configuration_that_would_not_start_is_found_before() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    daemon.expect_error("upgrade-refused");
+    daemon.write_conf(&[("nanoftpd.tmpdir", "/no/such/directory")]);
+    daemon.signal(Signal::SIGUSR2);
+    let line = daemon.wait_for("upgrade-refused");
+    assert!(line.contains("tmpdir: /no/such/directory"), "{line}");
+    daemon.log_in().expect("PWD", 257);
+}
+
+#[test]
+fn bans_and_a_shut_gate_survive() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[("limits.ban_time", "600"), ("limits.login_attempts", "1")]);
+    let bad = support::own_address();
+    let mut ftp = Ftp::connect_from(bad, daemon.address);
+    ftp.expect("USER test", 331);
+    ftp.send(b"PASS wrong\r\n");
+    ftp.reply();
+    daemon.wait_for("banned peer=");
+    order(&daemon, &["shut", "60", "new disks"]);
+    upgrade(&daemon);
+    let mut ftp = Ftp::silent(daemon.address);
+    assert!(ftp.reply_of(421).contains("new disks"));
+    order(&daemon, &["open"]);
+    daemon.log_in();
+    let mut ftp = Ftp::silent_from(bad, daemon.address);
+    assert!(ftp.reply_of(421).contains("Too many failed logins"));
+    let json = order(&daemon, &["status", "--json"]);
+    assert!(json.contains("\"banned\":1"), "{json}");
+}
+
+/// What one version leaves and the other does not understand.
+#[test]
+fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[("pool.max_spare", "1")]);
+    daemon.expect_error("inheritance-lost");
+    eventually("the crew", || (daemon.children().len() == 2).then_some(()));
+    let before = descriptors(&daemon);
+    File::create(daemon.files().join("big"))
+        .and_then(|file| file.set_len(16 << 20))
+        .unwrap();
+    let mut idle = daemon.log_in();
+    let mut busy = daemon.log_in();
+    let data = busy.data();
+    busy.expect("RETR big", 150);
+    let mut data = data.stream();
+    read_some(&mut data, 1 << 20);
+    let real = installed.path().with_file_name("real");
+    fs::copy(BINARY, &real).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *\" -t\") exit 0;; esac\n\
+         set -- $NANOFTPD_HEIR -- \"$@\"\n: > /proc/self/fd/$2\n\
+         while [ \"$1\" != -- ]; do shift; done; shift\nexec {} \"$@\"\n",
+        real.display()
+    );
+    installed.replace(script.as_bytes());
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGUSR2);
+    daemon.wait_after(mark, "inheritance-lost");
+    idle.reply_of(421);
+    read_some(&mut data, (16 << 20) - (1 << 20));
+    busy.reply_of(226);
+    let mut new = daemon.log_in();
+    new.expect("PWD", 257);
+    let pid = fs::read_to_string(daemon.dir().join("nanoftpd.pid")).unwrap();
+    assert_eq!(pid.trim(), daemon.pid().to_string());
+    assert!(order(&daemon, &["status"]).contains("test"));
+    new.expect("QUIT", 221);
+    drop((busy, data));
+    eventually("an end of the old ones", || {
+        (daemon.children().len() == 2).then_some(())
+    });
+    assert_eq!(descriptors(&daemon), before);
+}
