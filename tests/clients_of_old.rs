@@ -139,15 +139,59 @@ fn both_families_are_listened_on() {
     }
 }
 
+/// Runs the rest of its arguments with the first as its list of hosts.
+const PRIVATE_HOSTS: &str = "mount --make-rprivate / && mount --bind \"$1\" /etc/hosts && \
+    shift && exec \"$@\"";
+
+#[test]
+fn a_name_that_moves_is_announced_where_it_is_without_a_signal() {
+    if !nix::unistd::geteuid().is_root() {
+        return support::skip("only root may mount");
+    }
+    let scratch = support::Scratch::new();
+    let hosts = scratch.file("hosts", b"192.0.2.1 gateway.invalid\n");
+    let daemon = Daemon::of_files_within(
+        &[
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            PRIVATE_HOSTS,
+            "sh",
+            hosts.to_str().unwrap(),
+        ],
+        &[
+            ("passive.address", "gateway.invalid"),
+            ("nanoftpd.resolve_interval", "50ms"),
+        ],
+    );
+    for (address, announced) in [
+        ("192.0.2.1", "(192,0,2,1,"),
+        ("192.0.2.77", "(192,0,2,77,"),
+        ("198.51.100.7", "(198,51,100,7,"),
+    ] {
+        fs::write(&hosts, format!("{address} gateway.invalid\n")).unwrap();
+        eventually("the new address is announced", || {
+            let mut ftp = daemon.log_in();
+            ftp.expect("PASV", 227).contains(announced).then_some(())
+        });
+    }
+    // What was known stays known.
+    fs::write(&hosts, "").unwrap();
+    daemon.wait_for("name-not-found name=\"gateway.invalid\"");
+    let said = daemon.log_in().expect("PASV", 227);
+    assert!(said.contains("(198,51,100,7,"), "{said}");
+}
+
 #[test]
 fn d15_the_last_route_counts_and_used_up_ports_are_refused_at_once() {
-    let held = eventually("a free port", || {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        (listener.local_addr().unwrap().port() > 1024).then_some(listener)
-    });
-    let port = held.local_addr().unwrap().port();
-    let number = port.to_string();
+    // Where no other test's connection takes the port meanwhile.
+    let own = support::own_address();
+    let held = TcpListener::bind((own, 0)).unwrap();
+    let number = held.local_addr().unwrap().port().to_string();
+    let own = own.to_string();
     let daemon = Daemon::of_files(&[
+        ("nanoftpd.listen_addr", &own),
         ("nanoftpd.low_port", &number),
         ("nanoftpd.high_port", &number),
     ]);

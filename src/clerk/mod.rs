@@ -9,7 +9,7 @@ mod suspects;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use names::Names;
 use nix::unistd::getppid;
@@ -22,9 +22,14 @@ use crate::sys::jail::Jail;
 use crate::sys::{process, title};
 use crate::vigil::{self, For};
 
-/// The life of a clerk that finds `names`, and who answers again.
-pub fn look_out(leash: &leash::Clerk, names: &[String], settings: &Mogilefs, jail: &Jail) -> ! {
-    let (names, suspects) = (Names::new(names), Suspects::new(settings));
+/// The life of a clerk that finds `names`, each once in `fresh`, and who answers again.
+pub fn look_out(
+    leash: &leash::Clerk,
+    (names, fresh): (&[String], Duration),
+    settings: &Mogilefs,
+    jail: &Jail,
+) -> ! {
+    let (names, suspects) = (Names::new(names, fresh), Suspects::new(settings));
     live(leash, jail, || watch(leash, names, suspects))
 }
 

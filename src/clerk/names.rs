@@ -6,22 +6,21 @@ use std::time::{Duration, Instant};
 
 use crate::leash::{self, FromClerk};
 
-/// How long an answer is good.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// How soon a name that was not found is looked for again.
+/// How soon a name that was not found is looked for again, at the latest.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The names, and when to look for them.
 pub(super) struct Names<'a> {
     names: &'a [String],
+    /// How long an answer is good.
+    fresh: Duration,
     due: Instant,
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(names: &'a [String]) -> Self {
+    pub(super) fn new(names: &'a [String], fresh: Duration) -> Self {
         let due = Instant::now();
-        Self { names, due }
+        Self { names, fresh, due }
     }
 
     /// When they are to be looked for next.
@@ -34,11 +33,11 @@ impl<'a> Names<'a> {
         if Instant::now() < self.due {
             return Ok(());
         }
-        let mut pause = FRESH;
+        let mut pause = self.fresh;
         for name in self.names {
             let host = find(name);
             if matches!(&host, FromClerk::Host { addresses, .. } if addresses.is_empty()) {
-                pause = AGAIN;
+                pause = AGAIN.min(self.fresh);
             }
             leash.send(&host)?;
         }

@@ -126,6 +126,7 @@ fn nanoftpd() -> Nanoftpd {
         login_time: Duration::ZERO,
         server_name: String::new(),
         stop_grace: Duration::ZERO,
+        resolve_interval: Duration::ZERO,
         timezone: String::new(),
         default_type: Type::Binary,
     }

@@ -123,6 +123,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "zone of the times in LIST";
         default_type = "binary", OneOf(&[("binary", Type::Binary), ("ascii", Type::Ascii)]),
             "what an upload is before the client has said TYPE: binary or ascii";
+        resolve_interval = "60", Time(10, LONG),
+            "host names in this file are looked up again after so long";
     }
     [pool] "Worker processes: each serves one session at a time." {
         min_spare = "4", Number(1, 10_000),

@@ -105,6 +105,8 @@ pub struct Nanoftpd {
     /// An IANA name: the zone of LIST times.
     pub timezone: String,
     pub default_type: Type,
+    /// How long the address of a name is good.
+    pub resolve_interval: Duration,
 }
 
 /// `default_type`: what an upload is before the client has said TYPE.

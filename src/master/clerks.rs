@@ -132,10 +132,11 @@ impl Master<'_> {
         keep.extend(jail.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
         let (crew, names) = (self.crew, self.addresses.names());
+        let fresh = self.config.nanoftpd.resolve_interval;
         let (settings, exec) = (&self.config.mogilefs, &self.config.auth.exec);
         let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
             match duty {
-                Duty::Names => (crew.clerk)(&theirs, &names, settings, jail),
+                Duty::Names => (crew.clerk)(&theirs, (&names, fresh), settings, jail),
                 Duty::Logins => (crew.login_clerk)(&theirs, exec, jail),
             }
         })?;

@@ -70,7 +70,7 @@ pub type Work = fn(
 #[derive(Clone, Copy, Debug)]
 pub struct Crew {
     pub worker: Work,
-    pub clerk: fn(&leash::Clerk, &[String], &Mogilefs, &Jail) -> !,
+    pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
     pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
 }
 
