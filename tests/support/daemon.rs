@@ -57,11 +57,6 @@ impl Daemon {
         Self::launch(program, USERS, changes)
     }
 
-    /// The same, with user `test` of module File.
-    pub(crate) fn of_files_within(program: &[&str], changes: &[(&str, &str)]) -> Self {
-        Self::launch(program, &["test:File"], changes)
-    }
-
     /// Starts with these users (`name:module`), all with password `test`.
     fn launch(program: &[&str], names: &[&str], changes: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
