@@ -11,6 +11,8 @@ RUNDIR = /run
 
 SBIN = $(DESTDIR)$(PREFIX)/sbin
 MAN = $(DESTDIR)$(PREFIX)/share/man
+COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 CONF = $(DESTDIR)$(SYSCONFDIR)/nanoftpd
 LOG = $(DESTDIR)$(LOCALSTATEDIR)/log/nanoftpd
 MANUALS = man/nanoftpd.8 man/nanoftpd.conf.5 man/nanoftpd-users.5
@@ -66,6 +68,10 @@ install:
 	$(PLACES) man/nanoftpd.conf.5 > '$(MAN)/man5/nanoftpd.conf.5'
 	$(PLACES) man/nanoftpd-users.5 > '$(MAN)/man5/nanoftpd-users.5'
 	chmod 644 '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'
+	install -d -m 755 '$(COMPLETIONS)' '$(UNITS)'
+	install -m 644 etc/bash-completion/nanoftpd '$(COMPLETIONS)/nanoftpd'
+	for unit in nanoftpd.service nanoftpd.socket; do \
+		$(PLACES) init/systemd/$$unit > '$(UNITS)/'$$unit && chmod 644 '$(UNITS)/'$$unit || exit 1; done
 	$(PLACES) init/nanoftpd > '$(DESTDIR)/etc/init.d/.nanoftpd.new'
 	chmod 755 '$(DESTDIR)/etc/init.d/.nanoftpd.new'
 	mv -f '$(DESTDIR)/etc/init.d/.nanoftpd.new' '$(DESTDIR)/etc/init.d/nanoftpd'
@@ -84,6 +90,7 @@ endif
 
 # Configuration, users, logs and the system user stay.
 uninstall:
+	rm -f '$(COMPLETIONS)/nanoftpd' '$(UNITS)/nanoftpd.service' '$(UNITS)/nanoftpd.socket'
 	rm -f '$(SBIN)/nanoftpd' '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'
 ifeq ($(DESTDIR),)
 	if command -v chkconfig >/dev/null && ! command -v update-rc.d >/dev/null; then chkconfig --del nanoftpd; fi

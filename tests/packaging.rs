@@ -298,6 +298,12 @@ fn install_copies_and_uninstall_leaves_what_is_yours() {
         ("opt/etc/nanoftpd/nanoftpd.conf", 0o644),
         ("opt/etc/nanoftpd/users", 0o640),
         ("etc/init.d/nanoftpd", 0o755),
+        ("usr/local/lib/systemd/system/nanoftpd.service", 0o644),
+        ("usr/local/lib/systemd/system/nanoftpd.socket", 0o644),
+        (
+            "usr/local/share/bash-completion/completions/nanoftpd",
+            0o644,
+        ),
         ("etc/default/nanoftpd", 0o644),
         ("etc/logrotate.d/nanoftpd", 0o644),
         ("var/log/nanoftpd", 0o750),
@@ -336,6 +342,60 @@ fn install_copies_and_uninstall_leaves_what_is_yours() {
     assert!(at("var/log/nanoftpd").exists());
     assert!(!at("usr/local/sbin/nanoftpd").exists());
     assert!(!at("etc/init.d/nanoftpd").exists());
+    assert!(!at("usr/local/lib/systemd/system/nanoftpd.service").exists());
+}
+
+/// What bash offers after the words of `line`.
+fn completed(line: &str) -> Vec<String> {
+    let file = root().join("etc/bash-completion/nanoftpd");
+    let script = format!(
+        "source {}; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+         _nanoftpd nanoftpd \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        file.display()
+    );
+    let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_and_option_is_completed() {
+    let help = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-h")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let usage = help
+        .lines()
+        .filter_map(|line| line.split_once(" nanoftpd "));
+    let first = completed("nanoftpd ''");
+    for (_, usage) in usage {
+        let usage = usage.split("   ").next().unwrap().replace("[-c FILE] ", "");
+        let usage = usage.replace(['[', ']', '|'], " ");
+        let words: Vec<&str> = usage.split_whitespace().collect();
+        let is_command = |word: &str| word.chars().all(|c| c.is_ascii_lowercase());
+        let command = words.iter().find(|word| is_command(word));
+        for word in &words {
+            let offered = match command {
+                Some(command) if word.starts_with('-') && *command != "reload" => {
+                    let begun = if word.starts_with("--") { "--" } else { "-" };
+                    completed(&format!("nanoftpd {command} {begun}"))
+                }
+                _ if word.starts_with('-') && word.starts_with("--") => continue,
+                _ if word.starts_with('-') || is_command(word) => first.clone(),
+                _ => continue,
+            };
+            assert!(
+                offered.contains(&(*word).to_owned()),
+                "{word} in {offered:?}"
+            );
+        }
+    }
+    first.sort();
+    assert_eq!(completed("nanoftpd -c x stop ''"), ["--now"]);
+    assert_eq!(completed("nanoftpd st"), ["status", "stop"]);
+    assert!(completed("nanoftpd -c ./Cargo").contains(&"./Cargo.toml".to_owned()));
 }
 
 /// The init script, made to serve a daemon of the test's own.

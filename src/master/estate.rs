@@ -16,6 +16,7 @@ use crate::sys::fds::{self, Gutter};
 use crate::sys::heir::Heritage;
 use crate::sys::named::Named;
 use crate::sys::pidfile::Pidfile;
+use crate::sys::supervisor::{self, Condition};
 
 /// What another program has left to the new master.
 #[derive(Debug, Default)]
@@ -113,6 +114,7 @@ impl Master<'_> {
             self.retire(pid);
         }
         self.hand_out_logs();
+        supervisor::tell(Condition::Ready);
     }
 
     fn recall(&mut self, record: Record, now: Instant) {

@@ -5,13 +5,16 @@ use crate::auth::text::Users;
 use crate::config::{Config, Error};
 use crate::logger;
 use crate::store::mogile::Lore;
+use crate::sys::supervisor::{self, Condition};
 use crate::text::quoted;
 
 impl Master<'_> {
     /// Takes what the file says now, if nothing is wrong with it. Running sessions are left alone;
     /// they keep what they were born with.
     pub(super) fn reload(&mut self) -> Result<(), Vec<Error>> {
+        supervisor::tell(Condition::Reloading);
         let read = self.read_again();
+        supervisor::tell(Condition::Ready);
         match &read {
             Ok(()) => log::info!("reloaded"),
             Err(errors) => {

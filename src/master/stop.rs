@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Master;
 use crate::leash::ToWorker;
+use crate::sys::supervisor::{self, Condition};
 
 const FAREWELL: &str = "Server is stopping, closing control connection.";
 
@@ -31,6 +32,7 @@ impl Master<'_> {
     }
 
     fn begin_to_stop(&mut self, now: Instant) {
+        supervisor::tell(Condition::Stopping);
         let grace = self.config.nanoftpd.stop_grace;
         log::info!(
             "stopping sessions={} grace={}",

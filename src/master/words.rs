@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Master;
 use crate::config::AuthModule;
 use crate::leash::{FromWorker, Heard, News, ToWorker};
+use crate::sys::supervisor::{self, Condition};
 use crate::text::quoted;
 
 /// So much is heard of one worker before it is another's turn.
@@ -140,6 +141,7 @@ impl Master<'_> {
             self.is_started = true;
             log::info!("started version={}", env!("CARGO_PKG_VERSION"));
             self.ready.tell(0, "");
+            supervisor::tell(Condition::Ready);
         }
     }
 

@@ -18,5 +18,6 @@ pub mod rights;
 pub mod sandbox;
 pub mod signals;
 pub mod sockets;
+pub mod supervisor;
 pub mod terminal;
 pub mod title;
