@@ -1,5 +1,6 @@
 //! One seat a worker, by its pid.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -272,16 +273,23 @@ impl Board {
         counts
     }
 
-    /// The workers whose clients have been there longest without logging in, the oldest first.
+    /// At most `count` workers whose clients make room for others: of those who have not logged in,
+    /// the ones from where most of them come, the oldest first; never more than half of all, since
+    /// a login takes a moment even for whoever is in earnest.
     #[must_use]
     pub fn oldest_visitors(&self, count: usize) -> Vec<i32> {
-        let mut visitors: Vec<(Instant, i32)> = self.staying_visitors().collect();
+        let mut crowds: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for (_, _, home) in self.staying_visitors() {
+            *crowds.entry(home).or_default() += 1;
+        }
+        let crowd = |home| Reverse(crowds.get(&home).copied().unwrap_or_default());
+        let mut visitors: Vec<_> = self
+            .staying_visitors()
+            .map(|(since, pid, home)| (crowd(home), since, pid))
+            .collect();
         visitors.sort_unstable();
-        visitors
-            .into_iter()
-            .take(count)
-            .map(|(_, pid)| pid)
-            .collect()
+        visitors.truncate(count.min(visitors.len().div_ceil(2)));
+        visitors.into_iter().map(|(.., pid)| pid).collect()
     }
 
     /// The workers whose clients have been there for `limit` without logging in.
@@ -290,15 +298,18 @@ impl Board {
         let is_overdue = |since: &Instant| now.saturating_duration_since(*since) >= limit;
         let visitors = self.staying_visitors();
         visitors
-            .filter(|(since, _)| is_overdue(since))
-            .map(|(_, pid)| pid)
+            .filter(|(since, ..)| is_overdue(since))
+            .map(|(_, pid, _)| pid)
             .collect()
     }
 
-    fn staying_visitors(&self) -> impl Iterator<Item = (Instant, i32)> {
-        self.seats().filter_map(|(pid, seat)| {
-            let is_visitor = matches!(seat.state, State::Visitor { .. });
-            (is_visitor && seat.deadline.is_none()).then_some((seat.since, pid))
+    /// Since when, in which worker, and from which household.
+    fn staying_visitors(&self) -> impl Iterator<Item = (Instant, i32, IpAddr)> {
+        self.seats().filter_map(|(pid, seat)| match seat.state {
+            State::Visitor { peer } if seat.deadline.is_none() => {
+                Some((seat.since, pid, household(peer.ip())))
+            }
+            _ => None,
         })
     }
 
@@ -395,11 +406,25 @@ mod tests {
     fn the_oldest_visitor_goes_first_and_only_once() {
         let start = Instant::now();
         let mut board = board(start);
-        assert_eq!(board.oldest_visitors(9), [3, 4]);
+        assert_eq!(board.oldest_visitors(9), [3]);
         board.dismissed(3, start);
         assert_eq!(board.oldest_visitors(1), [4]);
         board.entered(4, Vec::new(), String::new(), start);
         assert!(board.oldest_visitors(1).is_empty());
+    }
+
+    #[test]
+    fn a_crowd_from_one_place_makes_room_before_anybody_else() {
+        let start = Instant::now();
+        let mut board = board(start);
+        for pid in 6..=9 {
+            board.forked(pid, start);
+            board.idle(pid, start);
+            board.taken(pid, peer(66), start + Duration::from_secs(60));
+        }
+        assert_eq!(board.oldest_visitors(2), [6, 7]);
+        // Half of the six.
+        assert_eq!(board.oldest_visitors(32), [6, 7, 8]);
     }
 
     #[test]
