@@ -9,8 +9,6 @@ pub mod cli;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
-pub mod figures;
-#[doc(hidden)]
 pub mod path;
 #[doc(hidden)]
 pub mod text;

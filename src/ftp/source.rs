@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::ascii::FromWire;
@@ -94,13 +93,7 @@ impl<'l> Source<'l> {
             State::Ended => return Ok(0),
             State::Failed(kind) => return Err(kind.into()),
         }
-        let read = self.link.read(buffer);
-        self.judge(read)
-    }
-
-    /// What came of asking the link for more: its end is believed only when it is one.
-    fn judge(&mut self, read: io::Result<usize>) -> io::Result<usize> {
-        let ended = match read {
+        let ended = match self.link.read(buffer) {
             Ok(0) => self.check_end(),
             other => other,
         };
@@ -155,14 +148,6 @@ impl store::Source for Source<'_> {
             return Ok(true);
         }
         self.link.is_ready(limit)
-    }
-
-    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
-        if self.lines.is_some() || !matches!(self.state, State::Open) {
-            return None;
-        }
-        let poured = self.link.pour(pipe, most)?;
-        Some(self.judge(poured))
     }
 }
 

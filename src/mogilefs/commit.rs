@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use super::tracker::{Trackers, is_doubtful};
 use super::{Error, Fate, Target};
-use crate::figures::{self, Event};
 use crate::text::quoted_error;
 use crate::vigil;
 
@@ -51,26 +50,13 @@ impl Trackers {
     /// Commits an upload. Bystanders wait meanwhile: it must not be ended halfway.
     pub(crate) fn commit(&mut self, closing: &Closing<'_>) -> Verdict {
         let _quiet = vigil::undisturbed();
-        let verdict = self.commit_at_last(closing);
-        figures::count(match &verdict {
-            None => Event::CloseOk,
-            Some(Verdict::Committed) => Event::CloseCommitted,
-            Some(Verdict::Lost(_)) => Event::CloseLost,
-            Some(Verdict::Refused(_)) => Event::CloseRefused,
-            Some(Verdict::Unknown(_)) => Event::CloseUnknown,
-        });
-        verdict.unwrap_or(Verdict::Committed)
-    }
-
-    /// `None`: the tracker said OK.
-    fn commit_at_last(&mut self, closing: &Closing<'_>) -> Option<Verdict> {
         let begun = Instant::now();
         for closes in 1..=CLOSES {
             let Err(error) = self.close(closing) else {
-                return None;
+                return Verdict::Committed;
             };
             let Some(doubt) = Doubt::of(&error, closes) else {
-                return Some(settled(error));
+                return settled(error);
             };
             log::warn!(
                 "close-doubt fid={} dev={} error={}",
@@ -85,14 +71,14 @@ impl Trackers {
                 verdict.as_ref().map_or("open", Verdict::word),
                 begun.elapsed().as_millis()
             );
-            if verdict.is_some() {
+            if let Some(verdict) = verdict {
                 return verdict;
             }
         }
-        Some(Verdict::Unknown(Error::Protocol(format!(
+        Verdict::Unknown(Error::Protocol(format!(
             "fid {} stays open after {CLOSES} closes",
             closing.fid
-        ))))
+        )))
     }
 
     fn close(&mut self, closing: &Closing<'_>) -> Result<(), Error> {

@@ -30,13 +30,27 @@ enum Word<'a> {
 
 use Word::{Bytes, Number};
 
+/// Stops process `pid` where it waits in a system call: the instruction lies just behind it.
+fn stop(pid: Pid) -> user_regs_struct {
+    eventually("a wait in a system call", || {
+        ptrace::seize(pid, Options::empty()).unwrap();
+        ptrace::interrupt(pid).unwrap();
+        assert!(!is_dead(wait(pid)), "{pid} did not stop");
+        let registers = ptrace::getregs(pid).unwrap();
+        let behind = (registers.rip - 2) as ptrace::AddressType;
+        let word = ptrace::read(pid, behind).unwrap();
+        if word & 0xffff == 0x050f {
+            return Some(registers);
+        }
+        ptrace::detach(pid, None).unwrap();
+        None
+    })
+}
+
 /// Has process `pid` make the call, and lets it go on as if nothing had been.
 fn guide(pid: i32, number: c_long, words: &[Word<'_>]) -> Fate {
     let pid = Pid::from_raw(pid);
-    ptrace::seize(pid, Options::empty()).unwrap();
-    ptrace::interrupt(pid).unwrap();
-    assert!(!is_dead(wait(pid)), "{pid} did not stop");
-    let before = ptrace::getregs(pid).unwrap();
+    let before = stop(pid);
     // Below the red zone of the frame that it is in.
     let mut room = (before.rsp - 4096) & !15;
     let mut arguments = [0; 6];
@@ -52,7 +66,6 @@ fn guide(pid: i32, number: c_long, words: &[Word<'_>]) -> Fate {
     }
     let [rdi, rsi, rdx, r10, r8, r9] = arguments;
     let call = user_regs_struct {
-        // Whatever it waits for it waits for in a call: the instruction lies just behind it.
         rip: before.rip - 2,
         rax: u64::try_from(number).unwrap(),
         // Or the kernel would take the interrupted call up again.
@@ -65,8 +78,6 @@ fn guide(pid: i32, number: c_long, words: &[Word<'_>]) -> Fate {
         r9,
         ..before
     };
-    let word = ptrace::read(pid, (before.rip - 2) as ptrace::AddressType).unwrap();
-    assert_eq!(word & 0xffff, 0x050f, "{pid} is not in a system call");
     ptrace::setregs(pid, call).unwrap();
     ptrace::step(pid, None).unwrap();
     if is_dead(wait(pid)) {

@@ -21,7 +21,6 @@ mod place;
 pub(crate) mod stores;
 pub(crate) mod tls;
 mod tracker;
-mod trusting;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{Daemon, children, conf, field, status, users};

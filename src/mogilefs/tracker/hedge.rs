@@ -11,8 +11,7 @@ use std::time::Instant;
 use super::answers::opened;
 use super::commands::{ABORT, close};
 use super::connection::{Answer, Connection, Round};
-use super::{Repeat, Trackers, answered, unanswered};
-use crate::figures::{self, Event};
+use super::{Repeat, Trackers, log_failure, log_slowness};
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Error, Opened};
 use crate::text::quoted_error;
@@ -39,11 +38,8 @@ impl Trackers {
         let mut asked = Vec::with_capacity(2);
         let answer = self.race(request, begun, &mut asked);
         let hedged = asked.len() > 1 || answer.as_ref().is_ok_and(|(_, hedged)| *hedged);
-        if hedged {
-            figures::count(Event::TrackerHedged);
-        }
         if let (Ok(_), Some(address)) = (&answer, self.current()) {
-            answered(address, "create_open", begun.elapsed(), hedged);
+            log_slowness(address, "create_open", begun.elapsed(), hedged);
         }
         for late in asked {
             self.await_late(domain, late);
@@ -140,7 +136,7 @@ impl Trackers {
                 }
                 Err(error) => {
                     let one = asked.remove(index);
-                    unanswered(one.address, "create_open", &error);
+                    log_failure(one.address, "create_open", &error);
                     self.went_wrong(one.address, false, false);
                     return Some(Err(error.into()));
                 }
@@ -151,7 +147,7 @@ impl Trackers {
 
     fn give_up(&mut self, asked: &[Asked]) {
         for one in asked {
-            unanswered(one.address, "create_open", &io::ErrorKind::TimedOut.into());
+            log_failure(one.address, "create_open", &io::ErrorKind::TimedOut.into());
             self.went_wrong(one.address, true, false);
         }
     }

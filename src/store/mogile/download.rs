@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use md5::{Digest, Md5};
 
 use super::layout::Spot;
-use crate::figures::{self, Event};
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
 use crate::store::Error;
 use crate::text::{quoted, quoted_error};
@@ -155,10 +154,7 @@ impl Download {
                 match nodes.get(location, self.position, self.object.length) {
                     Ok(bytes) => {
                         let given = Given::by(location);
-                        if !self.given_by.is_empty() {
-                            self.resumes += 1;
-                            figures::count(Event::Resumed);
-                        }
+                        self.resumes += u32::from(!self.given_by.is_empty());
                         if !self.given_by.contains(&given) {
                             self.given_by.push(given);
                         }
@@ -186,7 +182,6 @@ impl Download {
     }
 
     fn next_copy(&mut self) {
-        figures::count(Event::CopyAgain);
         self.failures += 1;
         self.copy += 1;
     }
