@@ -33,7 +33,7 @@ pub(super) struct Control {
     block: Vec<u8>,
     lines: Lines,
     has_ended: bool,
-    was_aborted: bool,
+    is_aborted: bool,
     unsent: Vec<u8>,
     speaker: Option<String>,
     /// Of TLS.
@@ -65,7 +65,7 @@ impl Control {
             block: vec![0; BLOCK],
             lines: Lines::new(),
             has_ended: false,
-            was_aborted: false,
+            is_aborted: false,
             unsent: Vec::new(),
             speaker: None,
             version: None,
@@ -153,30 +153,44 @@ impl Control {
         }
     }
 
-    /// What the client says while a transfer runs: ABOR ends it, STAT and NOOP are answered, all
-    /// else waits for its turn.
+    /// What the client says while a transfer runs: STAT and NOOP are answered, unless they are behind
+    /// a command that has to wait for its turn; ABOR ends the transfer from wherever it is, and is
+    /// answered in its turn.
     pub(super) fn overhear(&mut self, progress: &Progress) -> Verdict {
         loop {
-            match self.lines.lone_verb().as_deref() {
-                Some("ABOR") => {
-                    self.drop_line();
-                    self.was_aborted = true;
-                    return Verdict::Leave;
-                }
-                Some("STAT") => self.answer_at_once(&progress.report()),
-                Some("NOOP") => self.answer_at_once(&Reply::new(200, "The transfer goes on.")),
-                Some(_) => return Verdict::Rest,
-                None => match self.fill() {
-                    Ok(Filled::Some) => {}
-                    Ok(Filled::NothingYet) => return Verdict::Stay,
-                    Ok(Filled::NoRoom) => return Verdict::Rest,
-                    // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
-                    Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
-                },
+            while let Some(reply) = self.reply_at_once(progress) {
+                self.answer_at_once(&reply);
             }
-            if !self.unsent.is_empty() {
-                return Verdict::Rest;
+            let is_abort = |line: &[u8]| line.eq_ignore_ascii_case(b"ABOR");
+            if self.lines.waiting().any(is_abort) {
+                self.is_aborted = true;
+                return Verdict::Leave;
             }
+            let filled = self.fill();
+            // Who says more than the transfer may still be told its end.
+            let has_said_more = self.lines.have_line();
+            match filled {
+                Ok(Filled::Some) => {}
+                Ok(Filled::NothingYet) => return Verdict::Stay,
+                Ok(Filled::NoRoom) => return Verdict::Rest,
+                Ok(Filled::Ended) | Err(_) if has_said_more => return Verdict::Rest,
+                // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
+                Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
+            }
+        }
+    }
+
+    /// The reply to the first line, if it need not wait, and if the client takes replies.
+    fn reply_at_once(&self, progress: &Progress) -> Option<Reply> {
+        let line = self.lines.waiting().next()?;
+        if !self.unsent.is_empty() {
+            None
+        } else if line.eq_ignore_ascii_case(b"STAT") {
+            Some(progress.report())
+        } else if line.eq_ignore_ascii_case(b"NOOP") {
+            Some(Reply::new(200, "The transfer goes on."))
+        } else {
+            None
         }
     }
 
@@ -192,14 +206,14 @@ impl Control {
         false
     }
 
-    /// Whether the client sent ABOR during the transfer that was; true once.
-    pub(super) fn take_aborted(&mut self) -> bool {
-        std::mem::take(&mut self.was_aborted)
+    /// Whether the client has sent ABOR during the command that runs.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.is_aborted
     }
 
-    /// Whether an ABOR waits for its reply.
-    pub(super) fn is_aborted(&self) -> bool {
-        self.was_aborted
+    /// That command has had its reply.
+    pub(super) fn end_turn(&mut self) {
+        self.is_aborted = false;
     }
 
     /// Logs a command as the client gave it, or as it may be shown.
@@ -243,16 +257,12 @@ impl Control {
         }
     }
 
-    fn drop_line(&mut self) {
-        if let Some(Line::Text(line)) = self.line_at_hand() {
-            self.log_command(&line);
-        }
-    }
-
     /// Answers the line that waits without waiting itself; what the client does not take now is
     /// sent before the next reply.
     fn answer_at_once(&mut self, reply: &Reply) {
-        self.drop_line();
+        if let Some(Line::Text(line)) = self.line_at_hand() {
+            self.log_command(&line);
+        }
         self.log_reply(reply);
         self.queue(&reply.wire());
         if self.push().is_err() {

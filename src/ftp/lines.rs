@@ -92,15 +92,18 @@ impl Lines {
         }
     }
 
-    /// The first line, if it is a verb that stands alone; if it is another line, nothing that is a
-    /// verb.
-    pub(super) fn lone_verb(&self) -> Option<String> {
-        let end = self.text.iter().position(|&byte| byte == b'\n')?;
-        let line = self.text.get(..end).unwrap_or_default();
-        if self.is_skipping || line.len() > 16 {
-            return Some(String::new());
-        }
-        Some(String::from_utf8_lossy(line.trim_ascii()).to_ascii_uppercase())
+    /// The whole lines that are here, without blanks around them; nothing of one that is too long.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &[u8]> {
+        let lines = self.text.split_inclusive(|&byte| byte == b'\n');
+        let whole = lines.filter(|line| line.ends_with(b"\n"));
+        whole.enumerate().map(|(number, line)| {
+            let is_end_of_another = number == 0 && self.is_skipping;
+            if is_end_of_another {
+                b""
+            } else {
+                line.trim_ascii()
+            }
+        })
     }
 }
 
@@ -149,6 +152,18 @@ mod tests {
         );
         let pieces: [&[u8]; 5] = [&longest, b"xx", &longest, b"\r\nNOOP", b"\n"];
         assert_eq!(taken(&pieces), [None, Some(b"NOOP".to_vec())]);
+    }
+
+    #[test]
+    fn lines_that_wait_can_be_looked_at_where_they_are() {
+        let mut lines = Lines::new();
+        lines.add(&mut vec![b'x'; BLOCK]);
+        lines.add(&mut b"xxx".to_vec());
+        lines.add(&mut b" ABOR\r\nSIZE f\r\n abor \nABOR".to_vec());
+        let waiting: Vec<&[u8]> = lines.waiting().collect();
+        assert_eq!(waiting, [&b""[..], b"SIZE f", b"abor"]);
+        assert!(matches!(lines.take(), Some(Line::TooLong)));
+        assert_eq!(lines.waiting().next(), Some(&b"SIZE f"[..]));
     }
 
     #[test]

@@ -136,10 +136,7 @@ fn turns<'a, S: Seat<'a>>(seat: &mut S) -> Option<Passage> {
             }
         };
         let passage = settle(seat.session(), answer)?;
-        if seat.session().control.borrow_mut().take_aborted() {
-            let reply = Reply::new(226, "ABOR command successful.");
-            seat.session().say(&reply).ok()?;
-        }
+        seat.session().control.borrow_mut().end_turn();
         match passage {
             None => {}
             some => return some,

@@ -73,8 +73,8 @@ impl Progress {
     }
 }
 
-/// Keeps an ear on the control connection until the watch is dropped; `None` when what waits there
-/// already has to wait for its turn.
+/// Keeps an ear on the control connection until the watch is dropped; `None` when there is nothing
+/// more to be heard, for all that waits has to wait for its turn.
 ///
 /// # Errors
 /// `Interrupted` when the ABOR is there already; what [`vigil::watch`] says.

@@ -166,10 +166,10 @@ impl Member<'_> {
         say(200, "ALLO command successful.")
     }
 
-    /// ABOR that finds no transfer running.
+    /// ABOR, when its turn has come: a transfer that it has ended is over.
     pub(super) fn abor(&mut self, _: &[u8]) -> Answer {
         self.route = None;
-        say(226, "No transfer to abort.")
+        say(226, "ABOR command successful.")
     }
 
     /// The last reply of a transfer, its line in the log, and the report to the process.

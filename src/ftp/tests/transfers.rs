@@ -325,6 +325,75 @@ fn abor_with_urgent_data_is_heard() {
 }
 
 #[test]
+fn abor_is_heard_behind_commands_that_wait_and_all_are_answered_in_order() {
+    let server = Server::start();
+    server.put("/f", "123");
+    let mut client = server.log_in();
+    let synch = |client: &mut Client| {
+        client.send(b"\xff\xf4\xff");
+        SockRef::from(client.control.get_ref())
+            .send_out_of_band(b"\xf2")
+            .unwrap();
+    };
+    for is_urgent in [false, true] {
+        for is_upload in [false, true] {
+            let mut data = client.passive();
+            if is_upload {
+                client.ask("STOR new", 150);
+                data.write_all(b"half").unwrap();
+            } else {
+                client.ask("RETR endless", 150);
+            }
+            // The second STAT and NOOP are behind a command that waits, and wait as well.
+            client.send("STAT\r\nSIZE f\r\nSTAT\r\nNOOP\r\nSTAT f\r\n");
+            client.expect_reply(211);
+            if is_urgent {
+                synch(&mut client);
+            }
+            client.send("ABOR\r\nPWD\r\nABOR\r\n");
+            for code in [426, 213, 211, 200, 213, 226, 257, 226] {
+                client.expect_reply(code);
+            }
+            drop(data);
+            client.ask("NOOP", 200);
+        }
+    }
+    assert!(server.file("/new").is_none());
+
+    // It ends all that it is behind.
+    client.pasv();
+    client.send("RETR endless\r\nEPSV\r\nRETR endless\r\nABOR\r\nNOOP\r\n");
+    for code in [426, 229, 426, 226, 200] {
+        client.expect_reply(code);
+    }
+}
+
+#[test]
+fn what_waits_behind_a_transfer_is_bounded_and_nothing_of_it_is_lost() {
+    let server = Server::start();
+    server.put("/f", sample(3_000_000));
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("RETR f", 150);
+    data.read_exact(&mut [0; 1000]).unwrap();
+    let writer = client.control.get_ref().try_clone().unwrap();
+    let many = std::thread::spawn(move || {
+        let mut writer = writer;
+        for _ in 0..5000 {
+            writer.write_all(b"SIZE f\r\n").unwrap();
+        }
+    });
+    let mut rest = Vec::new();
+    data.read_to_end(&mut rest).unwrap();
+    client.expect_reply(226);
+    for _ in 0..5000 {
+        client.expect_reply(213);
+    }
+    many.join().unwrap();
+    client.ask("NOOP", 200);
+}
+
+#[test]
 fn abor_ends_an_upload_and_nothing_is_stored() {
     let server = Server::start();
     let mut client = server.log_in();
