@@ -9,6 +9,8 @@ pub mod cli;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod figures;
+#[doc(hidden)]
 pub mod path;
 #[doc(hidden)]
 pub mod text;

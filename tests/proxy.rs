@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use support::{Daemon, Ftp, PATIENCE};
+use support::tls::{Secure, certificate, memory, shake_hands};
+use support::{Daemon, Ftp, PATIENCE, Scratch, own_address};
 
 /// A proxy that is trusted, the client in front of it, and what the client connected to.
 const PROXY: [u8; 4] = [127, 0, 0, 3];
@@ -173,4 +174,55 @@ fn an_ipv6_client_may_come_through_an_ipv4_proxy() {
     ftp.expect("NLST", 150);
     data.read_to_end(&mut Vec::new()).unwrap();
     ftp.reply_of(226);
+}
+
+/// The proxy's header is in the clear and comes before the handshake, on both connections.
+#[test]
+fn a_proxy_may_come_before_implicit_tls() {
+    const IMPLICIT: &str = "20990";
+    let packet = version_2(0x21, CLIENT.into(), FRONT.into());
+    for (mode, own) in [("direct", CLIENT), ("header", PROXY)] {
+        let dir = Scratch::new();
+        let address = own_address().to_string();
+        let daemon = Daemon::of_files(&certificate(&dir).and(&[
+            ("proxy.trusted", "127.0.0.3/32"),
+            ("proxy.data", mode),
+            ("nanoftpd.listen_addr", &address),
+            ("tls.implicit_port", IMPLICIT),
+        ]));
+        let implicit = format!("{address}:{IMPLICIT}").parse().unwrap();
+        for header in [HEADER.as_bytes(), &packet] {
+            let memory = memory(&rustls::version::TLS13);
+            let mut socket = connect(PROXY, implicit);
+            socket.write_all(header).unwrap();
+            let mut ftp = Secure::over(socket, &memory).unwrap();
+            ftp.reply_of(220);
+            ftp.expect("USER test", 331);
+            ftp.expect("PASS test", 230);
+            assert!(ftp.expect("STAT", 211).contains("Connected from 127.0.0.7"));
+            let reply = ftp.expect("EPSV", 229);
+            let port = reply.split('|').nth(3).unwrap().parse().unwrap();
+            let mut data = connect(own, SocketAddr::new(implicit.ip(), port));
+            if mode == "header" {
+                data.write_all(header).unwrap();
+            }
+            ftp.expect("STOR f", 150);
+            let mut data = shake_hands(data, &memory).unwrap();
+            data.write_all(b"x").unwrap();
+            data.conn.send_close_notify();
+            data.flush().unwrap();
+            ftp.reply_of(226);
+            assert_eq!(std::fs::read(daemon.files().join("f")).unwrap(), b"x");
+            ftp.expect("DELE f", 250);
+        }
+
+        // Without the header the handshake is taken for one.
+        let socket = connect(PROXY, implicit);
+        assert!(Secure::over(socket, &memory(&rustls::version::TLS13)).is_err());
+        daemon.wait_for("proxy-failed peer=127.0.0.3");
+        // Who is not a proxy says none.
+        let socket = connect([127, 0, 0, 4], implicit);
+        let mut ftp = Secure::over(socket, &memory(&rustls::version::TLS13)).unwrap();
+        ftp.reply_of(220);
+    }
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::version::{TLS12, TLS13};
 use socket2::SockRef;
 
-use support::tls::{Secure, known_by, memory, shake_hands};
+use support::tls::{Secure, certificate, known_by, memory, shake_hands};
 use support::{Daemon, Ftp, Scratch, eventually, noise, own_address};
 
 /// A daemon with a certificate, and the directory that holds it.
@@ -26,8 +26,7 @@ struct Site {
 impl Site {
     fn new(changes: &[(&str, &str)]) -> Self {
         let dir = Scratch::new();
-        write_certificate(&dir);
-        let daemon = Daemon::of_files(&with_tls(&dir, changes));
+        let daemon = Daemon::of_files(&certificate(&dir).and(changes));
         Self { daemon, dir }
     }
 
@@ -54,28 +53,6 @@ impl Drop for Site {
         let died = log.iter().find(|line| line.contains("worker-died"));
         assert_eq!(died, None);
     }
-}
-
-/// A certificate of `localhost`, with its key.
-fn write_certificate(dir: &Scratch) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    dir.file("cert.pem", made.cert.pem().as_bytes());
-    dir.file("key.pem", made.signing_key.serialize_pem().as_bytes());
-}
-
-fn with_tls<'a>(dir: &'a Scratch, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let place = |name: &str| -> &'a str {
-        let path = dir.path().join(name);
-        // Lives as long as the test.
-        Box::leak(path.to_str().unwrap().to_owned().into_boxed_str())
-    };
-    let mut all = vec![
-        ("tls.mode", "optional"),
-        ("tls.certificate", place("cert.pem")),
-        ("tls.key", place("key.pem")),
-    ];
-    all.extend_from_slice(changes);
-    all
 }
 
 #[test]
@@ -293,18 +270,18 @@ fn data_in_the_clear_is_the_clients_choice_where_it_may_choose() {
 #[test]
 fn a_new_certificate_comes_with_hup_and_a_broken_one_does_not() {
     let site = Site::new(&[]);
-    let certificate = |ftp: &Secure| {
-        let tls = &ftp.stream().conn;
+    let shown = |ftp: &Secure| {
+        let tls = &ftp.control().conn;
         tls.peer_certificates().unwrap()[0].to_vec()
     };
     let mut old = site.secure();
-    let first = certificate(&old);
-    write_certificate(&site.dir);
+    let first = shown(&old);
+    certificate(&site.dir);
     let mark = site.daemon.mark();
     site.daemon.signal(Signal::SIGHUP);
     site.daemon.wait_after(mark, "reloaded");
     let second = eventually("the new certificate", || {
-        let found = certificate(&Secure::connect(site.daemon.address, &memory(&TLS13)));
+        let found = shown(&Secure::connect(site.daemon.address, &memory(&TLS13)));
         (found != first).then_some(found)
     });
     // Who was there goes on.
@@ -316,14 +293,14 @@ fn a_new_certificate_comes_with_hup_and_a_broken_one_does_not() {
     let mark = site.daemon.mark();
     site.daemon.signal(Signal::SIGHUP);
     site.daemon.wait_after(mark, "reload-failed");
-    let third = certificate(&Secure::connect(site.daemon.address, &memory(&TLS13)));
+    let third = shown(&Secure::connect(site.daemon.address, &memory(&TLS13)));
     assert!(third == second);
 }
 
 #[test]
 fn clients_need_a_certificate_where_an_authority_is_named() {
     let dir = Scratch::new();
-    write_certificate(&dir);
+    let certificate = certificate(&dir);
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -336,14 +313,14 @@ fn clients_need_a_certificate_where_an_authority_is_named() {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
 
     let changes = [("tls.client_ca", path.to_str().unwrap())];
-    let daemon = Daemon::of_files(&with_tls(&dir, &changes));
+    let daemon = Daemon::of_files(&certificate.and(&changes));
     let site = Site { daemon, dir };
     for version in [&TLS12, &TLS13] {
         // In TLS 1.3 a client learns of it with the first answer.
         let nobody = Secure::try_connect(site.daemon.address, &memory(version));
         let is_refused = match nobody {
             Err(_) => true,
-            Ok(mut ftp) => ftp.is_closed() || !ftp.stream().conn.is_handshaking(),
+            Ok(mut ftp) => ftp.is_closed() || !ftp.control().conn.is_handshaking(),
         };
         assert!(is_refused);
         site.daemon.wait_for("handshake-failed");

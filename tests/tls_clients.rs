@@ -26,17 +26,13 @@ struct Site {
 impl Site {
     fn new(changes: &[(&str, &str)]) -> Self {
         let home = Scratch::new();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = home.file("cert.pem", made.cert.pem().as_bytes());
-        let key = home.file("key.pem", made.signing_key.serialize_pem().as_bytes());
+        let certificate = support::tls::certificate(&home);
         let address = own_address().to_string();
-        let mut all = vec![
+        let mut all = certificate.and(&[
             ("tls.mode", "required"),
-            ("tls.certificate", certificate.to_str().unwrap()),
-            ("tls.key", key.to_str().unwrap()),
             ("tls.implicit_port", IMPLICIT),
             ("nanoftpd.listen_addr", &*address),
-        ];
+        ]);
         all.extend_from_slice(changes);
         let daemon = Daemon::of_files(&all);
         let port = daemon.address.port().to_string();

@@ -9,12 +9,20 @@ pub struct Spools(BTreeMap<i32, u64>);
 impl Spools {
     /// Lets a worker have so much more, if all together then have no more than `most`.
     pub fn take(&mut self, pid: i32, megabytes: u64, most: u64) -> bool {
-        let taken: u64 = self.0.values().sum();
-        let fits = taken.checked_add(megabytes).is_some_and(|sum| sum <= most);
+        let fits = self
+            .leased()
+            .checked_add(megabytes)
+            .is_some_and(|sum| sum <= most);
         if fits {
             *self.0.entry(pid).or_default() += megabytes;
         }
         fits
+    }
+
+    /// How many megabytes all have together.
+    #[must_use]
+    pub fn leased(&self) -> u64 {
+        self.0.values().sum()
     }
 
     /// A worker needs so much no more.
@@ -48,6 +56,7 @@ mod tests {
         assert!(spools.take(2, 4, 10));
         spools.give(1, 1);
         assert!(spools.take(2, 1, 10));
+        assert_eq!(spools.leased(), 10);
         assert!(!spools.take(2, u64::MAX, 10));
         spools.gone(2);
         assert!(spools.take(3, 5, 10));

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::board::{Tally, Transfers, Way};
+use crate::figures::Figures;
 use crate::text::{bare, json as string};
 
 /// What is going on.
@@ -27,6 +28,10 @@ pub struct Status {
     pub is_shut: bool,
     /// Addresses that are not let in for their failed logins.
     pub banned: usize,
+    /// Room that uploads were given in `tmpdir`, in bytes.
+    pub spool_leased: u64,
+    /// Of trackers, storage nodes and commits.
+    pub figures: Figures,
     /// Since the master's start.
     pub tally: Tally,
     /// By the worker's pid.
@@ -308,6 +313,8 @@ mod tests {
             trackers: vec![([127, 0, 0, 1], 7001).into()],
             is_shut: false,
             banned: 0,
+            spool_leased: 0,
+            figures: Figures::default(),
             tally: Tally::default(),
             sessions: vec![
                 session(10, None, "", b""),

@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use log::warn;
 use nix::errno::Errno;
+use nix::fcntl::{SpliceFFlags, splice};
 use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -24,6 +25,10 @@ use crate::proxy;
 use crate::sys::queue;
 use crate::tls;
 use crate::vigil::{self, For};
+
+/// Bystanders are looked at after so many bytes, even where nothing has to be waited for: a quick
+/// client would otherwise never let an ABOR be heard.
+const HEARD_EVERY: usize = 1024 * 1024;
 
 /// How the next data connection is to be made.
 #[derive(Debug)]
@@ -128,6 +133,7 @@ impl Route {
             stall: ends.stall,
             flow,
             progress: Rc::clone(progress),
+            unheard: 0,
             broken: None,
         })
     }
@@ -221,6 +227,8 @@ pub(super) struct Link {
     stall: Duration,
     flow: Flow,
     progress: Rc<Progress>,
+    /// Bytes that were moved since bystanders were last looked at.
+    unheard: usize,
     /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
     /// must not look as if it had ended well.
     broken: Option<io::ErrorKind>,
@@ -237,30 +245,45 @@ impl Link {
     /// # Errors
     /// `Refused` (426) where the connection failed, `Failed` where the file did.
     pub(super) fn send_file(&mut self, file: &File, offset: u64, len: u64) -> Result<usize, Error> {
-        /// So much at once that bystanders are heard between.
-        const MOST: usize = 1024 * 1024;
-        let count = usize::try_from(len).unwrap_or(MOST).min(MOST);
-        let count = self
-            .flow
-            .grant(Way::Down, count)
-            .map_err(|error| Error::data(&error))?;
+        let count = usize::try_from(len).map_or(HEARD_EVERY, |len| len.min(HEARD_EVERY));
+        let granted = self.flow.grant(Way::Down, count);
+        let count = granted.map_err(|error| Error::data(&error))?;
         let mut at = off_t::try_from(offset)
             .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
-        loop {
-            vigil::wait(self.wire.as_fd(), For::Writing, Some(self.stall))
-                .map_err(|error| Error::data(&error))?;
-            match sendfile(self.wire.socket(), file, Some(&mut at), count) {
-                Ok(sent) => {
-                    self.passed(sent);
-                    return Ok(sent);
-                }
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(errno @ (Errno::ECONNRESET | Errno::EPIPE | Errno::ETIMEDOUT)) => {
-                    return Err(Error::data(&errno.into()));
-                }
-                Err(errno) => return Err(Error::body(&errno.into())),
+        // What the file says is kept apart from what the connection says.
+        let sent = self.attempt(For::Writing, |wire| {
+            match sendfile(wire.socket(), file, Some(&mut at), count) {
+                Err(
+                    errno @ (Errno::EAGAIN
+                    | Errno::EINTR
+                    | Errno::ECONNRESET
+                    | Errno::EPIPE
+                    | Errno::ETIMEDOUT),
+                ) => Err(errno.into()),
+                other => Ok(other),
             }
+        });
+        let sent = sent.map_err(|error| Error::data(&error))?;
+        let sent = sent.map_err(|errno| Error::body(&errno.into()))?;
+        self.passed(sent);
+        Ok(sent)
+    }
+
+    /// Moves what is there, at most `most` bytes, into `pipe`, which must have room, without
+    /// touching it; 0 at the end. `None`: the kernel cannot open what is sealed.
+    pub(super) fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
+        if self.is_secure() {
+            return None;
         }
+        let most = match self.flow.grant(Way::Up, most) {
+            Ok(most) => most,
+            Err(error) => return Some(Err(error)),
+        };
+        let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+        let poured = self.attempt(For::Reading, |wire| {
+            Ok(splice(wire.socket(), None, pipe, None, most, flags)?)
+        });
+        Some(poured.inspect(|count| self.passed(*count)))
     }
 
     /// Ends our side and returns when the client's kernel has acknowledged every byte; as long as
@@ -357,6 +380,7 @@ impl Link {
     }
 
     fn passed(&mut self, count: usize) {
+        self.unheard = self.unheard.saturating_add(count);
         self.progress.add(count);
         self.flow.passed(count, self.progress.moved());
     }
@@ -369,14 +393,19 @@ impl Link {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
+        let mut must_wait = self.unheard >= HEARD_EVERY;
         loop {
-            // Always waited, if only for a look at the bystanders: a quick client would otherwise
-            // never let an ABOR be heard.
-            let waited = if direction == For::Reading && self.wire.has_read_ahead() {
+            let waited = if !must_wait {
+                Ok(())
+            } else if direction == For::Reading && self.wire.has_read_ahead() {
                 vigil::pause(Duration::ZERO)
             } else {
                 vigil::wait(self.wire.as_fd(), direction, Some(self.stall))
             };
+            if must_wait {
+                self.unheard = 0;
+            }
+            must_wait = true;
             let result = waited.and_then(|()| call(&mut self.wire));
             match result {
                 Err(error)

@@ -1,8 +1,12 @@
 //! Machine listings (RFC 3659 §7): the facts of an entry, and which of them a client wants.
 
+use std::io::Write as _;
+
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::list::digits;
 use crate::store::{Abilities, Entry, Kind};
 
 /// The facts there are, in the order in which they are sent.
@@ -58,79 +62,127 @@ impl Facts {
         FACTS.into_iter().zip(self.wanted)
     }
 
-    /// Whether a fact is wanted that a store may have to ask for.
+    /// Whether a fact is wanted that a store may have to ask for: more than what an entry is.
     pub(super) fn want_details(self) -> bool {
-        self.named()
-            .any(|(fact, wanted)| wanted && matches!(fact, "size" | "modify" | "unique"))
+        self.named().any(|(fact, wanted)| wanted && fact != "type")
     }
 
-    /// Puts the facts of `entry` and the blank that ends them at the end of `out`.
+    /// Puts the facts of `entry` and the blank that ends them at the end of `out`; what the store
+    /// does not know is left out, never guessed.
     pub(super) fn put(self, entry: &Entry, can: Abilities, out: &mut Vec<u8>) {
         for (fact, wanted) in self.named() {
-            if let (true, Some(value)) = (wanted, value(fact, entry, can)) {
-                out.extend_from_slice(format!("{fact}={value};").as_bytes());
+            if !wanted {
+                continue;
             }
+            // Writing to memory does not fail.
+            let _ = match (fact, entry) {
+                ("type", _) => {
+                    let kind = match entry.kind {
+                        Kind::File => "file",
+                        Kind::Dir => "dir",
+                    };
+                    write!(out, "type={kind};")
+                }
+                (
+                    "size",
+                    Entry {
+                        kind: Kind::File,
+                        size: Some(size),
+                        ..
+                    },
+                ) => {
+                    write!(out, "size={size};")
+                }
+                (
+                    "modify",
+                    Entry {
+                        modified: Some(seconds),
+                        ..
+                    },
+                ) => match civil(*seconds) {
+                    Some(time) => {
+                        out.extend_from_slice(b"modify=");
+                        put_time(time, out);
+                        out.write_all(b";")
+                    }
+                    None => Ok(()),
+                },
+                ("perm", _) => {
+                    out.extend_from_slice(b"perm=");
+                    put_permissions(entry, can, out);
+                    out.write_all(b";")
+                }
+                (
+                    "unique",
+                    Entry {
+                        unique: Some(unique),
+                        ..
+                    },
+                ) => {
+                    write!(out, "unique={unique:x};")
+                }
+                ("UNIX.mode", _) => write!(out, "UNIX.mode={:04o};", entry.mode & 0o7777),
+                _ => Ok(()),
+            };
         }
         out.push(b' ');
     }
 }
 
-/// The value of one fact; what the store does not know is left out, never guessed.
-fn value(fact: &str, entry: &Entry, can: Abilities) -> Option<String> {
-    match fact {
-        "type" => Some(
-            match entry.kind {
-                Kind::File => "file",
-                Kind::Dir => "dir",
-            }
-            .to_owned(),
-        ),
-        "size" if entry.kind == Kind::File => entry.size.map(|size| size.to_string()),
-        "modify" => entry.modified.and_then(time),
-        "perm" => Some(permissions(entry, can)),
-        "unique" => entry.unique.map(|unique| format!("{unique:x}")),
-        "UNIX.mode" => Some(format!("{:04o}", entry.mode & 0o7777)),
-        _ => None,
-    }
-}
-
 /// What may be tried (RFC 3659 §7.5.5): read off the permission bits, which say what the account
 /// may do with this entry, and off what can be done at all.
-fn permissions(entry: &Entry, can: Abilities) -> String {
+fn put_permissions(entry: &Entry, can: Abilities, out: &mut Vec<u8>) {
     let may_read = entry.mode & 0o444 != 0;
     let may_write = entry.mode & 0o222 != 0;
-    let letters = match entry.kind {
-        Kind::File => [
-            ('a', may_write && can.append),
-            ('d', may_write),
-            ('f', may_write && can.rename),
-            ('r', may_read),
-            ('w', may_write),
-        ]
-        .to_vec(),
-        Kind::Dir => [
-            ('c', may_write),
-            ('d', may_write && can.remove_dirs),
-            ('e', may_read),
-            ('f', may_write && can.rename),
-            ('l', may_read),
-            ('m', may_write && can.make_dirs),
-            ('p', may_write),
-        ]
-        .to_vec(),
+    let letters: &[(u8, bool)] = match entry.kind {
+        Kind::File => &[
+            (b'a', may_write && can.append),
+            (b'd', may_write),
+            (b'f', may_write && can.rename),
+            (b'r', may_read),
+            (b'w', may_write),
+        ],
+        Kind::Dir => &[
+            (b'c', may_write),
+            (b'd', may_write && can.remove_dirs),
+            (b'e', may_read),
+            (b'f', may_write && can.rename),
+            (b'l', may_read),
+            (b'm', may_write && can.make_dirs),
+            (b'p', may_write),
+        ],
     };
-    letters
-        .into_iter()
-        .filter_map(|(letter, holds)| holds.then_some(letter))
-        .collect()
+    out.extend(
+        letters
+            .iter()
+            .filter(|(_, holds)| *holds)
+            .map(|(letter, _)| letter),
+    );
 }
 
 /// `YYYYMMDDHHMMSS`, UTC (RFC 3659 §2.3); `None` for a time that cannot be.
 pub(super) fn time(seconds: i64) -> Option<String> {
-    let time = Timestamp::from_second(seconds)
-        .ok()?
-        .to_zoned(TimeZone::UTC);
-    (time.year() >= 0).then(|| time.strftime("%Y%m%d%H%M%S").to_string())
+    let mut text = Vec::with_capacity(14);
+    put_time(civil(seconds)?, &mut text);
+    String::from_utf8(text).ok()
+}
+
+fn civil(seconds: i64) -> Option<DateTime> {
+    let time = TimeZone::UTC.to_datetime(Timestamp::from_second(seconds).ok()?);
+    (time.year() >= 0).then_some(time)
+}
+
+fn put_time(time: DateTime, out: &mut Vec<u8>) {
+    digits(time.year().unsigned_abs().into(), 4, b'0', out);
+    for part in [
+        time.month(),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+    ] {
+        digits(part.unsigned_abs().into(), 2, b'0', out);
+    }
 }
 
 #[cfg(test)]
@@ -194,8 +246,11 @@ mod tests {
             ..file()
         };
         for (entry, able, unable) in [(file(), "adfrw", "drw"), (dir, "cdeflmp", "celp")] {
-            assert_eq!(permissions(&entry, Abilities::default()), able);
-            assert_eq!(permissions(&entry, can), unable);
+            for (can, expected) in [(Abilities::default(), able), (can, unable)] {
+                let mut letters = Vec::new();
+                put_permissions(&entry, can, &mut letters);
+                assert_eq!(letters, expected.as_bytes());
+            }
         }
     }
 

@@ -8,7 +8,11 @@ use crate::store::{Entry, Kind};
 /// Shown for a time that the store does not know: 2010-07-08 13:32:38 UTC, which the daemon before
 /// this one showed for every file. A listing has no word for "unknown", and "now" would be a lie
 /// that changes.
-const UNKNOWN: i64 = 1_278_595_958;
+const UNKNOWN: Timestamp = Timestamp::constant(1_278_595_958, 0);
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// Half a year, in seconds: `ls` shows the time of day for what is younger, the year otherwise.
 const RECENT: i64 = 365 * 86_400 / 2;
@@ -30,70 +34,90 @@ impl Long {
 
     /// Puts the line of `entry` at the end of `out`.
     pub(super) fn line(&self, entry: &Entry, out: &mut Vec<u8>) {
-        let head = format!(
-            "{kind}{permissions} {links:>3} {owner:<8} {group:<8} {size:>12} {date} ",
-            kind = match entry.kind {
-                Kind::Dir => 'd',
-                Kind::File => '-',
-            },
-            permissions = permissions(entry.mode),
-            links = 1,
-            owner = column(&entry.owner),
-            group = column(&entry.group),
-            size = entry.size.unwrap_or(0),
-            date = self.date(entry.modified),
-        );
-        out.extend_from_slice(head.as_bytes());
+        out.push(match entry.kind {
+            Kind::Dir => b'd',
+            Kind::File => b'-',
+        });
+        out.extend((0..9).zip(b"rwxrwxrwx").map(|(bit, &letter)| {
+            if entry.mode & (0o400 >> bit) == 0 {
+                b'-'
+            } else {
+                letter
+            }
+        }));
+        out.extend_from_slice(b"   1 ");
+        column(&entry.owner, out);
+        column(&entry.group, out);
+        digits(entry.size.unwrap_or(0), 12, b' ', out);
+        out.push(b' ');
+        self.date(entry.modified, out);
+        out.push(b' ');
         out.extend_from_slice(&entry.name);
         out.extend_from_slice(b"\r\n");
     }
 
-    fn date(&self, modified: Option<i64>) -> String {
-        let seconds = modified.unwrap_or(UNKNOWN);
-        let Ok(time) = Timestamp::from_second(seconds) else {
-            return self.date(None);
-        };
-        let age = self.now.saturating_sub(seconds);
-        let format = if (-AHEAD..RECENT).contains(&age) {
-            "%b %e %H:%M"
+    /// `Nov 22 12:00` of what is young, `Nov 22  2025` of what is not.
+    fn date(&self, modified: Option<i64>, out: &mut Vec<u8>) {
+        let known = modified.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let at = known.unwrap_or(UNKNOWN);
+        let time = self.zone.to_datetime(at);
+        let month = usize::try_from(time.month()).ok();
+        let month = month.and_then(|month| MONTHS.get(month.saturating_sub(1)));
+        out.extend_from_slice(month.copied().unwrap_or("???").as_bytes());
+        out.push(b' ');
+        digits(time.day().unsigned_abs().into(), 2, b' ', out);
+        out.push(b' ');
+        let age = self.now.saturating_sub(at.as_second());
+        if (-AHEAD..RECENT).contains(&age) {
+            digits(time.hour().unsigned_abs().into(), 2, b'0', out);
+            out.push(b':');
+            digits(time.minute().unsigned_abs().into(), 2, b'0', out);
         } else {
-            "%b %e  %Y"
+            // Five columns, as the time of day has.
+            if time.year() < 0 {
+                out.push(b'-');
+            }
+            digits(time.year().unsigned_abs().into(), 5, b' ', out);
+        }
+    }
+}
+
+/// Puts `number` at the end of `out`, `width` wide at least.
+pub(super) fn digits(mut number: u64, width: usize, fill: u8, out: &mut Vec<u8>) {
+    let mut text = [fill; 20];
+    let mut start = text.len();
+    loop {
+        start = start.saturating_sub(1);
+        if let Some(place) = text.get_mut(start) {
+            // Less than ten.
+            *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        }
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    let start = start.min(text.len().saturating_sub(width));
+    out.extend_from_slice(text.get(start..).unwrap_or_default());
+}
+
+/// One column must stay one: blanks would move those that follow. Eight wide, and one between.
+fn column(name: &str, out: &mut Vec<u8>) {
+    let name = if name.is_empty() { "-" } else { name };
+    let mut wide = 0;
+    for c in name.chars() {
+        let c = if c.is_whitespace() || c.is_control() {
+            '_'
+        } else {
+            c
         };
-        time.to_zoned(self.zone.clone())
-            .strftime(format)
-            .to_string()
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        wide += 1;
     }
-}
-
-/// `rw-r--r--`
-fn permissions(mode: u32) -> String {
-    "rwxrwxrwx"
-        .chars()
-        .enumerate()
-        .map(|(bit, letter)| {
-            if mode & (0o400 >> bit) == 0 {
-                '-'
-            } else {
-                letter
-            }
-        })
-        .collect()
-}
-
-/// One column must stay one: blanks would move those that follow.
-fn column(name: &str) -> String {
-    if name.is_empty() {
-        return "-".to_owned();
+    out.extend((wide..9).map(|_| b' '));
+    if wide >= 9 {
+        out.push(b' ');
     }
-    name.chars()
-        .map(|c| {
-            if c.is_whitespace() || c.is_control() {
-                '_'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

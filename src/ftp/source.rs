@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::ascii::FromWire;
@@ -93,7 +94,13 @@ impl<'l> Source<'l> {
             State::Ended => return Ok(0),
             State::Failed(kind) => return Err(kind.into()),
         }
-        let ended = match self.link.read(buffer) {
+        let read = self.link.read(buffer);
+        self.judge(read)
+    }
+
+    /// What came of asking the link for more: its end is believed only when it is one.
+    fn judge(&mut self, read: io::Result<usize>) -> io::Result<usize> {
+        let ended = match read {
             Ok(0) => self.check_end(),
             other => other,
         };
@@ -148,6 +155,14 @@ impl store::Source for Source<'_> {
             return Ok(true);
         }
         self.link.is_ready(limit)
+    }
+
+    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
+        if self.lines.is_some() || !matches!(self.state, State::Open) {
+            return None;
+        }
+        let poured = self.link.pour(pipe, most)?;
+        Some(self.judge(poured))
     }
 }
 

@@ -206,6 +206,8 @@ impl Master<'_> {
             trackers: self.addresses.trackers(),
             is_shut: self.gate.shut.is_some(),
             banned: self.gate.banned(now),
+            spool_leased: self.spools.leased() << 20,
+            figures: self.figures,
             tally: self.tally,
             sessions: seats
                 .filter_map(|(pid, seat)| session(pid, seat, now))

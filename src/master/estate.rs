@@ -11,6 +11,7 @@ use super::bell::Ring;
 use super::gate::Shut;
 use super::will::{self, Record, Worker};
 use crate::board::{Seat, Tally, Traffic};
+use crate::figures::Figures;
 use crate::leash::MasterOfWorker;
 use crate::sys::fds::{self, Gutter};
 use crate::sys::heir::Heritage;
@@ -121,6 +122,7 @@ impl Master<'_> {
         match record {
             Record::Up(time) => self.since = now.checked_sub(time).unwrap_or(now),
             Record::Tally(numbers) => self.tally = Tally::of(&numbers),
+            Record::Figures(numbers) => self.figures = Figures::of(&numbers),
             Record::Suspect {
                 address,
                 failures,

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use crate::auth::text::Users;
 use crate::board::{Addresses, Births, Board, Shares, Spools, Tally};
 use crate::config::{AuthExec, Config, Mogilefs};
+use crate::figures::Figures;
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
 use crate::store::mogile::Lore;
@@ -164,6 +165,8 @@ struct Master<'a> {
     door: Door,
     gate: Gate,
     tally: Tally,
+    /// What workers have told of trackers, storage nodes and commits.
+    figures: Figures,
     desk: Desk,
     stop: Option<Stop>,
     upgrade: Option<Upgrade>,
@@ -233,6 +236,7 @@ impl<'a> Master<'a> {
             door: Door::default(),
             gate: Gate::default(),
             tally: Tally::default(),
+            figures: Figures::default(),
             desk,
             stop: None,
             upgrade: None,

@@ -158,6 +158,7 @@ impl Master<'_> {
             },
             Record::Up(now.saturating_duration_since(self.since)),
             Record::Tally(self.tally.numbers()),
+            Record::Figures(self.figures.numbers().to_vec()),
         ];
         let suspects = self.gate.suspects.list(now);
         will.extend(

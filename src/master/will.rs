@@ -38,6 +38,8 @@ pub(super) enum Record {
     Up(Duration),
     /// As [`crate::board::Tally::numbers`].
     Tally(Vec<u64>),
+    /// As [`crate::figures::Figures::numbers`].
+    Figures(Vec<u64>),
     /// As [`crate::board::Suspects::list`].
     Suspect {
         address: IpAddr,
@@ -133,6 +135,7 @@ impl Record {
             Self::Gutter { end, mouth } => Writer::new(3).descriptor(*end).descriptor(*mouth),
             Self::Up(time) => Writer::new(4).time_span(*time),
             Self::Tally(numbers) => Writer::new(5).list(numbers, Writer::size),
+            Self::Figures(numbers) => Writer::new(11).list(numbers, Writer::size),
             Self::Suspect {
                 address,
                 failures,
@@ -173,6 +176,7 @@ impl Record {
             },
             4 => Self::Up(time_span(reader)?),
             5 => Self::Tally(reader.list(Reader::size)?),
+            11 => Self::Figures(reader.list(Reader::size)?),
             6 => Self::Suspect {
                 address: reader.address()?,
                 failures: reader.number()?,
@@ -321,6 +325,7 @@ mod tests {
             Record::Gutter { end: 5, mouth: 6 },
             Record::Up(second),
             Record::Tally(vec![1, 2, u64::MAX]),
+            Record::Figures(vec![u64::MAX; 128]),
             Record::Suspect {
                 address: six.ip(),
                 failures: 2,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::tracker::{Trackers, is_doubtful};
 use super::{Error, Fate, Target};
+use crate::figures::{self, Event};
 use crate::text::quoted_error;
 use crate::vigil;
 
@@ -50,13 +51,26 @@ impl Trackers {
     /// Commits an upload. Bystanders wait meanwhile: it must not be ended halfway.
     pub(crate) fn commit(&mut self, closing: &Closing<'_>) -> Verdict {
         let _quiet = vigil::undisturbed();
+        let verdict = self.commit_at_last(closing);
+        figures::count(match &verdict {
+            None => Event::CloseOk,
+            Some(Verdict::Committed) => Event::CloseCommitted,
+            Some(Verdict::Lost(_)) => Event::CloseLost,
+            Some(Verdict::Refused(_)) => Event::CloseRefused,
+            Some(Verdict::Unknown(_)) => Event::CloseUnknown,
+        });
+        verdict.unwrap_or(Verdict::Committed)
+    }
+
+    /// `None`: the tracker said OK.
+    fn commit_at_last(&mut self, closing: &Closing<'_>) -> Option<Verdict> {
         let begun = Instant::now();
         for closes in 1..=CLOSES {
             let Err(error) = self.close(closing) else {
-                return Verdict::Committed;
+                return None;
             };
             let Some(doubt) = Doubt::of(&error, closes) else {
-                return settled(error);
+                return Some(settled(error));
             };
             log::warn!(
                 "close-doubt fid={} dev={} error={}",
@@ -71,14 +85,14 @@ impl Trackers {
                 verdict.as_ref().map_or("open", Verdict::word),
                 begun.elapsed().as_millis()
             );
-            if let Some(verdict) = verdict {
+            if verdict.is_some() {
                 return verdict;
             }
         }
-        Verdict::Unknown(Error::Protocol(format!(
+        Some(Verdict::Unknown(Error::Protocol(format!(
             "fid {} stays open after {CLOSES} closes",
             closing.fid
-        )))
+        ))))
     }
 
     fn close(&mut self, closing: &Closing<'_>) -> Result<(), Error> {

@@ -5,10 +5,10 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::dir::{Dir, OwningIter};
+use nix::dir::{Dir, OwningIter, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
 use nix::sys::stat::{
@@ -18,12 +18,10 @@ use nix::sys::stat::{
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::inflow::{broken, fill};
 use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
 use crate::config;
 use crate::path::Path;
-
-/// How much is read from a client before it is written to the file, in bytes.
-const BLOCK: usize = 256 * 1024;
 
 /// What unfinished uploads are called until they are renamed; never listed.
 const UNFINISHED: &[u8] = b".nanoftpd-";
@@ -91,6 +89,14 @@ impl Tree {
         ))
     }
 
+    /// The same of what is to be made.
+    fn home<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p [u8]), Error> {
+        self.parent(path).map_err(|error| match error {
+            Error::NotFound => Error::NotADir,
+            error => error,
+        })
+    }
+
     /// The same of what is not behind a link, which would be followed to wherever it points.
     fn itself<'p>(&mut self, path: &'p Path) -> Result<(OwnedFd, &'p [u8]), Error> {
         let entry = self.stat(path)?;
@@ -129,12 +135,11 @@ impl Tree {
 
     /// A new version: under a name of its own until it is whole.
     fn put_new(&self, path: &Path, source: &mut dyn Source) -> Result<Receipt, Error> {
-        let (dir, name) = self.parent(path)?;
-        let unfinished = Unfinished::create(&dir, self.file_mode())?;
-        let mut file = &unfinished.file;
-        let bytes = copy(source, &mut file)?;
+        let (dir, name) = self.home(path)?;
+        let mut unfinished = Unfinished::create(&dir, self.file_mode())?;
+        let bytes = fill(&mut unfinished.file, source)?;
         if self.fsync {
-            file.sync_all().map_err(|error| broken(&error))?;
+            unfinished.file.sync_all().map_err(|error| broken(&error))?;
         }
         unfinished.finish(name)?;
         if self.fsync {
@@ -164,7 +169,7 @@ impl Tree {
         };
         file.seek(SeekFrom::Start(start))
             .map_err(|error| broken(&error))?;
-        let bytes = copy(source, &mut file)?;
+        let bytes = fill(&mut file, source)?;
         file.set_len(start + bytes)
             .map_err(|error| broken(&error))?;
         if self.fsync {
@@ -175,6 +180,26 @@ impl Tree {
             fid: None,
             replicas: None,
         })
+    }
+
+    /// Whether there is something at `path`; an error if that, or nothing, is not what `plan` can
+    /// do with.
+    fn may_replace(&self, path: &Path, plan: &Plan) -> Result<bool, Error> {
+        if path.name().starts_with(UNFINISHED) {
+            return Err(Error::BadName("reserved for unfinished uploads"));
+        }
+        match self.status(path) {
+            Ok(status) => {
+                is_plain(&status)?;
+                match plan.at {
+                    At::Offset(offset) if offset > size(&status) => Err(Error::BeyondEnd),
+                    _ => Ok(true),
+                }
+            }
+            Err(Error::NotFound) if matches!(plan.at, At::Offset(1..)) => Err(Error::BeyondEnd),
+            Err(Error::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn create(&self, path: &Path) -> Result<File, Error> {
@@ -205,7 +230,7 @@ impl Store for Tree {
     }
 
     fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
-        self.may_put(path, plan)?;
+        self.may_replace(path, plan)?;
         match plan.at {
             At::Start => self.put_new(path, source),
             at => self.put_on(path, at, source),
@@ -213,26 +238,10 @@ impl Store for Tree {
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {
-        if path.name().starts_with(UNFINISHED) {
-            return Err(Error::BadName("reserved for unfinished uploads"));
+        if self.may_replace(path, plan)? {
+            return Ok(());
         }
-        let (dir, _) = self.parent(path).map_err(|error| match error {
-            Error::NotFound => Error::NotADir,
-            error => error,
-        })?;
-        drop(dir);
-        match self.status(path) {
-            Ok(status) => {
-                is_plain(&status)?;
-                match plan.at {
-                    At::Offset(offset) if offset > size(&status) => Err(Error::BeyondEnd),
-                    _ => Ok(()),
-                }
-            }
-            Err(Error::NotFound) if matches!(plan.at, At::Offset(1..)) => Err(Error::BeyondEnd),
-            Err(Error::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.home(path).map(|_| ())
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), Error> {
@@ -299,27 +308,53 @@ impl Iterator for Listing {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let name = match self.names.next()? {
-                Ok(entry) => entry.file_name().to_owned(),
+            let found = match self.names.next()? {
+                Ok(found) => found,
                 Err(errno) => return Some(Err(errno.into())),
             };
+            let name = found.file_name();
             let bytes = name.to_bytes();
             let is_ours = matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED);
             if is_ours || !self.wish.wants(bytes) {
                 continue;
             }
-            match fstatat(&self.dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            if let (true, Some(kind)) = (self.wish.names_only, found.file_type()) {
+                match bare(bytes, kind) {
+                    None => continue,
+                    entry => return entry.map(Ok),
+                }
+            }
+            match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 // Removed since its name was read: it is not there.
                 Err(Errno::ENOENT) => {}
                 Err(errno) => return Some(Err(errno.into())),
                 Ok(status) => {
-                    if let Some(entry) = entry(name.into_bytes(), &status) {
+                    if let Some(entry) = entry(bytes.to_vec(), &status) {
                         return Some(Ok(entry));
                     }
                 }
             }
         }
     }
+}
+
+/// What the directory itself tells of an entry, where no more is wished for; `None` as in [`entry`].
+fn bare(name: &[u8], kind: Type) -> Option<Entry> {
+    let (kind, mode) = match kind {
+        Type::File => (Kind::File, 0o644),
+        Type::Directory => (Kind::Dir, 0o755),
+        _ => return None,
+    };
+    Some(Entry {
+        name: name.to_vec(),
+        kind,
+        size: None,
+        modified: None,
+        mode,
+        owner: String::new(),
+        group: String::new(),
+        unique: None,
+    })
 }
 
 /// A file that takes its true name when it is whole, and vanishes if that never happens.
@@ -369,35 +404,6 @@ impl Drop for Unfinished<'_> {
                 self.name.to_string_lossy()
             );
         }
-    }
-}
-
-fn copy(source: &mut dyn Read, file: &mut impl Write) -> Result<u64, Error> {
-    let mut block = vec![0; BLOCK];
-    let mut bytes = 0;
-    loop {
-        let read = source.read(&mut block).map_err(source_failed)?;
-        if read == 0 {
-            return Ok(bytes);
-        }
-        file.write_all(block.get(..read).unwrap_or_default())
-            .map_err(|error| broken(&error))?;
-        bytes += read as u64;
-    }
-}
-
-fn source_failed(error: io::Error) -> Error {
-    if crate::vigil::was_interrupted(&error) {
-        Error::Interrupted
-    } else {
-        Error::Source(error)
-    }
-}
-
-fn broken(error: &io::Error) -> Error {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(errno) => errno.into(),
-        None => Error::Broken(error.to_string()),
     }
 }
 

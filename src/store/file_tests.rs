@@ -1,6 +1,7 @@
 //! Trees in private directories: what a client can name, and what it cannot reach.
 
 use std::fs;
+use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 

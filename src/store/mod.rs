@@ -6,12 +6,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use crate::path::Path;
 use crate::text;
 
 pub mod file;
+mod inflow;
 pub mod mogile;
 
 /// A tree of files, as one account sees it.
@@ -246,6 +248,13 @@ pub trait Source: Read {
     /// The wait was ended by a bystander.
     fn is_ready(&mut self, _limit: Duration) -> io::Result<bool> {
         Ok(true)
+    }
+
+    /// Moves what is there, at most `most` bytes, into `pipe`, which must have room for it, without
+    /// bringing it into this process: the kernel does the rest. Otherwise as [`Read::read`].
+    /// `None`: this source has to be read.
+    fn pour(&mut self, _pipe: BorrowedFd<'_>, _most: usize) -> Option<io::Result<usize>> {
+        None
     }
 }
 

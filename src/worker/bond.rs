@@ -14,6 +14,7 @@ use super::members::Members;
 use crate::auth::{Authority, Password, Trouble};
 use crate::board::Addresses;
 use crate::config::{self, Config};
+use crate::figures;
 use crate::ftp::Traffic;
 use crate::leash::{self, FromWorker, Heard, ToWorker, Word};
 use crate::logger;
@@ -30,6 +31,9 @@ const SHORTAGE: Duration = Duration::from_millis(100);
 
 /// How often the master hears how far a transfer is.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it hears what was counted, in a long session.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 const MASTER_GONE: &str = "Server is gone, closing control connection.";
 const STOPPING: &str = "Server is stopping, closing control connection.";
@@ -56,8 +60,9 @@ pub(super) struct Bond {
     rates: (u64, u64),
     whole: (u64, u64),
     share: Cell<(u64, u64)>,
-    /// When the master was last told how far a transfer is.
+    /// When the master was last told how far a transfer is, and what was counted.
     told: Cell<Instant>,
+    counted: Cell<Instant>,
     /// The operator has shut the service.
     is_shut: Cell<bool>,
     /// The session waits for a command, or there is none.
@@ -112,6 +117,7 @@ impl Bond {
             whole,
             share: Cell::new(whole),
             told: Cell::new(Instant::now()),
+            counted: Cell::new(Instant::now()),
             is_shut: Cell::new(false),
             is_idle: Cell::new(true),
             is_leaving: Cell::new(false),
@@ -161,7 +167,23 @@ impl Bond {
 
     /// A command begins: of one that is soon over the master hears no bytes.
     pub(super) fn begin_command(&self) {
-        self.told.set(Instant::now());
+        let now = Instant::now();
+        self.told.set(now);
+        self.tell_figures_in_time(now);
+    }
+
+    fn tell_figures_in_time(&self, now: Instant) {
+        if now.saturating_duration_since(self.counted.get()) >= COUNT_EVERY {
+            self.tell_figures(now);
+        }
+    }
+
+    /// Tells the master what was counted since it was told so last.
+    pub(super) fn tell_figures(&self, now: Instant) {
+        self.counted.set(now);
+        if let Some(figures) = figures::take() {
+            self.mention(&FromWorker::Figures(Box::new(figures)));
+        }
     }
 
     /// Says whether the session waits for a command; if so, whether it is to end.
@@ -371,6 +393,7 @@ impl Traffic for Bond {
         if now.saturating_duration_since(self.told.get()) >= REPORT_EVERY {
             self.told.set(now);
             self.mention(&FromWorker::Moved { bytes });
+            self.tell_figures_in_time(now);
         }
     }
 }

@@ -214,6 +214,7 @@ fn serve(
     drop(signal);
     bond.rest(true);
     bond.members().forget();
+    bond.tell_figures(Instant::now());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -20,11 +21,110 @@ impl Mode {
     pub(crate) const ALL: [Self; 4] = [Self::Pasv, Self::Epsv, Self::Port, Self::Eprt];
 }
 
-/// A control connection.
+/// A control connection, and what was said on it.
+pub(crate) struct Dialogue<S: Read + Write> {
+    control: BufReader<S>,
+    said: Vec<String>,
+}
+
+impl<S: Read + Write> Dialogue<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self {
+            control: BufReader::new(stream),
+            said: Vec::new(),
+        }
+    }
+
+    pub(crate) fn control(&self) -> &S {
+        self.control.get_ref()
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.said.push(format!("> {}", text.escape_debug()));
+        let stream = self.control.get_mut();
+        stream.write_all(bytes).unwrap();
+        stream.flush().unwrap();
+    }
+
+    /// One whole reply: its code, and its lines without their ends.
+    pub(crate) fn reply(&mut self) -> (u16, String) {
+        let first = self.line();
+        let code: u16 = first[..3]
+            .parse()
+            .unwrap_or_else(|_| panic!("no reply: {first:?}"));
+        let mut text = first.clone();
+        if first[3..].starts_with('-') {
+            let last = format!("{code} ");
+            loop {
+                let line = self.line();
+                text.push('\n');
+                text.push_str(&line);
+                if line.starts_with(&last) {
+                    break;
+                }
+            }
+        }
+        (code, text)
+    }
+
+    /// The next reply, which must have this code.
+    pub(crate) fn reply_of(&mut self, code: u16) -> String {
+        let (found, text) = self.reply();
+        assert_eq!(found, code, "{text}");
+        text
+    }
+
+    /// Sends a command; the reply must have this code.
+    pub(crate) fn expect(&mut self, command: &str, code: u16) -> String {
+        self.send(format!("{command}\r\n").as_bytes());
+        let (found, text) = self.reply();
+        assert_eq!(found, code, "{command}: {text}");
+        text
+    }
+
+    /// Whether the server closed the control connection.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.control.fill_buf().is_ok_and(<[u8]>::is_empty)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.control.read_until(b'\n', &mut line).unwrap();
+        let text = String::from_utf8_lossy(&line).into_owned();
+        self.said.push(format!("< {}", text.escape_debug()));
+        assert!(text.ends_with("\r\n"), "not a line of a reply: {text:?}");
+        text.trim_end().to_owned()
+    }
+}
+
+impl<S: Read + Write> Drop for Dialogue<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!("--- dialogue\n{}\n---", self.said.join("\n")));
+        }
+    }
+}
+
+/// A control connection in the clear.
 pub(crate) struct Ftp {
-    control: BufReader<TcpStream>,
+    dialogue: Dialogue<TcpStream>,
     pub(crate) mode: Mode,
-    dialogue: Vec<String>,
+}
+
+impl Deref for Ftp {
+    type Target = Dialogue<TcpStream>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.dialogue
+    }
+}
+
+impl DerefMut for Ftp {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.dialogue
+    }
 }
 
 /// A data connection that is there, or will come.
@@ -88,67 +188,14 @@ impl Ftp {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
-            control: BufReader::new(stream),
+            dialogue: Dialogue::new(stream),
             mode: Mode::Pasv,
-            dialogue: Vec::new(),
         }
     }
 
     pub(crate) fn log_in(&mut self, user: &str, password: &str) {
         self.expect(&format!("USER {user}"), 331);
         self.expect(&format!("PASS {password}"), 230);
-    }
-
-    pub(crate) fn control(&self) -> &TcpStream {
-        self.control.get_ref()
-    }
-
-    /// Sends bytes as they are.
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        self.dialogue.push(format!("> {}", text.escape_debug()));
-        self.control.get_mut().write_all(bytes).unwrap();
-    }
-
-    /// One whole reply: its code, and its lines without their ends.
-    pub(crate) fn reply(&mut self) -> (u16, String) {
-        let first = self.line();
-        let code: u16 = first[..3]
-            .parse()
-            .unwrap_or_else(|_| panic!("no reply: {first:?}"));
-        let mut text = first.clone();
-        if first[3..].starts_with('-') {
-            let last = format!("{code} ");
-            loop {
-                let line = self.line();
-                text.push('\n');
-                text.push_str(&line);
-                if line.starts_with(&last) {
-                    break;
-                }
-            }
-        }
-        (code, text)
-    }
-
-    /// The next reply, which must have this code.
-    pub(crate) fn reply_of(&mut self, code: u16) -> String {
-        let (found, text) = self.reply();
-        assert_eq!(found, code, "{text}");
-        text
-    }
-
-    /// Sends a command; the reply must have this code.
-    pub(crate) fn expect(&mut self, command: &str, code: u16) -> String {
-        self.send(format!("{command}\r\n").as_bytes());
-        let (found, text) = self.reply();
-        assert_eq!(found, code, "{command}: {text}");
-        text
-    }
-
-    /// Whether the server closed the control connection.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        self.control.fill_buf().is_ok_and(<[u8]>::is_empty)
     }
 
     /// Prepares a data connection in the way of `self.mode`.
@@ -215,22 +262,5 @@ impl Ftp {
     pub(crate) fn store(&mut self, path: &str, bytes: &[u8]) {
         let (code, text) = self.give(&format!("STOR {path}"), bytes);
         assert_eq!(code, 226, "STOR {path}: {text}");
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = Vec::new();
-        self.control.read_until(b'\n', &mut line).unwrap();
-        let text = String::from_utf8_lossy(&line).into_owned();
-        self.dialogue.push(format!("< {}", text.escape_debug()));
-        assert!(text.ends_with("\r\n"), "not a line of a reply: {text:?}");
-        text.trim_end().to_owned()
-    }
-}
-
-impl Drop for Ftp {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            say(&format!("--- dialogue\n{}\n---", self.dialogue.join("\n")));
-        }
     }
 }

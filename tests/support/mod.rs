@@ -21,6 +21,7 @@ mod place;
 pub(crate) mod stores;
 pub(crate) mod tls;
 mod tracker;
+mod trusting;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{Daemon, children, conf, field, status, users};

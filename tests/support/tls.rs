@@ -1,61 +1,48 @@
 //! An FTP client under TLS that does what it is told; trusts any certificate.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
 
-use super::{Ftp, PATIENCE};
+use super::ftp::Dialogue;
+use super::trusting::Trusting;
+use super::{Ftp, PATIENCE, Scratch};
 
 /// One end of a connection under TLS.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-#[derive(Debug)]
-struct Trusting;
+/// The changes to a configuration that give a daemon a certificate.
+pub(crate) struct Certificate([(&'static str, String); 3]);
 
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+impl Certificate {
+    /// These changes, and others behind them.
+    pub(crate) fn and<'a>(&'a self, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = self.0.iter().map(|(key, value)| (*key, value.as_str()));
+        own.chain(changes.iter().copied()).collect()
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
+/// Makes a certificate of `localhost` in `dir`, with its key; TLS is optional then.
+pub(crate) fn certificate(dir: &Scratch) -> Certificate {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let write = |name, text: String| {
+        let path = dir.file(name, text.as_bytes());
+        path.to_str().unwrap().to_owned()
+    };
+    Certificate([
+        ("tls.mode", "optional".to_owned()),
+        ("tls.certificate", write("cert.pem", made.cert.pem())),
+        (
+            "tls.key",
+            write("key.pem", made.signing_key.serialize_pem()),
+        ),
+    ])
 }
 
 /// A client's memory of sessions, and the version that it speaks.
@@ -99,13 +86,27 @@ pub(crate) fn shake_hands(
 
 /// A control connection under TLS.
 pub(crate) struct Secure {
-    control: BufReader<TlsStream>,
+    dialogue: Dialogue<TlsStream>,
     memory: Arc<ClientConfig>,
 }
 
 impl fmt::Debug for Secure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secure")
+    }
+}
+
+impl Deref for Secure {
+    type Target = Dialogue<TlsStream>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.dialogue
+    }
+}
+
+impl DerefMut for Secure {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.dialogue
     }
 }
 
@@ -127,7 +128,7 @@ impl Secure {
     /// Takes a connection that is at its handshake.
     pub(crate) fn over(socket: TcpStream, memory: &Arc<ClientConfig>) -> std::io::Result<Self> {
         Ok(Self {
-            control: BufReader::new(shake_hands(socket, memory)?),
+            dialogue: Dialogue::new(shake_hands(socket, memory)?),
             memory: Arc::clone(memory),
         })
     }
@@ -146,50 +147,11 @@ impl Secure {
         self.expect("PROT P", 200);
     }
 
-    pub(crate) fn stream(&self) -> &TlsStream {
-        self.control.get_ref()
-    }
-
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let stream = self.control.get_mut();
-        stream.write_all(bytes).unwrap();
-        stream.flush().unwrap();
-    }
-
-    pub(crate) fn reply(&mut self) -> (u16, String) {
-        let mut text = self.line();
-        let code = text[..3].parse().unwrap();
-        if text.as_bytes()[3] == b'-' {
-            loop {
-                let line = self.line();
-                text.push('\n');
-                text.push_str(&line);
-                if line.starts_with(&format!("{code} ")) {
-                    break;
-                }
-            }
-        }
-        (code, text)
-    }
-
-    pub(crate) fn reply_of(&mut self, code: u16) -> String {
-        let (found, text) = self.reply();
-        assert_eq!(found, code, "{text}");
-        text
-    }
-
-    pub(crate) fn expect(&mut self, command: &str, code: u16) -> String {
-        self.send(format!("{command}\r\n").as_bytes());
-        let (found, text) = self.reply();
-        assert_eq!(found, code, "{command}: {text}");
-        text
-    }
-
     /// A data connection on which nothing has been said.
     pub(crate) fn epsv(&mut self) -> TcpStream {
         let reply = self.expect("EPSV", 229);
         let port = reply.split('|').nth(3).unwrap().parse().unwrap();
-        let own = self.stream().sock.peer_addr().unwrap().ip();
+        let own = self.control().sock.peer_addr().unwrap().ip();
         TcpStream::connect_timeout(&SocketAddr::new(own, port), PATIENCE).unwrap()
     }
 
@@ -219,17 +181,5 @@ impl Secure {
         // A new ticket comes with the end.
         let _ = data.read_to_end(&mut Vec::new());
         text
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.control.read_line(&mut line).unwrap();
-        assert!(line.ends_with("\r\n"), "not a line of a reply: {line:?}");
-        line.trim_end().to_owned()
-    }
-
-    /// Whether the server has closed the control connection.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        self.control.fill_buf().is_ok_and(<[u8]>::is_empty)
     }
 }

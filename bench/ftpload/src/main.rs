@@ -1,22 +1,28 @@
-//! Load for any FTP server: passive mode, binary. What arrives is discarded in the kernel, so that the
-//! server is what is measured. Prints one line of `key=value`.
+//! Load for any FTP server: passive mode, binary. What arrives is discarded in the kernel and what is
+//! sent comes from there, so that the server is what is measured. Prints one line of `key=value`.
 #![forbid(unsafe_code)]
 
+mod cases;
 mod process;
 mod session;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
-use session::{Server, Session};
+use session::Server;
 
 const USAGE: &str = "\
-usage: ftpload HOST PORT USER PASSWORD PID login N CLIENTS
-       ftpload HOST PORT USER PASSWORD PID retr PATH TIMES CLIENTS
-PID is the server's first process, whose processor time is told with that of its children.
+usage: ftpload HOST PORT USER PASSWORD PID CASE
+PID is the server's first process, whose processor time is told with that of its children (0: none).
+  login N CLIENTS            N sessions that log in and quit
+  retr PATH TIMES CLIENTS    downloads
+  stor PATH FILE TIMES       uploads of a local file
+  last PATH FILE TIMES       the same, with a pause before the end: how long the last reply takes
+  small DIR N FILE CLIENTS   N times STOR, then RETR, then DELE
+  list COMMAND TIMES         a listing
+  crowd N PATH TIMES         N sessions that stay; their memory; downloads meanwhile
+  latency CLIENTS N DIR      N commands of each client, of all kinds
 ";
 
 fn main() -> ExitCode {
@@ -34,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(words: &[String]) -> Result<String, String> {
-    let [host, port, user, password, pid, mode, rest @ ..] = words else {
+    let [host, port, user, password, pid, case, rest @ ..] = words else {
         return Err(USAGE.to_owned());
     };
     let server = Server {
@@ -42,12 +48,24 @@ fn measure(words: &[String]) -> Result<String, String> {
         port: number(port)?,
         user,
         password,
+        pid: number(pid)?,
     };
-    let pid = number(pid)?;
-    match (mode.as_str(), rest) {
-        ("login", [times, clients]) => logins(&server, pid, number(times)?, number(clients)?),
+    match (case.as_str(), rest) {
+        ("login", [times, clients]) => cases::logins(&server, number(times)?, number(clients)?),
         ("retr", [path, times, clients]) => {
-            downloads(&server, pid, path, number(times)?, number(clients)?)
+            cases::downloads(&server, path, number(times)?, number(clients)?)
+        }
+        ("stor", [path, file, times]) => cases::uploads(&server, path, file, number(times)?),
+        ("last", [path, file, times]) => cases::last_reply(&server, path, file, number(times)?),
+        ("small", [dir, count, file, clients]) => {
+            cases::small_files(&server, dir, number(count)?, file, number(clients)?)
+        }
+        ("list", [command, times]) => cases::listings(&server, command, number(times)?),
+        ("crowd", [count, path, times]) => {
+            cases::crowd(&server, number(count)?, path, number(times)?)
+        }
+        ("latency", [clients, count, dir]) => {
+            cases::latency(&server, number(clients)?, number(count)?, dir)
         }
         _ => Err(USAGE.to_owned()),
     }
@@ -56,75 +74,4 @@ fn measure(words: &[String]) -> Result<String, String> {
 fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| format!("{text} is not a number\n{USAGE}"))
-}
-
-/// Sessions that log in and quit.
-fn logins(server: &Server<'_>, pid: u32, times: usize, clients: usize) -> Result<String, String> {
-    let next = AtomicUsize::new(0);
-    let before = process::seconds(pid);
-    let start = Instant::now();
-    at_once(clients, || {
-        while next.fetch_add(1, Ordering::Relaxed) < times {
-            Session::log_in(server)?.command("QUIT", 2)?;
-        }
-        Ok(0)
-    })?;
-    let took = start.elapsed().as_secs_f64();
-    let each = (process::seconds(pid) - before) * 1000.0 / float(times);
-    let per_second = float(times) / took;
-    Ok(format!(
-        "per_s={per_second:.0} seconds={took:.2} server_cpu_ms_each={each:.2}"
-    ))
-}
-
-/// The same file, again and again, by each client.
-fn downloads(
-    server: &Server<'_>,
-    pid: u32,
-    path: &str,
-    times: usize,
-    clients: usize,
-) -> Result<String, String> {
-    let before = process::seconds(pid);
-    let start = Instant::now();
-    let bytes = at_once(clients, || {
-        let mut session = Session::log_in(server)?;
-        session.command("TYPE I", 2)?;
-        let mut bytes = 0;
-        for _ in 0..times {
-            bytes += session.discard(path)?;
-        }
-        session.command("QUIT", 2)?;
-        Ok(bytes)
-    })?;
-    let took = start.elapsed().as_secs_f64();
-    let cpu = process::seconds(pid) - before;
-    let (rate, per_gb) = (float(bytes) / 1e6 / took, cpu / (float(bytes) / 1e9));
-    Ok(format!(
-        "mb_per_s={rate:.0} bytes={bytes} server_cpu_s_per_gb={per_gb:.3}"
-    ))
-}
-
-/// Runs `work` in so many threads and adds up what they give; the first error wins.
-fn at_once(
-    clients: usize,
-    work: impl Fn() -> Result<usize, String> + Sync,
-) -> Result<usize, String> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(&work)).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<usize, String>>| {
-            thread
-                .join()
-                .unwrap_or_else(|_| Err("a client panicked".to_owned()))
-        };
-        threads.into_iter().map(join).sum()
-    })
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "rates are told with three digits"
-)]
-fn float(number: usize) -> f64 {
-    number as f64
 }

@@ -1,27 +1,55 @@
-//! What a process and its children cost, from /proc.
+//! What a process and all its children cost, from /proc.
 
 use std::fs;
 
-/// Processor time in seconds: of `root`, of those of its children that live, and of those that it
-/// has reaped. 0 where there is no such process.
+/// Processor time in seconds of `root`, of everything below it that lives, and of what those have
+/// reaped. 0 where there is no such process.
 pub(crate) fn seconds(root: u32) -> f64 {
-    let mut ticks = stat(root).map_or(0, |stat| stat.own + stat.reaped);
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        let child = pid.and_then(stat).filter(|stat| stat.parent == root);
-        ticks += child.map_or(0, |stat| stat.own + stat.reaped);
-    }
-    f64::from(ticks) / 100.0
+    let tree = tree(root);
+    let nanoseconds: f64 = tree.iter().map(|stat| running(stat.pid)).sum();
+    let reaped: u32 = tree.iter().map(|stat| stat.reaped).sum();
+    nanoseconds / 1e9 + f64::from(reaped) / 100.0
+}
+
+/// Memory of `root` and everything below it in kilobytes: shared pages are divided among those who
+/// share them.
+pub(crate) fn kilobytes(root: u32) -> f64 {
+    tree(root).iter().map(|stat| share(stat.pid)).sum()
+}
+
+fn running(pid: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let first = text.split(' ').next();
+    first.and_then(|time| time.parse().ok()).unwrap_or(0.0)
+}
+
+fn share(pid: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
 }
 
 struct Stat {
+    pid: u32,
     parent: u32,
     /// Ticks of 1/100 s.
-    own: u32,
     reaped: u32,
+}
+
+fn tree(root: u32) -> Vec<Stat> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut others: Vec<Stat> = pids.filter_map(stat).collect();
+    let mut tree: Vec<Stat> = others.extract_if(.., |stat| stat.pid == root).collect();
+    loop {
+        let is_child = |stat: &mut Stat| tree.iter().any(|one| one.pid == stat.parent);
+        let children: Vec<Stat> = others.extract_if(.., is_child).collect();
+        if children.is_empty() {
+            return tree;
+        }
+        tree.extend(children);
+    }
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -29,8 +57,8 @@ fn stat(pid: u32) -> Option<Stat> {
     let (_, after_name) = text.rsplit_once(") ")?;
     let field = |index| after_name.split(' ').nth(index)?.parse::<u32>().ok();
     Some(Stat {
+        pid,
         parent: field(1)?,
-        own: field(11)? + field(12)?,
         reaped: field(13)? + field(14)?,
     })
 }

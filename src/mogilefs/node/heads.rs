@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{IDLE, Location};
 use crate::config;
+use crate::figures::{self, Wait};
 use crate::mogilefs::Error;
 use crate::text::quoted_error;
 use crate::vigil::{self, For};
@@ -265,6 +266,7 @@ impl Line {
                     self.inbox
                         .extend_from_slice(block.get(..read).unwrap_or_default());
                     if let Some(answer) = answer(&self.inbox) {
+                        figures::took(Wait::NodeHead, self.since.elapsed());
                         self.is_new = false;
                         return Ok(Some(answer));
                     }

@@ -16,6 +16,7 @@ use ureq::{Agent, BodyReader, SendBody};
 use super::health::Health;
 use super::{Error, Gossip, Solitude};
 use crate::config::{self, Network};
+use crate::figures::{self, Event, Wait};
 use transport::{Dialler, Literal, Unconnected};
 
 mod heads;
@@ -91,7 +92,9 @@ impl Nodes {
         if offset > 0 {
             request = request.header(header::RANGE, format!("bytes={offset}-"));
         }
+        let begun = Instant::now();
         let response = self.judged(from.address, request.call())?;
+        figures::took(Wait::NodeGet, begun.elapsed());
         let (head, body) = response.into_parts();
         // None was asked for: the bytes would not be those of the file.
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
@@ -166,6 +169,7 @@ impl Nodes {
         if let Some(md5) = md5 {
             request = request.header("content-md5", Base64::encode_string(&md5));
         }
+        let begun = Instant::now();
         let response = request
             .config()
             .timeout_per_read(None)
@@ -176,7 +180,10 @@ impl Nodes {
             return Err(Unstored::Body(failure));
         }
         match self.judged(to.address, response) {
-            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) if response.status().is_success() => {
+                figures::took(Wait::NodePut, begun.elapsed());
+                Ok(())
+            }
             Ok(response) => Err(Unstored::Begun(Error::Http(response.status().as_u16()))),
             Err(error @ Error::NoNode(_)) => Err(Unstored::Untouched(error)),
             Err(error) => Err(Unstored::Begun(error)),
@@ -211,6 +218,7 @@ impl Nodes {
             Err(ureq::Error::Timeout(_)) => io::ErrorKind::TimedOut.into(),
             Err(error) => error.into_io(),
         };
+        figures::count(Event::NodeFailed);
         let unconnected = error
             .get_ref()
             .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unconnected>);

@@ -11,7 +11,8 @@ use std::time::Instant;
 use super::answers::opened;
 use super::commands::{ABORT, close};
 use super::connection::{Answer, Connection, Round};
-use super::{Repeat, Trackers, log_failure, log_slowness};
+use super::{Repeat, Trackers, answered, unanswered};
+use crate::figures::{self, Event};
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Error, Opened};
 use crate::text::quoted_error;
@@ -38,8 +39,11 @@ impl Trackers {
         let mut asked = Vec::with_capacity(2);
         let answer = self.race(request, begun, &mut asked);
         let hedged = asked.len() > 1 || answer.as_ref().is_ok_and(|(_, hedged)| *hedged);
+        if hedged {
+            figures::count(Event::TrackerHedged);
+        }
         if let (Ok(_), Some(address)) = (&answer, self.current()) {
-            log_slowness(address, "create_open", begun.elapsed(), hedged);
+            answered(address, "create_open", begun.elapsed(), hedged);
         }
         for late in asked {
             self.await_late(domain, late);
@@ -136,7 +140,7 @@ impl Trackers {
                 }
                 Err(error) => {
                     let one = asked.remove(index);
-                    log_failure(one.address, "create_open", &error);
+                    unanswered(one.address, "create_open", &error);
                     self.went_wrong(one.address, false, false);
                     return Some(Err(error.into()));
                 }
@@ -147,7 +151,7 @@ impl Trackers {
 
     fn give_up(&mut self, asked: &[Asked]) {
         for one in asked {
-            log_failure(one.address, "create_open", &io::ErrorKind::TimedOut.into());
+            unanswered(one.address, "create_open", &io::ErrorKind::TimedOut.into());
             self.went_wrong(one.address, true, false);
         }
     }

@@ -14,6 +14,7 @@ use super::health::Health;
 use super::wire::{Fields, Request};
 use super::{Error, Gossip, Solitude};
 use crate::config;
+use crate::figures::{self, Event, Wait};
 use crate::text::quoted_error;
 use crate::vigil::{self, Watch};
 
@@ -129,6 +130,7 @@ impl Trackers {
             && matches!(answer.last(), Some(Err(no)) if is_passing(&no.code))
         {
             log::debug!("tracker-repeat command={}", request.command());
+            figures::count(Event::TrackerAgain);
             vigil::pause(BREATH)?;
             self.prefer_another();
             answer = self.ask_all(std::slice::from_ref(request), limit, repeat)?;
@@ -160,10 +162,13 @@ impl Trackers {
                     }
                 };
                 tries += 1;
+                if tries > 1 {
+                    figures::count(Event::TrackerAgain);
+                }
                 let asked = Instant::now();
                 let error = match connection.exchange(requests, limit) {
                     Ok(answers) => {
-                        log_slowness(address, command, asked.elapsed(), false);
+                        answered(address, command, asked.elapsed(), false);
                         self.well(address);
                         self.kept = Some((address, connection));
                         return Ok(answers);
@@ -173,7 +178,7 @@ impl Trackers {
                 if vigil::was_interrupted(&error) {
                     return Err(Error::Interrupted);
                 }
-                log_failure(address, command, &error);
+                unanswered(address, command, &error);
                 let late = error.kind() == io::ErrorKind::TimedOut;
                 self.went_wrong(address, late, again);
                 trouble = error.into();
@@ -226,6 +231,7 @@ impl Trackers {
             Ok(connection) => Ok(connection),
             Err(error) if vigil::was_interrupted(&error) => Err(Error::Interrupted),
             Err(error) => {
+                figures::count(Event::TrackerFailed);
                 log::warn!("tracker-down addr={address} error={}", quoted_error(&error));
                 if let Some(tracker) = self.tracker(address) {
                     tracker.health.failed(Instant::now());
@@ -289,14 +295,21 @@ pub(super) fn noop(address: SocketAddr, connect: Duration, limit: Duration) -> i
 /// An answer that takes longer is worth a line in the log.
 const SLOW: Duration = Duration::from_secs(2);
 
-fn log_slowness(address: SocketAddr, command: &str, took: Duration, hedged: bool) {
+fn answered(address: SocketAddr, command: &str, took: Duration, hedged: bool) {
+    let wait = match command {
+        "create_open" => Wait::TrackerOpen,
+        "create_close" => Wait::TrackerClose,
+        _ => Wait::Tracker,
+    };
+    figures::took(wait, took);
     if took >= SLOW {
         let (ms, hedged) = (took.as_millis(), u8::from(hedged));
         log::warn!("tracker-slow addr={address} command={command} ms={ms} hedged={hedged}");
     }
 }
 
-fn log_failure(address: SocketAddr, command: &str, error: &io::Error) {
+fn unanswered(address: SocketAddr, command: &str, error: &io::Error) {
+    figures::count(Event::TrackerFailed);
     let text = quoted_error(error);
     if error.kind() == io::ErrorKind::InvalidData {
         log::warn!("tracker-desync addr={address} command={command} error={text}");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use md5::{Digest, Md5};
 
 use super::layout::Spot;
+use crate::figures::{self, Event};
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
 use crate::store::Error;
 use crate::text::{quoted, quoted_error};
@@ -154,7 +155,10 @@ impl Download {
                 match nodes.get(location, self.position, self.object.length) {
                     Ok(bytes) => {
                         let given = Given::by(location);
-                        self.resumes += u32::from(!self.given_by.is_empty());
+                        if !self.given_by.is_empty() {
+                            self.resumes += 1;
+                            figures::count(Event::Resumed);
+                        }
                         if !self.given_by.contains(&given) {
                             self.given_by.push(given);
                         }
@@ -182,6 +186,7 @@ impl Download {
     }
 
     fn next_copy(&mut self) {
+        figures::count(Event::CopyAgain);
         self.failures += 1;
         self.copy += 1;
     }

@@ -11,6 +11,7 @@ use super::layout::Spot;
 use super::replace::Standing;
 use super::spool::Spool;
 use crate::config::{ContentMd5, Upload};
+use crate::figures::{self, Event};
 use crate::mogilefs::{self, Closing, Location, Opened, Target, Verdict};
 use crate::store::Error;
 use crate::text::{quoted, quoted_error};
@@ -99,6 +100,7 @@ impl MogileFs {
                 }
                 Err(Miss::Again(error) | Miss::Lost(error)) => {
                     course.fids += 1;
+                    figures::count(Event::UploadAgain);
                     log::warn!(
                         "stor-again fid={} fids={} error={}",
                         opened.fid,

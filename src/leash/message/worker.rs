@@ -1,0 +1,271 @@
+//! What the master and a worker say to each other.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::{Message, NEWS_DOWN, NEWS_UP, News, Secret, whole};
+use crate::figures::Figures;
+use crate::leash::wire::{Malformed, Reader, Writer};
+
+/// What a worker tells the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromWorker {
+    /// Its rights are final; it waits for clients.
+    Ready,
+    /// It has accepted this client.
+    Taken { peer: SocketAddr },
+    /// The same, and may it stay? To be answered with [`ToWorker::Answer`]: a [`super::Word`].
+    Admit { number: u32, peer: SocketAddr },
+    /// The client has logged in as this; may it stay? To be answered with [`ToWorker::Answer`]: a
+    /// [`super::Word`].
+    Enter {
+        number: u32,
+        user: Vec<u8>,
+        module: String,
+    },
+    /// The client's login has failed. To be answered with [`ToWorker::Answer`]: a [`super::Word`].
+    Failed { number: u32 },
+    /// Who is this? To be answered with [`ToWorker::Answer`]: a record or the lack of one, as `auth`
+    /// writes it.
+    Account { number: u32, user: Vec<u8> },
+    /// Is this the right password? To be answered with [`ToWorker::Answer`]: a verdict, as `auth`
+    /// writes it.
+    Login {
+        number: u32,
+        user: Vec<u8>,
+        password: Secret,
+    },
+    /// The client has logged in and uses this store module.
+    Entered { user: Vec<u8>, module: String },
+    /// The client's command; an empty verb: it waits for one.
+    Doing { verb: String, argument: Vec<u8> },
+    /// A transfer of a file has ended.
+    Transferred {
+        is_upload: bool,
+        is_complete: bool,
+        bytes: u64,
+    },
+    /// What it has counted since it said so last.
+    Figures(Box<Figures>),
+    /// So many bytes went over the present data connection by now.
+    Moved { bytes: u64 },
+    /// The client is gone.
+    Left,
+    /// It wants so much more room for its spool, in megabytes. To be answered with
+    /// [`ToWorker::Answer`]: something if it may have it, nothing if not.
+    Room { number: u32, megabytes: u32 },
+    /// It needs so much no more.
+    RoomFree { megabytes: u32 },
+    /// To be told to all others.
+    News(News),
+}
+
+/// What the master tells a worker.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// The answer to the question of that number; empty: there is none to be had now.
+    Answer { number: u32, answer: Vec<u8> },
+    /// Serve no further client after this one.
+    Retire,
+    /// The service ends: say this to a client that waits, or when its command is done, and end.
+    Leave { text: String },
+    /// Say this to the client now, whatever it does, and end.
+    Kick { text: String },
+    /// Log there from now on; which log it is for is the logger's number.
+    Log { which: u8, fd: OwnedFd },
+    /// The trackers are there now.
+    Trackers { addresses: Vec<SocketAddr> },
+    /// What PASV is to announce from now on.
+    Announce { address: Option<IpAddr> },
+    /// What another worker has told.
+    News(News),
+    /// What this session may move of what all sessions of its user together may, in bytes a second;
+    /// 0: any number.
+    Share { up: u64, down: u64 },
+    /// Whether the service is shut: if so, every client and every login has to be asked about.
+    Gate { is_shut: bool },
+}
+
+impl Message for FromWorker {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Ready => Writer::new(1),
+            Self::Taken { peer } => Writer::new(2).socket(*peer),
+            Self::Account { number, user } => Writer::new(3).number(*number).bytes(user),
+            Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
+            Self::Doing { verb, argument } => Writer::new(5).bytes(verb.as_bytes()).bytes(argument),
+            Self::Left => Writer::new(6),
+            Self::Login {
+                number,
+                user,
+                password,
+            } => Writer::new(7)
+                .number(*number)
+                .bytes(user)
+                .bytes(password.as_bytes()),
+            Self::Room { number, megabytes } => Writer::new(12).number(*number).number(*megabytes),
+            Self::RoomFree { megabytes } => Writer::new(13).number(*megabytes),
+            Self::Figures(figures) => Writer::new(15).list(figures.numbers(), Writer::size),
+            Self::Moved { bytes } => Writer::new(14).size(*bytes),
+            Self::News(news) => news.write(NEWS_UP),
+            Self::Admit { number, peer } => Writer::new(8).number(*number).socket(*peer),
+            Self::Enter {
+                number,
+                user,
+                module,
+            } => Writer::new(9)
+                .number(*number)
+                .bytes(user)
+                .bytes(module.as_bytes()),
+            Self::Failed { number } => Writer::new(10).number(*number),
+            Self::Transferred {
+                is_upload,
+                is_complete,
+                bytes,
+            } => Writer::new(11)
+                .byte(u8::from(*is_upload))
+                .byte(u8::from(*is_complete))
+                .size(*bytes),
+        }
+        .end()
+    }
+
+    fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
+        let mut reader = Reader(packet);
+        let message = match reader.byte()? {
+            1 => Self::Ready,
+            2 => Self::Taken {
+                peer: reader.socket()?,
+            },
+            4 => Self::Entered {
+                user: reader.bytes()?,
+                module: reader.text()?,
+            },
+            5 => Self::Doing {
+                verb: reader.text()?,
+                argument: reader.bytes()?,
+            },
+            6 => Self::Left,
+            13 => Self::RoomFree {
+                megabytes: reader.number()?,
+            },
+            15 => Self::Figures(Box::new(Figures::of(&reader.list(Reader::size)?))),
+            14 => Self::Moved {
+                bytes: reader.size()?,
+            },
+            tag @ NEWS_UP.. => match News::read(tag - NEWS_UP, &mut reader)? {
+                Some(news) => Self::News(news),
+                None => return Ok(None),
+            },
+            11 => Self::Transferred {
+                is_upload: reader.byte()? != 0,
+                is_complete: reader.byte()? != 0,
+                bytes: reader.size()?,
+            },
+            tag => match Self::question(tag, &mut reader)? {
+                Some(question) => question,
+                None => return Ok(None),
+            },
+        };
+        whole(message, &reader, fd.as_ref())
+    }
+}
+
+impl FromWorker {
+    /// Those that are answered.
+    fn question(tag: u8, reader: &mut Reader<'_>) -> Result<Option<Self>, Malformed> {
+        Ok(Some(match tag {
+            3 => Self::Account {
+                number: reader.number()?,
+                user: reader.bytes()?,
+            },
+            7 => Self::Login {
+                number: reader.number()?,
+                user: reader.bytes()?,
+                password: reader.bytes()?.into(),
+            },
+            12 => Self::Room {
+                number: reader.number()?,
+                megabytes: reader.number()?,
+            },
+            8 => Self::Admit {
+                number: reader.number()?,
+                peer: reader.socket()?,
+            },
+            9 => Self::Enter {
+                number: reader.number()?,
+                user: reader.bytes()?,
+                module: reader.text()?,
+            },
+            10 => Self::Failed {
+                number: reader.number()?,
+            },
+            _ => return Ok(None),
+        }))
+    }
+}
+
+impl Message for ToWorker {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Answer { number, answer } => Writer::new(33).number(*number).bytes(answer),
+            Self::Retire => Writer::new(34),
+            Self::Leave { text } => Writer::new(35).bytes(text.as_bytes()),
+            Self::Kick { text } => Writer::new(36).bytes(text.as_bytes()),
+            Self::Log { which, .. } => Writer::new(37).byte(*which),
+            Self::Trackers { addresses } => Writer::new(38).list(addresses, Writer::socket),
+            Self::Announce { address } => Writer::new(39).list(address.as_slice(), Writer::address),
+            Self::News(news) => news.write(NEWS_DOWN),
+            Self::Gate { is_shut } => Writer::new(40).byte(u8::from(*is_shut)),
+            Self::Share { up, down } => Writer::new(41).size(*up).size(*down),
+        }
+        .end()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Log { fd, .. } => Some(fd.as_fd()),
+            _ => None,
+        }
+    }
+
+    fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
+        let mut reader = Reader(packet);
+        let message = match reader.byte()? {
+            33 => Self::Answer {
+                number: reader.number()?,
+                answer: reader.bytes()?,
+            },
+            34 => Self::Retire,
+            35 => Self::Leave {
+                text: reader.text()?,
+            },
+            36 => Self::Kick {
+                text: reader.text()?,
+            },
+            37 => Self::Log {
+                which: reader.byte()?,
+                fd: fd.take().ok_or(Malformed)?,
+            },
+            38 => Self::Trackers {
+                addresses: reader.list(Reader::socket)?,
+            },
+            39 => Self::Announce {
+                address: reader.list(Reader::address)?.pop(),
+            },
+            tag @ NEWS_DOWN..NEWS_UP => match News::read(tag - NEWS_DOWN, &mut reader)? {
+                Some(news) => Self::News(news),
+                None => return Ok(None),
+            },
+            40 => Self::Gate {
+                is_shut: reader.byte()? != 0,
+            },
+            41 => Self::Share {
+                up: reader.size()?,
+                down: reader.size()?,
+            },
+            _ => return Ok(None),
+        };
+        whole(message, &reader, fd.as_ref())
+    }
+}

@@ -1,0 +1,204 @@
+//! An upload on its way into a file of the kernel: read and written where it is short, moved through
+//! a pipe, without being touched, where it is long. Knows no names and no trees.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::unistd::pipe2;
+
+use super::{Error, Source};
+
+/// How much is read at once: of what may be a small file, and of what is not.
+const FIRST: usize = 16 * 1024;
+const BLOCK: usize = 256 * 1024;
+
+/// After so many bytes a pipe is worth its four system calls.
+const LONG: u64 = 1024 * 1024;
+
+/// What a pipe holds; a smaller one would cost more than it saves.
+const PIPE: usize = 1024 * 1024;
+
+/// Writes all of `source` to `file`, from where it stands; how much that was.
+///
+/// # Errors
+/// `Interrupted`, `Source`, and what writing says.
+pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Error> {
+    let mut block = vec![0; FIRST];
+    let mut bytes = 0;
+    while bytes < LONG {
+        match read_on(&mut block, file, source)? {
+            0 => return Ok(bytes),
+            read => bytes += read as u64,
+        }
+        if bytes >= FIRST as u64 && block.len() < BLOCK {
+            block = vec![0; BLOCK];
+        }
+    }
+    if let Some(pipe) = Pipe::open() {
+        while let Some(poured) = source.pour(pipe.mouth.as_fd(), PIPE) {
+            let poured = poured.map_err(source_failed)?;
+            bytes += poured as u64;
+            if poured == 0 {
+                return Ok(bytes);
+            }
+            if !pipe.empty(poured, file, &mut block)? {
+                break;
+            }
+        }
+    }
+    loop {
+        match read_on(&mut block, file, source)? {
+            0 => return Ok(bytes),
+            read => bytes += read as u64,
+        }
+    }
+}
+
+fn read_on(block: &mut [u8], file: &mut File, source: &mut dyn Source) -> Result<usize, Error> {
+    let read = source.read(block).map_err(source_failed)?;
+    let written = file.write_all(block.get(..read).unwrap_or_default());
+    written.map_err(|error| broken(&error))?;
+    Ok(read)
+}
+
+/// A pipe that holds [`PIPE`] bytes.
+struct Pipe {
+    end: File,
+    mouth: OwnedFd,
+}
+
+impl Pipe {
+    /// `None` where there are too many, or none so large: then it goes without.
+    fn open() -> Option<Self> {
+        let (end, mouth) = pipe2(OFlag::O_CLOEXEC).ok()?;
+        let size = i32::try_from(PIPE).ok()?;
+        fcntl(&mouth, FcntlArg::F_SETPIPE_SZ(size)).ok()?;
+        Some(Self {
+            end: end.into(),
+            mouth,
+        })
+    }
+
+    /// Moves all that is in the pipe into `file`; whether that can be done again. Not every file
+    /// system can.
+    fn empty(&self, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<bool, Error> {
+        while left > 0 {
+            match splice(
+                &self.end,
+                None,
+                &*file,
+                None,
+                left,
+                SpliceFFlags::SPLICE_F_MOVE,
+            ) {
+                Ok(0) => return Err(Error::Broken("a pipe lost what was in it".to_owned())),
+                Ok(count) => left = left.saturating_sub(count),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EINVAL) => {
+                    self.copy(left, file, block)?;
+                    return Ok(false);
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy(&self, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<(), Error> {
+        while left > 0 {
+            let most = left.min(block.len());
+            let room = block.get_mut(..most).unwrap_or_default();
+            let copied = (&self.end)
+                .read_exact(room)
+                .and_then(|()| file.write_all(room));
+            copied.map_err(|error| broken(&error))?;
+            left = left.saturating_sub(most);
+        }
+        Ok(())
+    }
+}
+
+fn source_failed(error: io::Error) -> Error {
+    if crate::vigil::was_interrupted(&error) {
+        Error::Interrupted
+    } else {
+        Error::Source(error)
+    }
+}
+
+/// What the kernel says of a file.
+pub(super) fn broken(error: &io::Error) -> Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(errno) => errno.into(),
+        None => Error::Broken(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek;
+    use std::os::fd::BorrowedFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A socket as source, which counts how often it was poured.
+    struct Socket(UnixStream, usize);
+
+    impl Read for Socket {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Source for Socket {
+        fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
+            self.1 += 1;
+            let flags = SpliceFFlags::empty();
+            Some(splice(&self.0, None, pipe, None, most, flags).map_err(io::Error::from))
+        }
+    }
+
+    fn file(append: bool) -> File {
+        let mut path = std::env::temp_dir();
+        path.push(format!("inflow-{}-{append}", std::process::id()));
+        let mut options = File::options();
+        let file = options.read(true).create_new(true);
+        let file = file.append(append).write(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file
+    }
+
+    /// The second file takes no splice(2), since it is open for appending.
+    #[test]
+    fn every_byte_arrives_by_whichever_way() {
+        for (length, append, is_poured) in [
+            (0, false, false),
+            (5, false, false),
+            (FIRST + 1, false, false),
+            (3_500_001, false, true),
+            (3_500_002, true, true),
+        ] {
+            let bytes: Vec<u8> = (0..length).map(|at| (at * 7 % 251) as u8).collect();
+            let (mut near, far) = UnixStream::pair().unwrap();
+            let sent = bytes.clone();
+            let sender = std::thread::spawn(move || near.write_all(&sent).unwrap());
+            let (mut file, mut source) = (file(append), Socket(far, 0));
+            let stored = fill(&mut file, &mut source).unwrap();
+            sender.join().unwrap();
+            assert_eq!(
+                (stored, source.1 > 0),
+                (length as u64, is_poured),
+                "{length}"
+            );
+            file.rewind().unwrap();
+            let mut found = Vec::new();
+            file.read_to_end(&mut found).unwrap();
+            assert!(found == bytes, "{length}");
+        }
+    }
+}
