@@ -246,9 +246,7 @@ impl Client {
         self.counts.count(verb, code);
         match code {
             226 => self.model.is(name, Some(content)),
-            // What failed is as it was, or gone: an overwriting takes two steps in the tracker.
-            _ if !self.model.file(name).may_be(None) => self.model.may_be(name, None),
-            _ => {}
+            _ => self.model.may_be_gone(name),
         }
         Ok(())
     }
@@ -276,9 +274,10 @@ impl Client {
             self.counts.count("RNFR", code);
             return Ok(());
         }
-        for (name, content) in [(from, None), (&to, Some(content.clone())), (&to, None)] {
+        for (name, content) in [(from, None), (&to, Some(content.clone()))] {
             self.model.may_be(name, content);
         }
+        self.model.may_be_gone(&to);
         let code = line.ask(&format!("RNTO /twice/{to}"))?;
         self.counts.count("RNTO", code);
         if code == 250 {

@@ -20,12 +20,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use client::Counts;
-use model::Model;
-use support::{Cluster, Daemon, Tracker, eventually, say};
+use model::{Model, Outcome};
+use support::{Cluster, Daemon, Tracker, eventually, say, status};
 use wreck::Site;
 
 /// How many clients there are.
 const CLIENTS: u64 = 8;
+
+/// How much of an upload stays in memory, in KiB.
+const SPOOL_MEM: u64 = 256;
 
 /// A stream of chances (xorshift), the same for the same seed.
 struct Dice(u64);
@@ -69,7 +72,7 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
         ("mogilefs.tracker", site.trackers()),
         ("mogilefs.upload", upload.to_owned()),
         ("mogilefs.overwrite", overwrite.to_owned()),
-        ("mogilefs.spool_mem", "256K".to_owned()),
+        ("mogilefs.spool_mem", format!("{SPOOL_MEM}K")),
         ("logging.level", "info".to_owned()),
     ];
     keys.extend(site.patience());
@@ -79,11 +82,12 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
     daemon.expect_error("swap-failed");
     let over = AtomicBool::new(false);
     let address = daemon.address;
-    let (models, counts) = thread::scope(|scope| {
+    let (models, counts, peak) = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|name| scope.spawn(move || client::work(address, name, seed, until)))
             .collect();
         let wrecker = scope.spawn(|| wreck::work(&mut site, seed, &over));
+        let watcher = scope.spawn(|| watch(&daemon, || over.load(Ordering::Relaxed)));
         let mut models = Vec::new();
         let mut counts = Counts::default();
         for client in clients {
@@ -93,12 +97,14 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
         }
         over.store(true, Ordering::Relaxed);
         wrecker.join().unwrap();
-        (models, counts)
+        (models, counts, watcher.join().unwrap())
     });
     eventually("all trackers answer again", || {
         cluster.call("list_keys", &[("limit", b"1")]).ok()
     });
-    let (right, unclear) = check(&cluster, &models);
+    let (right, outcomes) = check(&cluster, &models);
+    let of = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
+    let (kept, made, gone) = (of(Outcome::Kept), of(Outcome::Made), of(Outcome::Gone));
     let unknown = daemon
         .log
         .all()
@@ -107,11 +113,13 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
         .count();
     say(&format!(
         "chaos: seed={seed} upload={upload} overwrite={overwrite} {counts} files={right} \
-         unclear={unclear} log-unknown={unknown} wrecks={} left-open={}",
+         unclear-kept={kept} unclear-made={made} unclear-gone={gone} log-unknown={unknown} \
+         peak-kib={peak} wrecks={} left-open={}",
         site.wrecks,
         site.left_open()
     ));
     assert!(counts.confirmed() > 0, "nothing was ever confirmed");
+    assert!(peak <= 16 * 1024 + SPOOL_MEM, "a worker took {peak} KiB");
 }
 
 /// Whether the answer to get_domains has the class of this test.
@@ -124,9 +132,23 @@ fn knows(fields: &BTreeMap<String, Vec<u8>>, domain: &str) -> bool {
     })
 }
 
-/// Compares what is stored with what the clients know; how many files there are, and how many of
-/// them were neither confirmed nor refused.
-fn check(cluster: &Cluster, models: &[Model]) -> (usize, usize) {
+/// The most memory, in KiB, that any worker had in all that time.
+fn watch(daemon: &Daemon, is_over: impl Fn() -> bool) -> u64 {
+    let mut peak = 0;
+    while !is_over() {
+        for (pid, _) in daemon.children() {
+            let text = status(pid, "VmHWM").unwrap_or_default();
+            let kib = text.split(' ').next().and_then(|kib| kib.parse().ok());
+            peak = peak.max(kib.unwrap_or(0));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    peak
+}
+
+/// Compares what is stored with what the clients know; how many files there are, and what has become
+/// of those whose last change was neither confirmed nor refused.
+fn check(cluster: &Cluster, models: &[Model]) -> (usize, Vec<Outcome>) {
     let mut expected: BTreeMap<String, &model::File> = BTreeMap::new();
     for model in models {
         expected.extend(
@@ -136,26 +158,22 @@ fn check(cluster: &Cluster, models: &[Model]) -> (usize, usize) {
         );
     }
     let found = cluster.keys();
-    let mut unclear = 0;
+    let mut outcomes = Vec::new();
     for key in &found {
-        let Some(file) = expected.get(key) else {
-            panic!("{key} is there, and nobody has stored it");
-        };
-        let content = eventually(&format!("{key} can be read"), || cluster.content(key));
-        assert!(
-            file.may_be(Some(&content)),
-            "{key} is not what was confirmed: {} bytes, {file:?}",
-            content.len()
-        );
-        unclear += usize::from(!file.is_certain());
+        let is_known = expected.contains_key(key);
+        assert!(is_known, "{key} is there, and nobody has stored it");
     }
     for (key, file) in &expected {
-        if !found.contains(key) {
-            assert!(
-                file.may_be(None),
-                "{key} was confirmed and is gone: {file:?}"
-            );
+        let content = found
+            .contains(key)
+            .then(|| eventually(&format!("{key} can be read"), || cluster.content(key)));
+        let Some(outcome) = file.outcome(content.as_deref()) else {
+            let len = content.map(|content| content.len());
+            panic!("{key} is not what was confirmed: {len:?} bytes, {file:?}");
+        };
+        if !file.is_certain() {
+            outcomes.push(outcome);
         }
     }
-    (found.len(), unclear)
+    (found.len(), outcomes)
 }

@@ -15,28 +15,55 @@ pub(crate) fn bytes(content: &Content) -> Vec<u8> {
 }
 
 /// What a file may be; `None` is that there is none.
-#[derive(Clone, Debug)]
-pub(crate) struct File(Vec<Option<Content>>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct File {
+    /// What was confirmed last.
+    is: Option<Content>,
+    /// What nobody confirmed or denied since.
+    wanted: Vec<Option<Content>>,
+    /// A change that failed may have taken what was there with it.
+    may_be_gone: bool,
+}
+
+/// What has become of a file of which not everything is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// It is what was confirmed last.
+    Kept,
+    /// It is what a change wanted that was not confirmed.
+    Made,
+    /// What was confirmed last was lost to a change that failed.
+    Gone,
+}
 
 impl File {
     pub(crate) fn is_certain(&self) -> bool {
-        self.0.len() == 1
+        self.wanted.is_empty() && !self.may_be_gone
     }
 
     /// What it is, if that is certain.
     pub(crate) fn content(&self) -> Option<&Content> {
-        match self.0.as_slice() {
-            [Some(content)] => Some(content),
-            _ => None,
+        self.is.as_ref().filter(|_| self.is_certain())
+    }
+
+    /// What has become of it, if it may be what was found.
+    pub(crate) fn outcome(&self, found: Option<&[u8]>) -> Option<Outcome> {
+        let is_found = |one: &Option<Content>| match (one, found) {
+            (None, None) => true,
+            (Some(content), Some(found)) => bytes(content) == found,
+            _ => false,
+        };
+        if is_found(&self.is) {
+            Some(Outcome::Kept)
+        } else if self.wanted.iter().any(is_found) {
+            Some(Outcome::Made)
+        } else {
+            (self.may_be_gone && found.is_none()).then_some(Outcome::Gone)
         }
     }
 
     pub(crate) fn may_be(&self, found: Option<&[u8]>) -> bool {
-        self.0.iter().any(|one| match (one, found) {
-            (None, None) => true,
-            (Some(content), Some(found)) => bytes(content) == found,
-            _ => false,
-        })
+        self.outcome(found).is_some()
     }
 }
 
@@ -50,21 +77,30 @@ impl Model {
     }
 
     pub(crate) fn file(&self, name: &str) -> File {
-        let none = || File(vec![None]);
-        self.0.get(name).cloned().unwrap_or_else(none)
+        self.0.get(name).cloned().unwrap_or_default()
     }
 
     /// It is this now.
     pub(crate) fn is(&mut self, name: &str, content: Option<Content>) {
-        self.0.insert(name.to_owned(), File(vec![content]));
+        let is = content;
+        let file = File {
+            is,
+            ..File::default()
+        };
+        self.0.insert(name.to_owned(), file);
     }
 
     /// It was to become this, and nobody said that it did.
     pub(crate) fn may_be(&mut self, name: &str, content: Option<Content>) {
-        let mut file = self.file(name);
-        if !file.0.contains(&content) {
-            file.0.push(content);
+        let file = self.0.entry(name.to_owned()).or_default();
+        if file.is != content && !file.wanted.contains(&content) {
+            file.wanted.push(content);
         }
-        self.0.insert(name.to_owned(), file);
+    }
+
+    /// What is there may be lost to a change: the tracker makes it in two steps.
+    pub(crate) fn may_be_gone(&mut self, name: &str) {
+        let file = self.0.entry(name.to_owned()).or_default();
+        file.may_be_gone = file.is.is_some() || !file.wanted.is_empty();
     }
 }
