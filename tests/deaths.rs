@@ -235,6 +235,7 @@ fn d1_whatever_is_not_stored_is_not_confirmed() {
         .call("create_class", &[("class", b"gone"), ("mindevcount", b"1")])
         .unwrap();
     let daemon = site.daemon(&[]);
+    daemon.expect_error("close-refused");
     let mut ftp = daemon.log_in();
     ftp.expect("TYPE I", 200);
     for (command, code) in [

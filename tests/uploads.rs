@@ -176,6 +176,30 @@ fn an_append_to_what_was_replaced_meanwhile_is_not_stored() {
 }
 
 #[test]
+fn an_append_survives_a_close_that_takes_the_old_version_with_it() {
+    let cluster = Cluster::faulty();
+    let mut own = impatient();
+    own.request_timeout = support::PATIENCE;
+    let mut store = classes(&cluster, own);
+    put(&mut store, "/docs/a", b"old").unwrap();
+    cluster.node().fault("no-temp-file count=1");
+    cluster.node().fault("delay cmd=file_debug ms=1000 count=1");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("the close is lost", || {
+                let faults = cluster.node().report("!faults");
+                let is_struck =
+                    |fault: &String| fault.starts_with("no-temp") && !fault.ends_with("hits=0");
+                faults.iter().any(is_struck).then_some(())
+            });
+            cluster.call("delete", &[("key", b"docs/a")]).unwrap();
+        });
+        add(&mut store, "/docs/a", At::End, b" and new").unwrap();
+    });
+    assert_eq!(cluster.content("docs/a").unwrap(), b"old and new");
+}
+
+#[test]
 fn an_old_file_that_cannot_be_read_is_not_appended_to() {
     let cluster = Cluster::faulty();
     let mut store = classes(&cluster, impatient());

@@ -66,6 +66,10 @@ impl Error {
         if vigil::was_interrupted(error) {
             return Self::Interrupted;
         }
+        let is_replaced = <dyn std::error::Error + Send + Sync>::is::<store::Replaced>;
+        if error.get_ref().is_some_and(is_replaced) {
+            return Self::failed(451, "The file was replaced meanwhile", error.to_string());
+        }
         Self::failed(451, "Storage error", error.to_string())
     }
 

@@ -70,7 +70,7 @@ impl Trackers {
                 return None;
             };
             let Some(doubt) = Doubt::of(&error, closes) else {
-                return Some(settled(error));
+                return Some(settled(closing, error));
             };
             log::warn!(
                 "close-doubt fid={} dev={} error={}",
@@ -181,7 +181,7 @@ impl Doubt {
 }
 
 /// A refusal that leaves no doubt: the tracker has thrown the bytes away, or has not looked at them.
-fn settled(error: Error) -> Verdict {
+fn settled(closing: &Closing<'_>, error: Error) -> Verdict {
     let thrown_away = [
         "size_mismatch",
         "size_verify_error",
@@ -189,10 +189,19 @@ fn settled(error: Error) -> Verdict {
         "invalid_destdev",
     ];
     if thrown_away.iter().any(|code| error.is(code)) {
-        Verdict::Lost(error)
-    } else {
-        Verdict::Refused(error)
+        return Verdict::Lost(error);
     }
+    if !error.is("plugin_aborted") {
+        // It would be refused again: the tracker does not take its own word.
+        log::error!(
+            "close-refused fid={} dev={} url={} error={}",
+            closing.fid,
+            closing.target.device,
+            closing.target.url,
+            quoted_error(&error)
+        );
+    }
+    Verdict::Refused(error)
 }
 
 impl Verdict {

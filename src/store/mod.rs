@@ -134,6 +134,18 @@ pub trait Store {
     }
 }
 
+/// Why reading a file ended early: it is another file by now. Found inside an `io::Error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced;
+
+impl fmt::Display for Replaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it was replaced meanwhile")
+    }
+}
+
+impl std::error::Error for Replaced {}
+
 /// Whether an entry of that name is meant.
 pub type Meant = Box<dyn Fn(&[u8]) -> bool>;
 

@@ -80,25 +80,7 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
     let daemon = Daemon::on(&cluster, &keys);
     // What is lost for good is an error, and there is none; what is in doubt for long may be.
     daemon.expect_error("swap-failed");
-    let over = AtomicBool::new(false);
-    let address = daemon.address;
-    let (models, counts, peak) = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|name| scope.spawn(move || client::work(address, name, seed, until)))
-            .collect();
-        let wrecker = scope.spawn(|| wreck::work(&mut site, seed, &over));
-        let watcher = scope.spawn(|| watch(&daemon, || over.load(Ordering::Relaxed)));
-        let mut models = Vec::new();
-        let mut counts = Counts::default();
-        for client in clients {
-            let (model, own) = client.join().unwrap();
-            models.push(model);
-            counts.add(&own);
-        }
-        over.store(true, Ordering::Relaxed);
-        wrecker.join().unwrap();
-        (models, counts, watcher.join().unwrap())
-    });
+    let (models, counts, peak) = work(&mut site, &daemon, seed, until);
     eventually("all trackers answer again", || {
         cluster.call("list_keys", &[("limit", b"1")]).ok()
     });
@@ -129,6 +111,30 @@ fn knows(fields: &BTreeMap<String, Vec<u8>>, domain: &str) -> bool {
         fields
             .iter()
             .any(|(name, value)| value == b"twice" && name.starts_with(&format!("{field}class")))
+    })
+}
+
+/// Clients, and who wrecks what is behind the daemon, until then: what the files must be, how it went,
+/// and the most memory that a worker had.
+fn work(site: &mut Site, daemon: &Daemon, seed: u64, until: Instant) -> (Vec<Model>, Counts, u64) {
+    let over = AtomicBool::new(false);
+    let address = daemon.address;
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|name| scope.spawn(move || client::work(address, name, seed, until)))
+            .collect();
+        let wrecker = scope.spawn(|| wreck::work(site, seed, &over));
+        let watcher = scope.spawn(|| watch(daemon, || over.load(Ordering::Relaxed)));
+        let mut models = Vec::new();
+        let mut counts = Counts::default();
+        for client in clients {
+            let (model, own) = client.join().unwrap();
+            models.push(model);
+            counts.add(&own);
+        }
+        over.store(true, Ordering::Relaxed);
+        wrecker.join().unwrap();
+        (models, counts, watcher.join().unwrap())
     })
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Node {
     control: Vec<SocketAddr>,
     child: Child,
     output: Lines,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Node {
@@ -45,7 +45,7 @@ impl Node {
             control: Vec::new(),
             child,
             output,
-            _scratch: scratch,
+            scratch,
         };
         let ready = node.output.wait(0, PATIENCE, |line| line == "ready");
         assert!(
@@ -92,6 +92,24 @@ impl Node {
         Tracker::connect(self.control[0]).report(line)
     }
 
+    /// Files that lie on its devices and that no tracker knows, as `device/fid`.
+    pub(crate) fn orphans(&self) -> Vec<String> {
+        let rows = self.report("!rows");
+        let known: Vec<String> = rows
+            .iter()
+            .flat_map(|row| {
+                let fields: Vec<&str> = row.split(' ').collect();
+                let (fid, devices) = (fields[2].to_owned(), fields[5]);
+                let places = devices.split(',').map(move |id| format!("dev{id}/{fid}"));
+                places.collect::<Vec<_>>()
+            })
+            .collect();
+        let mut found = Vec::new();
+        find_fids(self.scratch.path(), "", &mut found);
+        found.retain(|place| !known.contains(place));
+        found
+    }
+
     /// Uploads that were opened and neither closed nor given back.
     pub(crate) fn temp_rows(&self) -> Vec<String> {
         self.report("!temprows")
@@ -114,6 +132,20 @@ impl Drop for Node {
         self.kill();
         if std::thread::panicking() {
             say(&format!("--- node\n{}\n---", self.output.all().join("\n")));
+        }
+    }
+}
+
+/// Every file of a device below `dir`, as `device/fid`.
+fn find_fids(dir: &Path, device: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if let Some(digits) = name.strip_suffix(".fid") {
+            let fid: u64 = digits.parse().unwrap();
+            found.push(format!("{device}/{fid}"));
+        } else if entry.path().is_dir() {
+            let is_device = name.starts_with("dev");
+            find_fids(&entry.path(), if is_device { &name } else { device }, found);
         }
     }
 }

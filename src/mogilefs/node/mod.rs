@@ -36,6 +36,9 @@ const IDLE: Duration = Duration::from_secs(15);
 /// answered.
 const STORED_A_SECOND: u64 = 10 * 1024 * 1024;
 
+/// So many bytes a node must send within `read_timeout`.
+const LEAST: usize = 1024;
+
 /// The longest that any node is waited for, however large the body was.
 const LONGEST_STORE: Duration = Duration::from_secs(20 * 60);
 
@@ -46,6 +49,7 @@ pub(crate) struct Nodes {
     getter: Agent,
     /// Does not: a node that has closed an idle connection would be noticed too late.
     putter: Agent,
+    read_timeout: Duration,
     store_timeout: Duration,
     allowed: Rc<[Network]>,
     health: Rc<RefCell<HashMap<SocketAddr, Health>>>,
@@ -58,6 +62,7 @@ impl Nodes {
         Self {
             getter: agent(settings, 4),
             putter: agent(settings, 0),
+            read_timeout: settings.read_timeout,
             store_timeout: settings.store_timeout,
             allowed: settings.storage.clone().into(),
             health: Rc::default(),
@@ -119,6 +124,7 @@ impl Nodes {
         Ok(Bytes {
             body: body.into_reader(),
             left: length - offset,
+            pace: Pace::new(self.read_timeout),
         })
     }
 
@@ -252,6 +258,37 @@ pub(crate) enum Unstored {
 pub(crate) struct Bytes {
     body: BodyReader<'static>,
     left: u64,
+    pace: Pace,
+}
+
+/// How fast a node is that is not dead: a few bytes now and then would keep every wait short and
+/// nobody served.
+struct Pace {
+    /// In so much time it must have sent [`LEAST`] bytes.
+    limit: Duration,
+    /// How long was waited for it, and what came meanwhile.
+    waited: Duration,
+    came: usize,
+}
+
+impl Pace {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            waited: Duration::ZERO,
+            came: 0,
+        }
+    }
+
+    /// What came after another wait; whether that is too slow.
+    fn is_too_slow(&mut self, waited: Duration, came: usize) -> bool {
+        self.waited = self.waited.saturating_add(waited);
+        self.came = self.came.saturating_add(came);
+        if self.came >= LEAST {
+            *self = Self::new(self.limit);
+        }
+        self.waited >= self.limit
+    }
 }
 
 impl Read for Bytes {
@@ -260,7 +297,11 @@ impl Read for Bytes {
             return Ok(0);
         }
         let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        let asked = Instant::now();
         let read = self.body.read(buf.get_mut(..most).unwrap_or_default())?;
+        if self.pace.is_too_slow(asked.elapsed(), read) && self.left > read as u64 {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it is too slow"));
+        }
         if read == 0 && most > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -341,4 +382,23 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
     let whole: u64 = whole.parse().ok()?;
     let last: u64 = last.parse().ok()?;
     (last.checked_add(1) == Some(whole)).then_some((first.parse().ok()?, whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_sends_a_byte_now_and_then_is_too_slow() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::new(20 * second);
+        for _ in 0..19 {
+            assert!(!pace.is_too_slow(second, 1));
+        }
+        assert!(pace.is_too_slow(second, 1));
+        let mut pace = Pace::new(20 * second);
+        for _ in 0..100 {
+            assert!(!pace.is_too_slow(second, LEAST / 10));
+        }
+    }
 }

@@ -13,7 +13,7 @@ use md5::{Digest, Md5};
 use super::layout::Spot;
 use crate::figures::{self, Event};
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
-use crate::store::Error;
+use crate::store::{Error, Replaced};
 use crate::text::{quoted, quoted_error};
 use crate::vigil;
 
@@ -65,6 +65,10 @@ pub(super) struct Download {
     copies: Vec<Location>,
     /// Whether the tracker has asked the nodes for these copies already.
     verified: bool,
+    /// It is another file by now, or none.
+    replaced: bool,
+    /// How many copies in a row were not where they should be.
+    missing: usize,
     /// The copy that is read, or the one to be tried next.
     copy: usize,
     bytes: Option<Bytes>,
@@ -107,6 +111,8 @@ impl Download {
             spot,
             object,
             verified: false,
+            replaced: false,
+            missing: 0,
             copy: 0,
             bytes: None,
             first: Vec::new(),
@@ -173,15 +179,30 @@ impl Download {
                             self.position,
                             quoted_error(&error)
                         );
+                        let is_missing = matches!(error, mogilefs::Error::Http(404));
+                        self.missing = if is_missing { self.missing + 1 } else { 0 };
                         trouble = error;
                         self.next_copy();
                     }
                 }
             }
             if self.verified {
+                self.complain_if_missing();
                 return Err(trouble);
             }
             self.ask_again()?;
+        }
+    }
+
+    /// The nodes are well, and none has it: nobody but an operator can do anything about that.
+    fn complain_if_missing(&self) {
+        if !self.copies.is_empty() && self.missing >= TRIES * self.copies.len() {
+            log::error!(
+                "replica-missing fid={} copies={} key={}",
+                self.object.fid,
+                self.copies.len(),
+                quoted(&self.spot.key)
+            );
         }
     }
 
@@ -194,8 +215,15 @@ impl Download {
     /// Has the tracker ask the nodes which copies are there, and whether it is still the same file.
     fn ask_again(&mut self) -> Result<(), mogilefs::Error> {
         let mut trackers = self.client.trackers()?;
-        let now = trackers.file_info(&self.spot.domain, &self.spot.key)?;
+        let now = match trackers.file_info(&self.spot.domain, &self.spot.key) {
+            Ok(now) => now,
+            Err(error) => {
+                self.replaced = error.is("unknown_key");
+                return Err(error);
+            }
+        };
         if now.fid != self.object.fid {
+            self.replaced = true;
             return Err(mogilefs::Error::Protocol(format!(
                 "replaced by fid {} meanwhile",
                 now.fid
@@ -328,6 +356,7 @@ impl Read for Download {
         }
         self.fill(buf).map_err(|error| match error {
             mogilefs::Error::Interrupted => io::Error::other(vigil::Interrupted),
+            _ if self.replaced => io::Error::other(Replaced),
             error => io::Error::other(format!(
                 "fid {} at {}: {error}",
                 self.object.fid, self.position
