@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use ureq::http::{HeaderMap, StatusCode, header};
-use ureq::{Agent, BodyReader, SendBody};
+use ureq::{Agent, SendBody};
 
 use super::health::Health;
 use super::{Error, Gossip, Solitude};
@@ -19,10 +19,13 @@ use crate::config::{self, Network};
 use crate::figures::{self, Event, Wait};
 use transport::{Dialler, Literal, Unconnected};
 
+mod body;
 mod heads;
 mod location;
 mod transport;
 
+pub(crate) use body::Bytes;
+use body::{Exactly, Pace};
 use heads::Heads;
 pub(crate) use location::Location;
 
@@ -35,9 +38,6 @@ const IDLE: Duration = Duration::from_secs(15);
 /// How many bytes a node is given a second for, after it has a body and before it must have
 /// answered.
 const STORED_A_SECOND: u64 = 10 * 1024 * 1024;
-
-/// So many bytes a node must send within `read_timeout`.
-const LEAST: usize = 1024;
 
 /// The longest that any node is waited for, however large the body was.
 const LONGEST_STORE: Duration = Duration::from_secs(20 * 60);
@@ -253,95 +253,6 @@ pub(crate) enum Unstored {
     Body(io::Error),
 }
 
-/// The bytes of a file, from one node. The end comes after as many as were promised, or it is an
-/// error.
-pub(crate) struct Bytes {
-    body: BodyReader<'static>,
-    left: u64,
-    pace: Pace,
-}
-
-/// How fast a node is that is not dead: a few bytes now and then would keep every wait short and
-/// nobody served.
-struct Pace {
-    /// In so much time it must have sent [`LEAST`] bytes.
-    limit: Duration,
-    /// How long was waited for it, and what came meanwhile.
-    waited: Duration,
-    came: usize,
-}
-
-impl Pace {
-    fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            waited: Duration::ZERO,
-            came: 0,
-        }
-    }
-
-    /// What came after another wait; whether that is too slow.
-    fn is_too_slow(&mut self, waited: Duration, came: usize) -> bool {
-        self.waited = self.waited.saturating_add(waited);
-        self.came = self.came.saturating_add(came);
-        if self.came >= LEAST {
-            *self = Self::new(self.limit);
-        }
-        self.waited >= self.limit
-    }
-}
-
-impl Read for Bytes {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Ok(0);
-        }
-        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
-        let asked = Instant::now();
-        let read = self.body.read(buf.get_mut(..most).unwrap_or_default())?;
-        if self.pace.is_too_slow(asked.elapsed(), read) && self.left > read as u64 {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it is too slow"));
-        }
-        if read == 0 && most > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= read as u64;
-        if self.left == 0 {
-            // The end is there already, and only who has read it can use the connection again.
-            let _ = self.body.read(&mut [0]);
-        }
-        Ok(read)
-    }
-}
-
-/// A body that keeps the promise of its Content-Length, if there is one: what ends early is an error,
-/// since ureq would ask an ended reader for ever.
-struct Exactly<'a> {
-    inner: &'a mut dyn Read,
-    left: Option<u64>,
-    failure: Option<io::Error>,
-}
-
-impl Read for Exactly<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.and_then(|left| usize::try_from(left).ok());
-        let most = left.map_or(buf.len(), |left| left.min(buf.len()));
-        if most == 0 {
-            return Ok(0);
-        }
-        let error = match self.inner.read(buf.get_mut(..most).unwrap_or_default()) {
-            Ok(0) if self.left.is_some() => io::ErrorKind::UnexpectedEof.into(),
-            Ok(read) => {
-                self.left = self.left.map(|left| left.saturating_sub(read as u64));
-                return Ok(read);
-            }
-            Err(error) => error,
-        };
-        self.failure = Some(error);
-        Err(io::ErrorKind::Other.into())
-    }
-}
-
 fn agent(settings: &config::Mogilefs, idle: usize) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)
@@ -382,23 +293,4 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
     let whole: u64 = whole.parse().ok()?;
     let last: u64 = last.parse().ok()?;
     (last.checked_add(1) == Some(whole)).then_some((first.parse().ok()?, whole))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_sends_a_byte_now_and_then_is_too_slow() {
-        let second = Duration::from_secs(1);
-        let mut pace = Pace::new(20 * second);
-        for _ in 0..19 {
-            assert!(!pace.is_too_slow(second, 1));
-        }
-        assert!(pace.is_too_slow(second, 1));
-        let mut pace = Pace::new(20 * second);
-        for _ in 0..100 {
-            assert!(!pace.is_too_slow(second, LEAST / 10));
-        }
-    }
 }

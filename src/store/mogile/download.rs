@@ -3,13 +3,12 @@
 //! another is not used.
 #![forbid(unsafe_code)]
 
-use std::fmt;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 
+use super::givers::Givers;
 use super::layout::Spot;
 use crate::figures::{self, Event};
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
@@ -31,31 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node closes a connection that is not read for 30 s. That is no fault of it.
 const PAUSE: Duration = Duration::from_secs(25);
-
-/// A copy that has given some of a file.
-#[derive(PartialEq, Eq)]
-struct Given {
-    node: SocketAddr,
-    device: Option<u32>,
-}
-
-impl Given {
-    fn by(location: &Location) -> Self {
-        Self {
-            node: location.address,
-            device: location.device,
-        }
-    }
-}
-
-impl fmt::Display for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.device {
-            Some(device) => write!(f, "{}:dev{device}", self.node),
-            None => self.node.fmt(f),
-        }
-    }
-}
 
 /// A file being read.
 pub(super) struct Download {
@@ -86,7 +60,7 @@ pub(super) struct Download {
     /// Of what has been given, where the whole is given and its sum is known.
     hash: Option<Md5>,
     /// The copies that gave some of it, each once.
-    given_by: Vec<Given>,
+    given_by: Givers,
     begun: Instant,
     first_byte: Duration,
     /// How often another connection went on, and how often only because the client had paused.
@@ -123,7 +97,7 @@ impl Download {
             last_byte: Instant::now(),
             paused: false,
             hash,
-            given_by: Vec::new(),
+            given_by: Givers::default(),
             begun: Instant::now(),
             first_byte: Duration::ZERO,
             resumes: 0,
@@ -160,13 +134,9 @@ impl Download {
                 let nodes = self.client.nodes();
                 match nodes.get(location, self.position, self.object.length) {
                     Ok(bytes) => {
-                        let given = Given::by(location);
-                        if !self.given_by.is_empty() {
+                        if self.given_by.add(location) {
                             self.resumes += 1;
                             figures::count(Event::Resumed);
-                        }
-                        if !self.given_by.contains(&given) {
-                            self.given_by.push(given);
                         }
                         return Ok(bytes);
                     }
@@ -274,18 +244,12 @@ impl Download {
         log::error!(
             "replica-corrupt fid={} copies={} key={}",
             self.object.fid,
-            self.copies_used(),
+            self.given_by,
             quoted(&self.spot.key)
         );
         Err(mogilefs::Error::Corrupt(
             "the MD5 is not that of the file".to_owned(),
         ))
-    }
-
-    /// The copies that gave some of it, for the log: `address:devN`, with commas between.
-    fn copies_used(&self) -> String {
-        let used = self.given_by.iter().map(Given::to_string);
-        used.collect::<Vec<_>>().join(",")
     }
 
     /// Reads from the current copy, or from the next one that has more.
@@ -339,7 +303,7 @@ impl Drop for Download {
             self.position - self.offset,
             self.offset,
             self.object.length,
-            self.copies_used(),
+            self.given_by,
             self.resumes,
             self.stall_resumes,
             self.first_byte.as_millis()

@@ -28,6 +28,7 @@ mod course;
 mod dirs;
 mod download;
 mod entry;
+mod givers;
 mod intake;
 pub mod layout;
 mod listing;
