@@ -127,7 +127,8 @@ pub fn read(source: &str, path: &str) -> Result<Original, Error> {
         Err(error) => Err(Error {
             place: path.to_owned(),
             line: error.line,
-            why: error.why,
+            // It shows a piece of the file.
+            why: one_line(&error.why),
         }),
     }
 }
@@ -170,11 +171,11 @@ impl Original {
             let value = self.variables.get(&format!("CFG->{property}"));
             value
                 .and_then(|(value, _)| value.text())
-                .filter(|path| path.starts_with('/'))
+                .filter(|path| path.starts_with('/') && path.chars().all(is_plain))
                 .ok_or(Error {
                     place: self.place.clone(),
                     line: value.map_or(1, |(_, line)| *line),
-                    why: format!("$CFG->{property} is not a path"),
+                    why: format!("$CFG->{property} is not a path that logrotate can be given"),
                 })
         };
         let (log, pidfile) = (path("logging->file")?, path("pidfile")?);
@@ -264,13 +265,21 @@ fn written(carry: &Carry, value: &Value) -> Result<String, String> {
         Carry::Text => {
             if text.is_empty() {
                 Err("it is empty".to_owned())
-            } else if text.trim() != text || text.chars().any(char::is_control) {
+            } else if text.trim() != text
+                || text.ends_with('\\')
+                || text.chars().any(char::is_control)
+            {
                 Err(format!("`{}` cannot stand in an INI file", one_line(&text)))
             } else {
                 Ok(text)
             }
         }
     }
+}
+
+/// Whether a character means itself to logrotate and to the shell.
+fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || "/._-+@%:,=~".contains(c)
 }
 
 /// `text` as it may stand in a comment.
@@ -386,12 +395,17 @@ trailing"#;
             logrotate.contains("kill -USR1 \"$(cat /opt/n/log/nanoftpd.pid)\""),
             "{logrotate}"
         );
-        assert!(
-            read("<?php $CFG->pidfile = 1;", "c")
-                .unwrap()
-                .logrotate()
-                .is_err()
-        );
+        for pidfile in [
+            "1",
+            "'/run/a b'",
+            "\"/run/a\\nb\"",
+            "'/run/a$(id)'",
+            "'/run/a\"'",
+        ] {
+            let source = format!("<?php $CFG->logging->file = '/a'; $CFG->pidfile = {pidfile};");
+            let error = read(&source, "c").unwrap().logrotate().unwrap_err();
+            assert!(error.why.starts_with("$CFG->pidfile is not"), "{error}");
+        }
     }
 
     #[test]
@@ -412,6 +426,13 @@ trailing"#;
     }
 
     #[test]
+    fn an_error_is_one_line_whatever_it_shows() {
+        let error = read("<?php $CFG->a 'x\ny';", "c.php").err().unwrap();
+        let expected = "c.php:1: expected `;`, found `'x?y'`";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
     fn nesting_has_an_end() {
         for source in [
             "<?php $a = ".to_owned() + &"(".repeat(100_000),
@@ -428,5 +449,12 @@ trailing"#;
         let ini = read(source, "c.php").unwrap().configuration();
         assert!(!ini.lines().any(|line| line.starts_with("userid")), "{ini}");
         assert!(ini.contains("tmpdir not carried over: its value is the result of system()"));
+        // A line that ends in a backslash would not be read again.
+        let source = r"<?php $CFG->tmpdir = 'C:\\tmp\\';";
+        let ini = read(source, "c.php").unwrap().configuration();
+        assert!(
+            ini.contains(r"tmpdir not carried over: `C:\tmp\` cannot"),
+            "{ini}"
+        );
     }
 }
