@@ -59,8 +59,12 @@ impl Long {
     /// `Nov 22 12:00` of what is young, `Nov 22  2025` of what is not.
     fn date(&self, modified: Option<i64>, out: &mut Vec<u8>) {
         let known = modified.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        let at = known.unwrap_or(UNKNOWN);
-        let time = self.zone.to_datetime(at);
+        let times = [known, Some(UNKNOWN)].into_iter().flatten();
+        let mut times = times.map(|at| (at, self.zone.to_datetime(at)));
+        // A year has four digits, or it would be taken for another column.
+        let Some((at, time)) = times.find(|(_, time)| time.year() >= 0) else {
+            return;
+        };
         let month = usize::try_from(time.month()).ok();
         let month = month.and_then(|month| MONTHS.get(month.saturating_sub(1)));
         out.extend_from_slice(month.copied().unwrap_or("???").as_bytes());
@@ -74,10 +78,8 @@ impl Long {
             digits(time.minute().unsigned_abs().into(), 2, b'0', out);
         } else {
             // Five columns, as the time of day has.
-            if time.year() < 0 {
-                out.push(b'-');
-            }
-            digits(time.year().unsigned_abs().into(), 5, b' ', out);
+            out.push(b' ');
+            digits(time.year().unsigned_abs().into(), 4, b'0', out);
         }
     }
 }
@@ -168,6 +170,14 @@ mod tests {
             (
                 entry("broken clock", File, None, Some(i64::MAX)),
                 "-rw-r--r--   1 mogilefs class               0 Jul  8  2010 broken clock\r\n",
+            ),
+            (
+                entry("Rome", File, None, Some(-60_000_000_000)),
+                "-rw-r--r--   1 mogilefs class               0 Sep  3  0068 Rome\r\n",
+            ),
+            (
+                entry("before Christ", File, None, Some(-62_200_000_000)),
+                "-rw-r--r--   1 mogilefs class               0 Jul  8  2010 before Christ\r\n",
             ),
         ] {
             let mut line = Vec::new();
