@@ -2,6 +2,12 @@
 //! to be taken as it is. One pass with one way back, so that no pattern costs more than its length
 //! times that of the name, and patterns are short.
 
+#[cfg(any(test, fuzzing))]
+thread_local! {
+    /// How many bytes of patterns were looked at.
+    pub(super) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The longest pattern, in bytes.
 pub(super) const LONGEST: usize = 256;
 
@@ -23,9 +29,13 @@ pub(super) fn beginning(pattern: &[u8]) -> &[u8] {
 /// Whether the whole of `name` is what `pattern` means.
 pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut rest, mut left) = (pattern, name);
+    // Where no bracket can close a set any more: to look for one again and again would take long.
+    let last_close = pattern.iter().rposition(|&byte| byte == b']');
+    let open_end = pattern.len() - last_close.unwrap_or(0);
     // What follows the last star, and what of the name it has not swallowed yet.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
+        looked();
         if let Some((b'*', after)) = rest.split_first() {
             retry = Some((after, left));
             rest = after;
@@ -34,7 +44,7 @@ pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
         let step = match left.split_first() {
             None if rest.is_empty() => return true,
             None => return false,
-            Some((byte, others)) => one(rest, *byte).map(|after| (after, others)),
+            Some((byte, others)) => one(rest, *byte, open_end).map(|after| (after, others)),
         };
         if let Some((after, others)) = step {
             (rest, left) = (after, others);
@@ -51,11 +61,12 @@ pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// What follows the first element of `pattern` (which is no star), if that element means `byte`.
-fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+/// What follows the first element of `pattern` (which is no star), if that element means `byte`; no
+/// set ends within the last `open_end` bytes.
+fn one(pattern: &[u8], byte: u8, open_end: usize) -> Option<&[u8]> {
     match pattern {
         [b'?', after @ ..] => Some(after),
-        [b'[', set @ ..] => match class(set, byte) {
+        [b'[', set @ ..] if pattern.len() > open_end => match class(set, byte) {
             Some((true, after)) => Some(after),
             Some((false, _)) => None,
             // Never closed: the bracket itself.
@@ -75,6 +86,7 @@ fn class(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     };
     let (mut found, mut first) = (false, true);
     loop {
+        looked();
         rest = match rest {
             [b']', after @ ..] if !first => return Some((found != negated, after)),
             [low, b'-', high, after @ ..] if *high != b']' => {
@@ -89,6 +101,12 @@ fn class(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
         };
         first = false;
     }
+}
+
+/// Counts, for who checks that the work stays in proportion.
+fn looked() {
+    #[cfg(any(test, fuzzing))]
+    LOOKS.set(LOOKS.get() + 1);
 }
 
 #[cfg(test)]
@@ -147,5 +165,16 @@ mod tests {
         let pattern = "a*".repeat(LONGEST / 2);
         let name = format!("{}b", "a".repeat(4096));
         assert!(!matches(format!("{pattern}c").as_bytes(), name.as_bytes()));
+    }
+
+    #[test]
+    fn brackets_that_are_never_closed_cost_no_more_than_others() {
+        for pattern in ["[".repeat(128), "[]".repeat(64), "[!".repeat(64)] {
+            let pattern = format!("*{}x", &pattern[..128]);
+            let name = "[".repeat(255);
+            LOOKS.set(0);
+            matches(pattern.as_bytes(), name.as_bytes());
+            assert!(LOOKS.get() <= 4 * 256 * 256, "{} {pattern}", LOOKS.get());
+        }
     }
 }
