@@ -21,7 +21,7 @@ MANUALS = man/nanoftpd.8 man/nanoftpd.conf.5 man/nanoftpd-users.5
 PLACES = sed -e 's|/usr/local/|$(PREFIX)/|g' -e 's|/etc/nanoftpd/|$(SYSCONFDIR)/nanoftpd/|g' \
 	-e 's|/var/log/nanoftpd|$(LOCALSTATEDIR)/log/nanoftpd|g' -e 's|/run/nanoftpd|$(RUNDIR)/nanoftpd|g'
 
-.PHONY: all run test lint check check-all bench install uninstall clean
+.PHONY: all run test lint check check-all fuzz bench install uninstall clean
 
 all:
 	$(CARGO) build --release --workspace --locked
@@ -52,6 +52,11 @@ check-all: all
 	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/nat-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/migrate-scenario '$(TARGET)/release'
+	fuzz/run-if-possible 5
+
+# TIME=seconds for each target, TARGET=name for one of them: see docs/fuzzing.md.
+fuzz:
+	CARGO='$(CARGO)' fuzz/run '$(or $(TIME),60)' $(if $(findstring command,$(origin TARGET)),$(TARGET))
 
 bench: all
 	bench/run '$(TARGET)/release'

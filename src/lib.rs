@@ -8,6 +8,9 @@
 pub mod cli;
 #[doc(hidden)]
 pub mod config;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod draw;
 #[doc(hidden)]
 pub mod figures;
 #[doc(hidden)]
@@ -58,3 +61,8 @@ pub mod clerk;
 pub mod master;
 #[doc(hidden)]
 pub mod worker;
+
+// Floor 5: what must hold of any input, for the fuzzer and the tests only.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod trials;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const TOP: &str = "Cargo.toml Cargo.lock Makefile README.md CHANGELOG.md LICENSE \
-                   src etc init logrotate man tests bench docs";
+                   src etc init logrotate man tests bench fuzz docs";
 
 /// Room → floor.
 type Floors = BTreeMap<String, u32>;

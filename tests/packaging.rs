@@ -248,6 +248,8 @@ fn scripts_can_be_parsed() {
         ("bash", "tests/run-clients"),
         ("sh", "tests/install-scenario"),
         ("sh", "tests/migrate-scenario"),
+        ("bash", "fuzz/run"),
+        ("bash", "fuzz/run-if-possible"),
         ("bash", ".ci/run"),
     ] {
         let status = Command::new(shell)

@@ -176,7 +176,7 @@ impl Users {
         Ok((text, about))
     }
 
-    fn parse(&mut self, text: &[u8]) {
+    pub(crate) fn parse(&mut self, text: &[u8]) {
         self.cost = Cost::default();
         self.errors.clear();
         self.warnings.clear();

@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::telnet::Telnet;
 
 /// The longest command line, in bytes, without its end.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// How many bytes may be taken in at once.
 pub(super) const BLOCK: usize = 4096;
@@ -54,6 +54,7 @@ impl Lines {
             self.telnet.take(*byte, &mut self.text);
         }
         block.zeroize();
+        debug_assert!(self.text.len() <= ROOM, "a copy would stay behind");
         self.skip_too_long();
     }
 

@@ -59,12 +59,10 @@ impl Long {
     /// `Nov 22 12:00` of what is young, `Nov 22  2025` of what is not.
     fn date(&self, modified: Option<i64>, out: &mut Vec<u8>) {
         let known = modified.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        let times = [known, Some(UNKNOWN)].into_iter().flatten();
-        let mut times = times.map(|at| (at, self.zone.to_datetime(at)));
+        let shown = |at: Timestamp| (at, self.zone.to_datetime(at));
         // A year has four digits, or it would be taken for another column.
-        let Some((at, time)) = times.find(|(_, time)| time.year() >= 0) else {
-            return;
-        };
+        let known = known.map(shown).filter(|(_, time)| time.year() >= 0);
+        let (at, time) = known.unwrap_or_else(|| shown(UNKNOWN));
         let month = usize::try_from(time.month()).ok();
         let month = month.and_then(|month| MONTHS.get(month.saturating_sub(1)));
         out.extend_from_slice(month.copied().unwrap_or("???").as_bytes());

@@ -24,6 +24,8 @@ mod session;
 mod source;
 mod telnet;
 mod transfer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod trials;
 mod verb;
 mod visitor;
 mod wire;

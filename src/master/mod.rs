@@ -40,6 +40,8 @@ mod logs;
 mod orders;
 mod reload;
 mod stop;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod trials;
 mod upgrade;
 mod will;
 mod words;

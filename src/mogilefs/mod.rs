@@ -27,6 +27,11 @@ mod probe;
 mod tracker;
 mod wire;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use node::trials::{heads, node};
+#[cfg(any(test, fuzzing))]
+pub(crate) use tracker::trials::tracker;
+
 /// What processes tell each other of trackers and storage nodes.
 pub trait Gossip {
     /// Whether somebody found that it does not answer, and nobody yet that it does again.

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod header;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod trials;
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};

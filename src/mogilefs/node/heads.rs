@@ -181,10 +181,10 @@ impl<'p> Round<'p> {
 
 /// What a node said of a copy.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    modified: Option<i64>,
+pub(super) struct Answer {
+    pub(super) modified: Option<i64>,
     /// Whether the connection can be used again.
-    is_kept: bool,
+    pub(super) is_kept: bool,
 }
 
 /// One connection to a node.
@@ -297,7 +297,7 @@ impl Line {
 }
 
 /// What the head in `bytes` says, if it is whole.
-fn answer(bytes: &[u8]) -> Option<Answer> {
+pub(super) fn answer(bytes: &[u8]) -> Option<Answer> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let read = match response.parse(bytes) {

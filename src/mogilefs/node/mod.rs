@@ -23,6 +23,8 @@ mod body;
 mod heads;
 mod location;
 mod transport;
+#[cfg(any(test, fuzzing))]
+pub(super) mod trials;
 
 pub(crate) use body::Bytes;
 use body::{Exactly, Pace};

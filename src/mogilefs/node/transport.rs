@@ -179,7 +179,7 @@ fn early_answer(mut stream: &TcpStream) -> ureq::Error {
 }
 
 /// The status of `HTTP/1.x NNN …`.
-fn status(line: &[u8]) -> Option<u16> {
+pub(super) fn status(line: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"HTTP/1.")?.get(2..5)?;
     std::str::from_utf8(rest).ok()?.parse().ok()
 }

@@ -22,6 +22,8 @@ mod answers;
 mod commands;
 mod connection;
 mod hedge;
+#[cfg(any(test, fuzzing))]
+pub(super) mod trials;
 
 pub(super) use commands::is_doubtful;
 
