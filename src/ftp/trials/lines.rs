@@ -46,20 +46,15 @@ fn taken(pieces: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
 }
 
 fn next(lines: &mut Lines) -> Option<Option<Vec<u8>>> {
-    let alone = lines.lone_verb();
-    match lines.take()? {
+    let waiting = lines.waiting().next().map(<[u8]>::to_vec);
+    assert_eq!(waiting.is_some(), lines.have_line());
+    Some(match lines.take()? {
         Line::Text(line) => {
-            if let Some(verb) = alone.filter(|verb| !verb.is_empty()) {
-                let trimmed = String::from_utf8_lossy(line.trim_ascii()).to_ascii_uppercase();
-                assert_eq!(verb, trimmed);
-            }
-            Some(Some(line.to_vec()))
+            assert_eq!(waiting.as_deref(), Some(line.trim_ascii()));
+            Some(line.to_vec())
         }
-        Line::TooLong => {
-            assert_eq!(alone.as_deref(), Some(""));
-            Some(None)
-        }
-    }
+        Line::TooLong => None,
+    })
 }
 
 /// The lines of all that was said, with all of it at hand.
