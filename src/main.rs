@@ -114,6 +114,7 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
             worker: worker::run,
             clerk: clerk::look_out,
             login_clerk: clerk::check_logins,
+            hook_clerk: clerk::run_hooks,
         },
     };
     let ended = serve(start, gutter, &mut ready);
@@ -219,6 +220,9 @@ fn test(path: &Path) -> Result<(), End> {
     for warning in warnings {
         complain(&format!("warning: {warning}"));
     }
+    let file = path.display().to_string();
+    let programs = master::programs(&config).into_iter();
+    errors.extend(programs.map(|(key, why)| Error::new(&file, 0, key, why)));
     if errors.is_empty() {
         Ok(())
     } else {

@@ -18,5 +18,5 @@ pub use seats::{Board, Counts, Seat, State};
 pub use shares::{Share, Shares};
 pub use spools::Spools;
 pub use suspects::{Penalty, Suspects};
-pub use tally::{Tally, Transfers};
+pub use tally::{Hooks, Tally, Transfers};
 pub use traffic::{Traffic, Way};

@@ -1,5 +1,7 @@
 //! What has happened since the start, counted. Workers come and go; the counts stay.
 
+use crate::leash::Outcome;
+
 /// The counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -14,6 +16,16 @@ pub struct Tally {
     pub downloads: Transfers,
     /// Workers that ended otherwise than they should.
     pub worker_deaths: u64,
+    /// Runs of the site's program.
+    pub hooks: Hooks,
+}
+
+/// What became of runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub done: u64,
+    pub failed: u64,
+    pub dropped: u64,
 }
 
 /// The transfers of one direction.
@@ -38,13 +50,15 @@ impl Tally {
             uploads,
             downloads,
             worker_deaths,
+            hooks,
         } = *self;
         let [up, down] = [uploads, downloads].map(|way| [way.complete, way.incomplete, way.bytes]);
         let [others, last] = [
             [sessions, refused, logins],
             [failed_logins, bans, worker_deaths],
         ];
-        [others, last, up, down].concat()
+        let hooks = [hooks.done, hooks.failed, hooks.dropped];
+        [others, last, up, down, hooks].concat()
     }
 
     /// From [`Self::numbers`] of this or another version: what is missing is 0.
@@ -68,6 +82,20 @@ impl Tally {
             uploads: way(),
             downloads: way(),
             worker_deaths,
+            hooks: Hooks {
+                done: next(),
+                failed: next(),
+                dropped: next(),
+            },
+        }
+    }
+
+    /// A run of the site's program has ended, or will not be.
+    pub fn hook_ended(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Done => self.hooks.done += 1,
+            Outcome::Failed => self.hooks.failed += 1,
+            Outcome::Dropped => self.hooks.dropped += 1,
         }
     }
 
@@ -91,10 +119,13 @@ mod tests {
 
     #[test]
     fn counts_are_the_same_after_they_were_handed_over() {
-        let numbers: Vec<u64> = (1..=12).collect();
+        let numbers: Vec<u64> = (1..=15).collect();
         assert_eq!(Tally::of(&numbers).numbers(), numbers);
         let shorter = Tally::of(&[7]);
         assert_eq!((shorter.sessions, shorter.downloads.bytes), (7, 0));
-        assert_eq!(shorter, Tally::of(&[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]));
+        assert_eq!(
+            shorter,
+            Tally::of(&[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9])
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::hear;
+use super::{PATH, hear};
 use crate::auth::exec::{LONGEST_ANSWER, Verdict, question};
 use crate::config::AuthExec;
 use crate::leash::{self, FromClerk, Secret, ToClerk};
@@ -20,9 +20,6 @@ use crate::vigil::{self, For};
 
 /// Most runs at once.
 const MOST: usize = 16;
-
-/// Where the program's own programs are looked for.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A question.
 struct Login {
@@ -133,7 +130,7 @@ impl Logins<'_> {
                 self.answer(&login, &Verdict::Refused)?;
                 continue;
             };
-            match Program::start(self.command, &environment, &lines, LONGEST_ANSWER) {
+            match Program::start(self.command, &environment, &lines, Some(LONGEST_ANSWER)) {
                 Ok(program) => self.runs.push(Run {
                     login,
                     program,

@@ -3,6 +3,7 @@
 //! program decides about logins, another one runs it. Unprivileged; ends with the master.
 #![forbid(unsafe_code)]
 
+mod hooks;
 mod logins;
 mod names;
 mod suspects;
@@ -15,12 +16,15 @@ use names::Names;
 use nix::unistd::getppid;
 use suspects::Suspects;
 
-use crate::config::{AuthExec, Mogilefs};
+use crate::config::{AuthExec, Hooks, Mogilefs};
 use crate::leash::{self, FromClerk, Heard, ToClerk};
 use crate::logger;
 use crate::sys::jail::Jail;
 use crate::sys::{process, title};
 use crate::vigil::{self, For};
+
+/// Where a program's own programs are looked for.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The life of a clerk that finds `names`, each once in `fresh`, and who answers again.
 pub fn look_out(
@@ -36,6 +40,11 @@ pub fn look_out(
 /// The life of a clerk that asks a program about logins.
 pub fn check_logins(leash: &leash::Clerk, settings: &AuthExec, jail: &Jail) -> ! {
     live(leash, jail, || logins::work(leash, settings))
+}
+
+/// The life of a clerk that runs a program for each upload.
+pub fn run_hooks(leash: &leash::Clerk, settings: &Hooks, jail: &Jail) -> ! {
+    live(leash, jail, || hooks::work(leash, settings))
 }
 
 fn live(leash: &leash::Clerk, jail: &Jail, work: impl FnOnce() -> io::Result<()>) -> ! {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::keys::SECTIONS;
 use super::{
     Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt, Extended,
-    File, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool, Proxy,
-    ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion,
+    File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool,
+    Proxy, ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion,
     TransferFormat, Truncation, Type, Upload,
 };
 
@@ -63,6 +63,11 @@ fn blank() -> Config {
         proxy: Proxy {
             trusted: Vec::new(),
             data: ProxyData::Direct,
+        },
+        hooks: Hooks {
+            uploaded: None,
+            queue: 0,
+            timeout: Duration::ZERO,
         },
         sandbox: Sandbox {
             mode: SandboxMode::On,

@@ -317,6 +317,14 @@ pub(super) const SECTIONS: &[Section] = sections! {
         data = "direct", OneOf(&[("direct", ProxyData::Direct), ("header", ProxyData::Header)]),
             "their clients' data connections come direct, or through the proxy with a header";
     }
+    [hooks] "Programs of the site, which run beside the daemon, as its user." {
+        uploaded = "", Maybe(AbsolutePath),
+            "run after each upload, with what it was in the environment; empty: nothing is";
+        queue = "1000", Number(1, 100_000),
+            "how many runs may stand in line; what comes when it is full is dropped and counted";
+        timeout = "30", Time(100, 3_600_000),
+            "a run that takes longer is killed";
+    }
     [sandbox] "What a session cannot do." {
         mode = "on", OneOf(&[("on", SandboxMode::On), ("strict", SandboxMode::Strict)]),
             "where the kernel lacks a part of the sandbox: on: a line in the log; strict: no start";

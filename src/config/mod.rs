@@ -33,6 +33,7 @@ pub struct Config {
     pub tls: Tls,
     pub limits: Limits,
     pub proxy: Proxy,
+    pub hooks: Hooks,
     pub sandbox: Sandbox,
     pub logging: Logging,
     pub status: Status,
@@ -421,6 +422,17 @@ pub enum ProxyData {
     Direct,
     /// Through the proxy, with a header too.
     Header,
+}
+
+/// `[hooks]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hooks {
+    /// Run after each upload; `None`: nothing is.
+    pub uploaded: Option<PathBuf>,
+    /// How many runs may stand in line.
+    pub queue: usize,
+    /// How long each may take.
+    pub timeout: Duration,
 }
 
 /// `[sandbox]`

@@ -40,7 +40,7 @@ fn every_field_has_a_row() {
     // The structs inside of it, and the two fields of the one tracker.
     let frames = [
         "nanoftpd", "pool", "passive", "auth", "text", "exec", "mogilefs", "file", "tls", "limits",
-        "proxy", "sandbox", "logging", "status", "name", "port",
+        "proxy", "hooks", "sandbox", "logging", "status", "name", "port",
     ];
     assert_eq!(rows + frames.len(), fields);
 }

@@ -18,6 +18,7 @@ impl Status {
             page.metric("counter", name, about, &[("", value)]);
         }
         transfers(&mut page, &self.tally);
+        hooks(&mut page, &self.tally);
         mogilefs(&mut page, &self.figures);
         page.0
     }
@@ -120,6 +121,19 @@ fn transfers(page: &mut Page, tally: &Tally) {
         &[
             (r#"{direction="in"}"#, up.bytes),
             (r#"{direction="out"}"#, down.bytes),
+        ],
+    );
+}
+
+fn hooks(page: &mut Page, tally: &Tally) {
+    page.metric(
+        "counter",
+        "hooks_total",
+        "Runs of the program that is told of uploads.",
+        &[
+            (r#"{result="ok"}"#, tally.hooks.done),
+            (r#"{result="failed"}"#, tally.hooks.failed),
+            (r#"{result="dropped"}"#, tally.hooks.dropped),
         ],
     );
 }

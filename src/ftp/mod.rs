@@ -117,7 +117,7 @@ pub enum Direction {
 }
 
 /// One transfer of a file that ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Transfer<'a> {
     /// Which way it went.
     pub direction: Direction,
@@ -137,6 +137,8 @@ pub struct Transfer<'a> {
     pub complete: bool,
     /// What the store said of a complete upload.
     pub receipt: Option<Receipt>,
+    /// Domain and key of an upload, where the store has them.
+    pub spot: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What a session is told at its birth.

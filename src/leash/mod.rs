@@ -17,7 +17,9 @@ use zeroize::{Zeroize, Zeroizing};
 mod message;
 mod wire;
 
-pub use message::{FromClerk, FromWorker, Heard, Message, News, Secret, ToClerk, ToWorker, Word};
+pub use message::{
+    FromClerk, FromWorker, Heard, Message, News, Outcome, Secret, ToClerk, ToWorker, Upload, Word,
+};
 pub use wire::{Malformed, Reader, Writer};
 
 /// Of the language. After an upgrade a master has workers of another program for a while, so what a

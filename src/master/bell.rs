@@ -37,6 +37,7 @@ impl Ring {
             Self::Client => Self::OTHERS + 3,
             Self::Desk => Self::OTHERS + 4,
             Self::Clerk(Duty::Logins) => Self::OTHERS + 5,
+            Self::Clerk(Duty::Hooks) => Self::OTHERS + 6,
             Self::Guest(guest) => Self::GUESTS + u64::from(guest),
         }
     }
@@ -51,7 +52,8 @@ impl Ring {
                 2 => Self::Stray,
                 3 => Self::Client,
                 4 => Self::Desk,
-                _ => Self::Clerk(Duty::Logins),
+                5 => Self::Clerk(Duty::Logins),
+                _ => Self::Clerk(Duty::Hooks),
             },
             _ => Self::Guest(half),
         }

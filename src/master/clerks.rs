@@ -1,6 +1,6 @@
 //! The clerks: born first, born again when they die, and what they say of names and of logins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,9 @@ use super::Master;
 use super::bell::Ring;
 use crate::board::{Births, State};
 use crate::config::{AuthModule, Config};
-use crate::leash::{self, FromClerk, Heard, MasterOfClerk, News, Secret, ToClerk, ToWorker};
+use crate::leash::{
+    self, FromClerk, Heard, MasterOfClerk, News, Outcome, Secret, ToClerk, ToWorker, Upload,
+};
 use crate::logger;
 use crate::sys::fds;
 use crate::sys::process::{self, Ending};
@@ -30,15 +32,18 @@ pub(super) enum Duty {
     /// Asks the site's program about logins. The one that finds names would be held up by a name
     /// server just when people want to come in, and needs no right to run programs.
     Logins,
+    /// Runs the site's program for each upload. How long that takes is nobody else's concern.
+    Hooks,
 }
 
 impl Duty {
-    const ALL: [Self; 2] = [Self::Names, Self::Logins];
+    const ALL: [Self; 3] = [Self::Names, Self::Logins, Self::Hooks];
 
     fn is_wanted(self, config: &Config) -> bool {
         match self {
             Self::Names => true,
             Self::Logins => config.auth.module == AuthModule::Exec,
+            Self::Hooks => config.hooks.uploaded.is_some(),
         }
     }
 
@@ -52,6 +57,7 @@ impl Duty {
             // It is given its names at birth.
             Self::Names => false,
             Self::Logins => old.auth.exec == new.auth.exec && person(old) == person(new),
+            Self::Hooks => old.hooks == new.hooks && person(old) == person(new),
         }
     }
 }
@@ -60,6 +66,8 @@ impl Duty {
 #[derive(Debug, Default)]
 pub(super) struct Clerks {
     seats: BTreeMap<Duty, Seat>,
+    /// Those that are let go, to finish what they have.
+    retired: BTreeSet<i32>,
     births: BTreeMap<Duty, Births>,
 }
 
@@ -77,7 +85,7 @@ struct Seat {
 
 impl Clerks {
     pub(super) fn are_gone(&self) -> bool {
-        self.seats.is_empty()
+        self.seats.is_empty() && self.retired.is_empty()
     }
 
     /// Whether somebody waits for an answer.
@@ -126,7 +134,7 @@ impl Master<'_> {
         self.bell.add(&own, Ring::Clerk(duty))?;
         let jail = match duty {
             Duty::Names => &self.ground.clerk,
-            Duty::Logins => &self.ground.login_clerk,
+            Duty::Logins | Duty::Hooks => &self.ground.login_clerk,
         };
         let mut keep = logger::descriptors();
         keep.extend(jail.descriptors());
@@ -134,10 +142,12 @@ impl Master<'_> {
         let (crew, names) = (self.crew, self.addresses.names());
         let fresh = self.config.nanoftpd.resolve_interval;
         let (settings, exec) = (&self.config.mogilefs, &self.config.auth.exec);
+        let hooks = &self.config.hooks;
         let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
             match duty {
                 Duty::Names => (crew.clerk)(&theirs, (&names, fresh), settings, jail),
                 Duty::Logins => (crew.login_clerk)(&theirs, exec, jail),
+                Duty::Hooks => (crew.hook_clerk)(&theirs, hooks, jail),
             }
         })?;
         let seat = Seat {
@@ -193,6 +203,7 @@ impl Master<'_> {
     fn obey_clerk(&mut self, duty: Duty, message: FromClerk) {
         match message {
             FromClerk::Ready => log::debug!("clerk-ready"),
+            FromClerk::Hook(outcome) => self.tally.hook_ended(outcome),
             FromClerk::Host {
                 name,
                 addresses,
@@ -254,6 +265,22 @@ impl Master<'_> {
         }
     }
 
+    /// Has the site's program run for an upload. It is not waited for.
+    pub(super) fn run_hook(&mut self, upload: Box<Upload>) {
+        let (peer, session) = (upload.peer, upload.session.clone());
+        let path = quoted(&upload.path).to_string();
+        let why = match self.clerks.seats.get(&Duty::Hooks) {
+            Some(seat) => seat.leash.send(&ToClerk::Uploaded(upload)).err(),
+            None => Some(io::ErrorKind::NotConnected.into()),
+        };
+        if let Some(why) = why {
+            log::warn!(
+                "hook-dropped peer={peer} session={session} why=\"clerk: {why}\" path={path}"
+            );
+            self.tally.hook_ended(Outcome::Dropped);
+        }
+    }
+
     fn answer_nothing(&self, worker: i32, number: u32) {
         let answer = Vec::new();
         self.tell(worker, &ToWorker::Answer { number, answer });
@@ -277,6 +304,9 @@ impl Master<'_> {
 
     /// Whether it was a clerk that died.
     pub(super) fn bury_clerk(&mut self, pid: i32, ending: Ending, now: Instant) -> bool {
+        if self.clerks.retired.remove(&pid) {
+            return true;
+        }
         let found = self.clerks.seats.iter().find(|(_, seat)| seat.pid == pid);
         let Some(duty) = found.map(|(duty, _)| *duty) else {
             return false;
@@ -305,16 +335,47 @@ impl Master<'_> {
     /// Ends the clerks that the old configuration made and the present one would not.
     pub(super) fn renew_clerks(&mut self, old: &Config) {
         for (duty, seat) in &mut self.clerks.seats {
-            if !duty.is_wanted(&self.config) || !duty.is_same(old, &self.config) {
+            let is_same = duty.is_wanted(&self.config) && duty.is_same(old, &self.config);
+            if !is_same && *duty != Duty::Hooks {
                 seat.end();
             }
         }
+        if !Duty::Hooks.is_wanted(&self.config) || !Duty::Hooks.is_same(old, &self.config) {
+            self.retire_hooks();
+        }
     }
 
-    /// Ends the clerks, which have nothing to lose. If the service goes on others take their
-    /// places.
+    /// Lets the clerk of the hooks go; it finishes what it has. If the service goes on another one
+    /// takes its place.
+    fn retire_hooks(&mut self) {
+        // What has ended by now is still counted.
+        self.hear_clerk(Duty::Hooks);
+        if let Some(seat) = self.clerks.seats.remove(&Duty::Hooks) {
+            self.bell.remove(&seat.leash);
+            self.clerks.retired.insert(seat.pid);
+        }
+    }
+
+    /// The service stops: ends the clerks that have nothing to lose.
+    pub(super) fn dismiss_clerks(&mut self) {
+        let idle = self.clerks.seats.iter_mut();
+        idle.filter(|(duty, _)| **duty != Duty::Hooks)
+            .for_each(|(_, seat)| seat.end());
+    }
+
+    /// Lets the last one go when nobody is left who could have something for it.
+    pub(super) fn dismiss_hooks_if_due(&mut self) {
+        if self.stop.is_some() && self.board.counts().total == 0 {
+            self.retire_hooks();
+        }
+    }
+
+    /// Ends all clerks now.
     pub(super) fn end_clerks(&mut self) {
         self.clerks.seats.values_mut().for_each(Seat::end);
+        for pid in &self.clerks.retired {
+            process::kill(Pid::from_raw(*pid));
+        }
     }
 }
 

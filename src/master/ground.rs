@@ -1,6 +1,7 @@
 //! What a configuration needs to stand on: users, directories, time zone, sandbox. Looked at before
 //! anything is started or replaced, so that what is wrong is said in time.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -53,13 +54,8 @@ impl Ground {
                 wrong.add("mode", format!("strict, but this kernel has no {part}"));
             }
         }
-        if let (AuthModule::Exec, Some(command)) = (config.auth.module, &config.auth.exec.command)
-            && !command.is_file()
-        {
-            wrong.add(
-                "command",
-                format!("there is no program {}", command.display()),
-            );
+        for (key, why) in programs(config) {
+            wrong.add(key, why);
         }
         let has_tls = config.tls.mode != TlsMode::Off || config.tls.implicit_port != 0;
         let tls = has_tls.then(|| tls::Identity::load(&config.tls));
@@ -98,6 +94,31 @@ impl Ground {
         if !self.is_root {
             log::warn!("userid-ignored why=\"not started as root\"");
         }
+    }
+}
+
+/// The programs of the site that cannot be run: keys, and what is wrong.
+pub fn programs(config: &Config) -> Vec<(&'static str, String)> {
+    let command = match config.auth.module {
+        AuthModule::Exec => config.auth.exec.command.as_deref(),
+        AuthModule::Text => None,
+    };
+    let uploaded = config.hooks.uploaded.as_deref();
+    [("command", command), ("uploaded", uploaded)]
+        .into_iter()
+        .filter_map(|(key, program)| Some((key, why_not(program?)?)))
+        .collect()
+}
+
+fn why_not(program: &Path) -> Option<String> {
+    let name = program.display();
+    match std::fs::metadata(program) {
+        Err(error) => Some(format!("there is no program {name}: {error}")),
+        Ok(about) if !about.is_file() => Some(format!("{name} is no file")),
+        Ok(about) if about.permissions().mode() & 0o111 == 0 => {
+            Some(format!("{name} is not executable"))
+        }
+        Ok(_) => None,
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::auth::text::Users;
 use crate::board::{Addresses, Births, Board, Shares, Spools, Tally};
-use crate::config::{AuthExec, Config, Mogilefs};
+use crate::config::{AuthExec, Config, Hooks, Mogilefs};
 use crate::figures::Figures;
 use crate::leash::{self, MasterOfWorker};
 use crate::logger;
@@ -53,7 +53,7 @@ use desk::Desk;
 use door::Door;
 pub use estate::Estate;
 use gate::Gate;
-pub use ground::Ground;
+pub use ground::{Ground, programs};
 pub use listeners::{Listeners, Unbound};
 use stop::Stop;
 use upgrade::Upgrade;
@@ -75,6 +75,7 @@ pub struct Crew {
     pub worker: Work,
     pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
     pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
+    pub hook_clerk: fn(&leash::Clerk, &Hooks, &Jail) -> !,
 }
 
 /// Everything that can fail before there is a daemon, done.
@@ -343,6 +344,7 @@ impl<'a> Master<'a> {
     /// Does what is due by the clock.
     fn keep_time(&mut self, now: Instant) {
         self.hurry_if_due(now);
+        self.dismiss_hooks_if_due();
         self.drain_if_due(now);
         self.share_if_due(now);
         let limit = self.login_limit();

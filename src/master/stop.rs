@@ -49,7 +49,7 @@ impl Master<'_> {
         self.stop = Some(Stop {
             deadline: now.checked_add(grace),
         });
-        self.end_clerks();
+        self.dismiss_clerks();
     }
 
     pub(super) fn sessions(&self) -> usize {
@@ -69,6 +69,7 @@ impl Master<'_> {
         for pid in self.pids() {
             self.dismiss(pid, FAREWELL, now);
         }
+        self.end_clerks();
     }
 
     pub(super) fn has_stopped(&self) -> bool {

@@ -82,6 +82,7 @@ impl Master<'_> {
                 self.board.doing(pid, verb, argument, now);
                 self.share_out(pid, now);
             }
+            FromWorker::Uploaded(upload) => self.run_hook(upload),
             FromWorker::Figures(figures) => self.figures.add(&figures),
             FromWorker::Moved { bytes } => self.board.moved(pid, bytes, now),
             FromWorker::Left => {

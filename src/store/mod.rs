@@ -84,6 +84,11 @@ pub trait Store {
     /// As [`Store::put`].
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error>;
 
+    /// Domain and key of the file that an upload to `path` makes, where the store is MogileFS.
+    fn spot(&self, _path: &Path) -> Option<(Vec<u8>, Vec<u8>)> {
+        None
+    }
+
     /// Removes the file at `path`.
     ///
     /// # Errors

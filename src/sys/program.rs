@@ -21,36 +21,38 @@ pub struct Program {
     pid: Pid,
     output: File,
     answer: Vec<u8>,
-    limit: usize,
+    /// `None`: what it prints is not kept.
+    limit: Option<usize>,
 }
 
 impl Program {
     /// Runs the program at `path` without arguments, in the root directory, with nothing but
     /// `environment` (`NAME=value` each) and `input`, which is there at once and then ends. What it
-    /// prints is kept up to a byte more than `limit`; what it says of errors goes where ours go. It
-    /// ends with the caller, at the latest.
+    /// prints is kept up to a byte more than `limit`, or not at all; what it says of errors goes where
+    /// ours go. It ends with the caller, at the latest.
     ///
     /// # Errors
     /// `InvalidInput`: more input than a pipe is sure to hold. What the kernel says of pipes and
     /// processes; that there is no such program is only seen in the exit code, 127.
     pub fn start(
         path: &Path,
-        environment: &[String],
+        environment: &[impl AsRef<[u8]>],
         input: &[u8],
-        limit: usize,
+        limit: Option<usize>,
     ) -> io::Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())?;
         let environment: Vec<CString> = environment
             .iter()
-            .map(|pair| CString::new(pair.as_bytes()))
+            .map(|pair| CString::new(pair.as_ref()))
             .collect::<Result<_, _>>()?;
         let questions = filled(input)?;
         let (output, answers) = pipe2(OFlag::O_CLOEXEC)?;
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let errors = io::stderr();
+        let nowhere = File::options().write(true).open("/dev/null")?;
         let streams = Streams {
             input: questions.as_fd(),
-            output: answers.as_fd(),
+            output: limit.map_or(nowhere.as_fd(), |_| answers.as_fd()),
             errors: errors.as_fd(),
         };
         let parent = getpid();
@@ -76,7 +78,7 @@ impl Program {
     /// Takes what it has printed by now; whether there may be more. Never blocks.
     pub fn hear(&mut self) -> bool {
         let mut block = [0; 1024];
-        while self.answer.len() <= self.limit {
+        while self.limit.is_some_and(|limit| self.answer.len() <= limit) {
             match self.output.read(&mut block) {
                 Ok(0) => return false,
                 Ok(read) => self
@@ -92,7 +94,8 @@ impl Program {
     /// What it has printed: a byte more than the limit if it was too much.
     #[must_use]
     pub fn answer(&self) -> &[u8] {
-        let most = self.limit.saturating_add(1).min(self.answer.len());
+        let limit = self.limit.unwrap_or_default();
+        let most = limit.saturating_add(1).min(self.answer.len());
         self.answer.get(..most).unwrap_or_default()
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Bond {
     /// When the master was last told how far a transfer is, and what was counted.
     told: Cell<Instant>,
     counted: Cell<Instant>,
+    /// A program of the site is told of uploads.
+    pub(super) has_hooks: bool,
     /// The operator has shut the service.
     is_shut: Cell<bool>,
     /// The session waits for a command, or there is none.
@@ -113,6 +115,7 @@ impl Bond {
             asked: Cell::new(getrandom::u32().unwrap_or_default()),
             answer: RefCell::new(None),
             limited: Limited::by(limits),
+            has_hooks: config.hooks.uploaded.is_some(),
             rates: (limits.upload_rate, limits.download_rate),
             whole,
             share: Cell::new(whole),

@@ -1,5 +1,6 @@
 //! The process as its session sees it: logins, titles, reports.
 
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -7,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::bond::Bond;
 use crate::auth::{Account, Password, Trouble};
 use crate::ftp::{Direction, Doing, Host, Refusal, Traffic, Transfer};
-use crate::leash::{FromWorker, Word};
+use crate::leash::{FromWorker, Upload, Word};
 use crate::logger;
 use crate::store::Store;
 use crate::sys::title;
-use crate::text::bare;
+use crate::text::{bare, quoted};
 use crate::vigil::{self, Verdict, Watch};
 
 /// What may take long: the master hears of each, and of its end, however fast they follow.
@@ -75,6 +76,31 @@ impl Session {
                 Refusal::NoMoreLogins("Too many failed logins.".to_owned())
             }
             Ok(None) => Refusal::WrongLogin,
+        }
+    }
+
+    /// Has the site's program run.
+    fn tell_of_upload(&self, transfer: &Transfer<'_>) {
+        let (domain, key) = transfer.spot.clone().unwrap_or_default();
+        let upload = Upload {
+            peer: transfer.peer,
+            session: self.name.clone(),
+            user: transfer.user.to_vec(),
+            path: transfer.path.as_bytes().to_vec(),
+            domain,
+            key,
+            fid: transfer.receipt.and_then(|receipt| receipt.fid),
+            size: transfer.bytes,
+            is_complete: transfer.complete,
+        };
+        let path = quoted(transfer.path.as_bytes()).to_string();
+        let told = match upload.fits() {
+            true => self.bond.tell(&FromWorker::Uploaded(Box::new(upload))),
+            false => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        if let Err(why) = told {
+            let (peer, session) = (self.peer, &self.name);
+            log::warn!("hook-dropped peer={peer} session={session} why=\"{why}\" path={path}");
         }
     }
 
@@ -160,6 +186,9 @@ impl Host for Session {
             is_complete: transfer.complete,
             bytes: transfer.bytes,
         });
+        if self.bond.has_hooks && transfer.direction == Direction::Up {
+            self.tell_of_upload(transfer);
+        }
         logger::transferred(&logger::Transfer {
             direction: match transfer.direction {
                 Direction::Down => logger::Direction::Down,

@@ -190,6 +190,10 @@ impl Member<'_> {
             ascii: self.is_ascii(),
             complete: ended.is_ok(),
             receipt: ended.as_ref().ok().copied().flatten(),
+            spot: match direction {
+                Direction::Up => self.store.spot(path),
+                Direction::Down => None,
+            },
         };
         let why = match &ended {
             Ok(_) => String::new(),

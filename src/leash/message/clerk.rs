@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Message, Secret, whole};
+use super::{Message, Outcome, Secret, Upload, whole};
 use crate::leash::wire::{Malformed, Reader, Writer};
 
 /// What the master tells its clerk.
@@ -11,6 +11,8 @@ use crate::leash::wire::{Malformed, Reader, Writer};
 pub enum ToClerk {
     /// Log there from now on; which log it is for is the logger's number.
     Log { which: u8, fd: OwnedFd },
+    /// Run the site's program for it.
+    Uploaded(Box<Upload>),
     /// Is this the right password? To be answered with [`FromClerk::Verdict`].
     Login {
         worker: i32,
@@ -32,6 +34,8 @@ pub enum ToClerk {
 pub enum FromClerk {
     /// Its rights are final.
     Ready,
+    /// A run of the site's program has ended, or will not be.
+    Hook(Outcome),
     /// Where a host is; no addresses: it cannot be found now, and why.
     Host {
         name: String,
@@ -52,6 +56,7 @@ impl Message for ToClerk {
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Log { which, .. } => Writer::new(65).byte(*which),
+            Self::Uploaded(upload) => upload.write(Writer::new(68)),
             Self::Login {
                 worker,
                 number,
@@ -75,13 +80,14 @@ impl Message for ToClerk {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Log { fd, .. } => Some(fd.as_fd()),
-            Self::Login { .. } | Self::Suspect { .. } => None,
+            Self::Uploaded(_) | Self::Login { .. } | Self::Suspect { .. } => None,
         }
     }
 
     fn decode(packet: &[u8], mut fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
+            68 => Self::Uploaded(Box::new(Upload::read(&mut reader)?)),
             65 => Self::Log {
                 which: reader.byte()?,
                 fd: fd.take().ok_or(Malformed)?,
@@ -107,6 +113,7 @@ impl Message for FromClerk {
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Ready => Writer::new(97),
+            Self::Hook(outcome) => Writer::new(101).byte(outcome.number()),
             Self::Host {
                 name,
                 addresses,
@@ -132,6 +139,7 @@ impl Message for FromClerk {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             97 => Self::Ready,
+            101 => Self::Hook(Outcome::numbered(reader.byte()?)?),
             98 => Self::Host {
                 name: reader.text()?,
                 addresses: reader.list(Reader::address)?,

@@ -12,9 +12,11 @@ use super::wire::{Malformed, Reader, Writer};
 mod clerk;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod worker;
 
 pub use clerk::{FromClerk, ToClerk};
+pub use upload::{Outcome, Upload};
 pub use worker::{FromWorker, ToWorker};
 
 /// The first tags of news, in each direction.

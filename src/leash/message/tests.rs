@@ -7,6 +7,20 @@ use super::*;
 use crate::figures::Figures;
 use crate::leash::wire::{LONGEST_FIELD, LONGEST_LIST};
 
+fn upload(fid: Option<u64>) -> Box<Upload> {
+    Box::new(Upload {
+        peer: "2001:db8::1".parse().unwrap(),
+        session: "5e551017".to_owned(),
+        user: b"\xff".to_vec(),
+        path: b"/photos/a b".to_vec(),
+        domain: b"d".to_vec(),
+        key: b"photos/a b".to_vec(),
+        fid,
+        size: 7,
+        is_complete: fid.is_some(),
+    })
+}
+
 fn any_fd() -> OwnedFd {
     File::open("/dev/null").unwrap().into()
 }
@@ -81,6 +95,7 @@ fn every_message_of_a_worker_travels() {
         },
         FromWorker::RoomFree { megabytes: 16 },
         FromWorker::Moved { bytes: 1 << 40 },
+        FromWorker::Uploaded(upload(Some(u64::MAX))),
         FromWorker::Figures(Box::new(Figures::of(&(0..200).collect::<Vec<u64>>()))),
     ] {
         travels(&message, false);
@@ -177,6 +192,8 @@ fn every_message_to_a_worker_travels() {
 fn every_message_of_a_clerk_travels() {
     for message in [
         FromClerk::Ready,
+        FromClerk::Hook(Outcome::Done),
+        FromClerk::Hook(Outcome::Dropped),
         FromClerk::Host {
             name: "tracker.example".to_owned(),
             addresses: vec!["::1".parse().unwrap(), "192.0.2.1".parse().unwrap()],
@@ -198,6 +215,7 @@ fn every_message_of_a_clerk_travels() {
     ] {
         travels(&message, false);
     }
+    travels(&ToClerk::Uploaded(upload(None)), false);
     let login = ToClerk::Login {
         worker: 1,
         number: 2,

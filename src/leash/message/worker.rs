@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Message, NEWS_DOWN, NEWS_UP, News, Secret, whole};
+use super::{Message, NEWS_DOWN, NEWS_UP, News, Secret, Upload, whole};
 use crate::figures::Figures;
 use crate::leash::wire::{Malformed, Reader, Writer};
 
@@ -45,6 +45,8 @@ pub enum FromWorker {
         is_complete: bool,
         bytes: u64,
     },
+    /// An upload has ended of which the site's program is to be told.
+    Uploaded(Box<Upload>),
     /// What it has counted since it said so last.
     Figures(Box<Figures>),
     /// So many bytes went over the present data connection by now.
@@ -105,6 +107,7 @@ impl Message for FromWorker {
                 .bytes(password.as_bytes()),
             Self::Room { number, megabytes } => Writer::new(12).number(*number).number(*megabytes),
             Self::RoomFree { megabytes } => Writer::new(13).number(*megabytes),
+            Self::Uploaded(upload) => upload.write(Writer::new(16)),
             Self::Figures(figures) => Writer::new(15).list(figures.numbers(), Writer::size),
             Self::Moved { bytes } => Writer::new(14).size(*bytes),
             Self::News(news) => news.write(NEWS_UP),
@@ -149,6 +152,7 @@ impl Message for FromWorker {
             13 => Self::RoomFree {
                 megabytes: reader.number()?,
             },
+            16 => Self::Uploaded(Box::new(Upload::read(&mut reader)?)),
             15 => Self::Figures(Box::new(Figures::of(&reader.list(Reader::size)?))),
             14 => Self::Moved {
                 bytes: reader.size()?,

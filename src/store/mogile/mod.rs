@@ -275,6 +275,13 @@ impl Store for MogileFs {
         self.may_take_in(path, plan)
     }
 
+    fn spot(&self, path: &Path) -> Option<(Vec<u8>, Vec<u8>)> {
+        match self.layout.place(path) {
+            Place::Key(spot) => Some((spot.domain, spot.key)),
+            _ => None,
+        }
+    }
+
     fn remove(&mut self, path: &Path) -> Result<(), Error> {
         let (spot, object) = self.find_to_change(path)?;
         self.client.trackers()?.delete(&spot.domain, &spot.key)?;
