@@ -127,15 +127,20 @@ impl Client {
             let line = self.prepare(line);
             self.say(line);
             if is_long {
-                let is_abor = |line: &Vec<u8>| line.trim_ascii().eq_ignore_ascii_case(b"ABOR");
-                if self.is_hasty && self.lines.front().is_some_and(is_abor) {
-                    self.lines
-                        .pop_front()
-                        .into_iter()
-                        .for_each(|line| self.say(line));
-                }
-                return;
+                return self.speak_on(most);
             }
+        }
+    }
+
+    /// What is said behind a transfer and has to wait for its turn, ABOR included.
+    fn speak_on(&mut self, most: usize) {
+        for _ in 1..most {
+            let waits = |line: &&mut Vec<u8>| !is_long(line) && !cannot_wait(line);
+            let Some(line) = self.lines.front_mut().filter(waits).map(std::mem::take) else {
+                return;
+            };
+            self.lines.pop_front();
+            self.say(line);
         }
     }
 
@@ -277,6 +282,12 @@ impl Client {
         self.inbox = rest.to_vec();
         Some((code.flatten()?, text))
     }
+}
+
+/// What is answered at once while a transfer runs, or would take its data connection away.
+fn cannot_wait(line: &[u8]) -> bool {
+    let verb = Command::parse(line).verb;
+    ["STAT", "NOOP", "PORT", "EPRT"].contains(&verb.trim())
 }
 
 fn is_long(line: &[u8]) -> bool {
