@@ -1,6 +1,5 @@
-//! Files of the kernel, for module `File`. Every path is resolved beneath the root by the kernel
-//! itself (openat2 with `RESOLVE_BENEATH`): neither `..` nor a symbolic link leads out, however the
-//! tree changes meanwhile. Only plain files and directories are opened or shown.
+//! Files of the kernel, for module `File`. Every path is resolved beneath the root (`beneath`):
+//! neither `..` nor a symbolic link leads out, however the tree changes meanwhile. Only plain files and directories are opened or shown.
 #![forbid(unsafe_code)]
 
 use std::ffi::CString;
@@ -10,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::{Dir, OwningIter, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
+use nix::fcntl::{AtFlags, OFlag, open, renameat};
 use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat,
     utimensat,
@@ -18,6 +17,7 @@ use nix::sys::stat::{
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::beneath;
 use super::inflow::{broken, fill};
 use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
 use crate::config;
@@ -61,20 +61,8 @@ impl Tree {
     }
 
     fn resolve(&self, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Error> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .mode(mode)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let name = if path.is_root() {
-            b"."
-        } else {
-            path.relative()
-        };
-        // EAGAIN: something in the tree was renamed while the kernel resolved; ask once more.
-        match openat2(self.root.as_fd(), name, how) {
-            Err(Errno::EAGAIN) => Ok(openat2(self.root.as_fd(), name, how)?),
-            answer => Ok(answer?),
-        }
+        let opened = beneath::open(self.root.as_fd(), path.relative(), flags, mode);
+        Ok(opened?)
     }
 
     /// The directory that `path` is in, and its name there.

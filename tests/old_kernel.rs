@@ -1,0 +1,73 @@
+//! A kernel that lacks every system call newer than Linux 4.18: the daemon runs under a filter that
+//! answers ENOSYS to all of them, as such a kernel does.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+
+use support::{Cluster, Daemon, noise, status};
+
+/// Installs the filter and becomes the program of the other arguments. The first call that Linux 4.18
+/// lacks has number 335 on this machine; all others have higher ones.
+const PROGRAM: &str = "
+import ctypes, os, struct, sys
+code = lambda *fields: struct.pack('HBBI', *fields)
+rules = code(0x20, 0, 0, 0) + code(0x35, 0, 1, 335) + code(6, 0, 0, 0x00050000 | 38) + code(6, 0, 0, 0x7fff0000)
+text = ctypes.create_string_buffer(rules)
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(rules) // 8, ctypes.addressof(text)))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, filter, 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+fn all_that_is_newer_has_something_in_its_place() {
+    if cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let program = ["python3", "-c", PROGRAM];
+    let daemon = Daemon::of_files_within(&program, &[]);
+    daemon.wait_for("sandbox-missing part=landlock");
+    let mut ftp = daemon.log_in();
+    let content = noise(300_000, 1);
+    ftp.expect("MKD a", 257);
+    ftp.store("a/file", &content);
+    assert_eq!(ftp.fetch("RETR a/file"), content);
+    ftp.expect("RNFR a/file", 350);
+    ftp.expect("RNTO b", 250);
+    assert!(ftp.lines("NLST").contains(&"b".to_owned()));
+    std::os::unix::fs::symlink("/etc", daemon.files().join("out")).unwrap();
+    ftp.expect("CWD out", 550);
+    ftp.expect("SIZE out/passwd", 550);
+
+    // The other part of the sandbox is there, and no descriptor too many.
+    let worker = daemon.worker("test@");
+    assert_eq!(status(worker, "Seccomp").as_deref(), Some("2"));
+    let open = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let usual = Daemon::of_files(&[]);
+    usual.log_in().expect("PWD", 257);
+    let _there = usual.log_in();
+    let other = usual.worker("test@");
+    assert_eq!(open(worker), open(other));
+}
+
+#[test]
+fn uploads_wait_in_files_there_too() {
+    if cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let cluster = Cluster::start();
+    let tracker = cluster.address.to_string();
+    let changes = [
+        ("mogilefs.tracker", &*tracker),
+        ("mogilefs.domain", &*cluster.domain),
+        ("mogilefs.spool_mem", "64K"),
+    ];
+    let daemon = Daemon::within(&["python3", "-c", PROGRAM], &changes);
+    let mut ftp = daemon.log_in();
+    let content = noise(1_000_000, 2);
+    ftp.store("photos/a", &content);
+    assert_eq!(ftp.fetch("RETR photos/a"), content);
+}
