@@ -21,7 +21,7 @@ MANUALS = man/nanoftpd.8 man/nanoftpd.conf.5 man/nanoftpd-users.5
 PLACES = sed -e 's|/usr/local/|$(PREFIX)/|g' -e 's|/etc/nanoftpd/|$(SYSCONFDIR)/nanoftpd/|g' \
 	-e 's|/var/log/nanoftpd|$(LOCALSTATEDIR)/log/nanoftpd|g' -e 's|/run/nanoftpd|$(RUNDIR)/nanoftpd|g'
 
-.PHONY: all run test lint check check-all fuzz bench install uninstall clean
+.PHONY: all run test lint check check-all fuzz bench dist deb install uninstall clean
 
 all:
 	$(CARGO) build --release --workspace --locked
@@ -52,6 +52,9 @@ check-all: all
 	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/nat-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/migrate-scenario '$(TARGET)/release'
+	tests/run-in-private-root tests/package-scenario '$(TARGET)'
+	etc/package/dist '$(TARGET)'
+	tests/run-in-private-root tests/dist-scenario '$(TARGET)'
 	fuzz/run-if-possible 5
 
 # TIME=seconds for each target, TARGET=name for one of them: see docs/fuzzing.md.
@@ -60,6 +63,15 @@ fuzz:
 
 bench: all
 	bench/run '$(TARGET)/release'
+
+# Source with all crates, a static binary, what it is made of, and checksums, in target/dist.
+dist:
+	@mkdir -p '$(TARGET)'
+	etc/package/dist '$(TARGET)'
+
+# The Debian package, in target/deb.
+deb: all
+	etc/package/deb '$(TARGET)'
 
 # Only copies. A running binary is replaced by a rename; configuration and users are left alone.
 install:

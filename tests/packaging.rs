@@ -250,6 +250,14 @@ fn scripts_can_be_parsed() {
         ("sh", "tests/migrate-scenario"),
         ("bash", "fuzz/run"),
         ("bash", "fuzz/run-if-possible"),
+        ("sh", "tests/package-scenario"),
+        ("sh", "tests/dist-scenario"),
+        ("sh", "etc/package/dist"),
+        ("sh", "etc/package/deb"),
+        ("sh", "etc/package/debian/postinst"),
+        ("sh", "etc/package/debian/prerm"),
+        ("sh", "etc/package/debian/postrm"),
+        ("bash", "etc/bash-completion/nanoftpd"),
         ("bash", ".ci/run"),
     ] {
         let status = Command::new(shell)
