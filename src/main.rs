@@ -215,14 +215,9 @@ fn test(path: &Path) -> Result<(), End> {
     if config.mogilefs.domain.is_none() {
         errors.extend(users.without_domain());
     }
-    let warnings = config.warnings().into_iter();
-    let warnings = warnings.chain(users.warnings().iter().map(ToString::to_string));
-    for warning in warnings {
+    for warning in config.warnings_of(path).iter().chain(users.warnings()) {
         complain(&format!("warning: {warning}"));
     }
-    let file = path.display().to_string();
-    let programs = master::programs(&config).into_iter();
-    errors.extend(programs.map(|(key, why)| Error::new(&file, 0, key, why)));
     if errors.is_empty() {
         Ok(())
     } else {

@@ -286,3 +286,49 @@ fn a_configuration_with_errors_leaves_everything_unknown() {
             .contains("/no/such/dir is not a directory")
     );
 }
+
+/// -t reads nothing but files; what it warns of is no error.
+#[test]
+fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
+    let scratch = Scratch::new();
+    let md5 = "098f6bcd4621d373cade4e832627b4f6";
+    let list = format!("ann:{md5}:0:0:File\n");
+    let list = scratch.file("users", list.as_bytes());
+    fs::set_permissions(&list, fs::Permissions::from_mode(0o644)).unwrap();
+    let changes = [
+        ("nanoftpd.listen_addr", "0.0.0.0"),
+        ("passive.address", "10.1.2.3"),
+        ("nanoftpd.high_port", "15009"),
+    ];
+    let text = conf(&scratch, &changes);
+    let file = scratch.file("nanoftpd.conf", text.as_bytes());
+    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-t")
+        .arg("-c")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let line_of = |key: &str| {
+        let is_it = |line: &str| line.starts_with(key);
+        text.lines().position(is_it).unwrap() + 1
+    };
+    let (file, list) = (file.display(), list.display());
+    for expected in [
+        format!(
+            "warning: {file}:{}: high_port: low_port to high_port are 10 ports, fewer than max_clients",
+            line_of("high_port")
+        ),
+        format!(
+            "warning: {file}:{}: address: PASV announces 10.1.2.3, which is private",
+            line_of("address")
+        ),
+        format!("warning: {list}: has mode 0644: everybody sees the hashes"),
+        format!("warning: {list}:1: the password of \"ann\" is `test`"),
+    ] {
+        let is_said = said.lines().any(|line| line.starts_with(&expected));
+        assert!(is_said, "{expected}\n{said}");
+    }
+    assert_eq!(said.lines().count(), 4, "{said}");
+}

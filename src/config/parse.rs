@@ -64,6 +64,7 @@ impl Config {
                 broken.push((section.name, key.name));
             }
         }
+        rules::follow(&mut config, |key| found.lines.contains_key(&key));
         for (keys, why) in rules::broken(&config) {
             // A value that could not be read has been replaced by a default, of which nobody
             // wants to hear.
@@ -83,6 +84,13 @@ impl Config {
             Err(errors)
         }
     }
+}
+
+/// Where the keys of a file are set.
+pub(super) fn lines(text: &[u8]) -> HashMap<rules::Name, usize> {
+    let mut found = Found::default();
+    found.scan(&String::from_utf8_lossy(text));
+    found.lines
 }
 
 /// A `key = value` line whose key exists and was not set before.

@@ -1,7 +1,10 @@
 //! What values must be to each other, and what is allowed but odd.
 #![forbid(unsafe_code)]
 
-use super::{AuthModule, Config, LogMode, TlsMode};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use super::{AuthModule, Config, Error, LogMode, Network, TlsMode, parse};
 
 /// Section and name of a key.
 pub(super) type Name = (&'static str, &'static str);
@@ -94,35 +97,120 @@ fn two_ports(config: &Config) -> Broken {
     })
 }
 
+/// Fills in what follows from other keys where it is not written: a small site says how many clients
+/// it wants, and nothing else.
+pub(super) fn follow(config: &mut Config, is_written: impl Fn(Name) -> bool) {
+    let pool = &mut config.pool;
+    if !is_written(("pool", "max_spare")) {
+        pool.max_spare = pool.max_spare.min(pool.max_clients);
+    }
+    if !is_written(("pool", "min_spare")) {
+        pool.min_spare = pool.min_spare.min(pool.max_spare);
+    }
+}
+
+/// What is allowed, but will surprise somebody: the key to look at, and why.
+fn odd(config: &Config) -> Vec<(Name, String)> {
+    let mut found = Vec::new();
+    let own = &config.nanoftpd;
+    let ports = usize::from(own.high_port.saturating_sub(own.low_port)) + 1;
+    if ports < config.pool.max_clients {
+        let why = format!(
+            "low_port to high_port are {ports} ports, fewer than max_clients = {}: passive \
+             transfers will be refused when all are taken",
+            config.pool.max_clients
+        );
+        found.push((("nanoftpd", "high_port"), why));
+    }
+    if (own.low_port..=own.high_port).contains(&own.listen_port) {
+        let why = format!(
+            "listen_port {} lies between low_port and high_port",
+            own.listen_port
+        );
+        found.push((("nanoftpd", "listen_port"), why));
+    }
+    if own.daemonize && config.logging.mode == LogMode::Console {
+        let why = "logging.mode = 2 logs nowhere while daemonize = yes";
+        found.push((("logging", "mode"), why.to_owned()));
+    }
+    if own.login_time > own.idle_time {
+        let why = "login_time is longer than idle_time, which ends the wait";
+        found.push((("nanoftpd", "login_time"), why.to_owned()));
+    }
+    if own.allow_root && matches!(own.userid.as_str(), "root" | "0") {
+        found.push((("nanoftpd", "userid"), "sessions run as root".to_owned()));
+    }
+    found.extend(unreachable(config));
+    found
+}
+
+/// Private addresses that clients elsewhere are told to connect to.
+fn unreachable(config: &Config) -> Vec<(Name, String)> {
+    // Who listens only where the public cannot come is not asked by the public.
+    let listens = &config.nanoftpd.listen_addr;
+    if listens.iter().all(|address| is_private(*address)) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let passive = &config.passive;
+    let address = passive
+        .address
+        .as_deref()
+        .and_then(|text| text.parse().ok());
+    if let Some(address) = address.filter(|address| is_private(*address)) {
+        let why = format!(
+            "PASV announces {address}, which is private: clients on the Internet cannot connect to it"
+        );
+        found.push((("passive", "address"), why));
+    }
+    let rules = passive.nat.iter();
+    for (network, address) in rules.filter(|(network, _)| !is_private(network.address)) {
+        if is_private(*address) {
+            let why = format!(
+                "PASV announces {address} to {}/{}, which is private: they cannot connect to it",
+                network.address, network.bits
+            );
+            found.push((("passive", "nat"), why));
+        }
+    }
+    found
+}
+
+fn is_private(address: IpAddr) -> bool {
+    /// Shared by the customers of a provider (RFC 6598).
+    const SHARED: Network = Network {
+        address: IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)),
+        bits: 10,
+    };
+    match address.to_canonical() {
+        IpAddr::V4(four) => {
+            four.is_private()
+                || four.is_loopback()
+                || four.is_link_local()
+                || SHARED.contains(address)
+        }
+        IpAddr::V6(six) => {
+            six.is_loopback() || six.is_unique_local() || six.is_unicast_link_local()
+        }
+    }
+}
+
 impl Config {
     /// What is allowed, but will surprise somebody: a line each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let own = &self.nanoftpd;
-        let ports = usize::from(own.high_port.saturating_sub(own.low_port)) + 1;
-        if ports < self.pool.max_clients {
-            found.push(format!(
-                "low_port to high_port are {ports} ports, fewer than max_clients = {}: passive \
-                 transfers will be refused when all are taken",
-                self.pool.max_clients
-            ));
-        }
-        if (own.low_port..=own.high_port).contains(&own.listen_port) {
-            found.push(format!(
-                "listen_port {} lies between low_port and high_port",
-                own.listen_port
-            ));
-        }
-        if own.daemonize && self.logging.mode == LogMode::Console {
-            found.push("logging.mode = 2 logs nowhere while daemonize = yes".to_owned());
-        }
-        if own.login_time > own.idle_time {
-            found.push("login_time is longer than idle_time, which ends the wait".to_owned());
-        }
-        if own.allow_root && matches!(own.userid.as_str(), "root" | "0") {
-            found.push("sessions run as root".to_owned());
-        }
-        found
+        odd(self).into_iter().map(|(_, why)| why).collect()
+    }
+
+    /// The same, with the lines of the file at `path` from which it was read.
+    #[must_use]
+    pub fn warnings_of(&self, path: &Path) -> Vec<Error> {
+        let lines = parse::lines(&std::fs::read(path).unwrap_or_default());
+        let file = path.display().to_string();
+        let warning = |(key, why): (Name, String)| {
+            let line = lines.get(&key).copied().unwrap_or_default();
+            Error::new(&file, line, key.1, why)
+        };
+        odd(self).into_iter().map(warning).collect()
     }
 }

@@ -250,7 +250,7 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[masquerade]",
         "t.conf:1: there is no section [masquerade], only nanoftpd, pool, passive, auth, auth.text, \
-             auth.exec, mogilefs, file, tls, limits, proxy, sandbox, logging, status",
+             auth.exec, mogilefs, file, tls, limits, proxy, hooks, sandbox, logging, status",
     ),
     (
         "[pool",
@@ -360,12 +360,12 @@ const WRONG: &[(&str, &str)] = &[
         "t.conf:2: high_port: low_port = 15000 is above high_port = 2000",
     ),
     (
-        "[pool]\nmax_spare = 2",
-        "t.conf:2: max_spare: min_spare = 4 is above max_spare = 2",
+        "[pool]\nmin_spare = 9\nmax_spare = 2",
+        "t.conf:2: min_spare: min_spare = 9 is above max_spare = 2",
     ),
     (
-        "[pool]\n\nmax_clients = 8",
-        "t.conf:3: max_clients: max_spare = 16 is above max_clients = 8",
+        "[pool]\n\nmax_clients = 8\nmax_spare = 16",
+        "t.conf:4: max_spare: max_spare = 16 is above max_clients = 8",
     ),
     (
         "[nanoftpd]\nuserid = 0",
@@ -430,25 +430,88 @@ fn a_file_is_named_in_its_errors() {
 }
 
 #[test]
-fn what_is_odd_is_warned_of() {
-    for (text, expected) in [
+fn what_is_odd_is_warned_of_with_its_line() {
+    let path = std::env::temp_dir().join(format!("nanoftpd-odd-{}.conf", std::process::id()));
+    let name = path.display().to_string();
+    for (text, line, expected) in [
         (
             "[nanoftpd]\nlow_port = 15000\nhigh_port = 15003",
-            "are 4 ports",
+            3,
+            "high_port: low_port to high_port are 4 ports, fewer than max_clients = 256",
         ),
         (
             "[nanoftpd]\nlisten_port = 15000",
-            "listen_port 15000 lies between",
+            2,
+            "listen_port: listen_port 15000 lies between",
         ),
-        ("[logging]\nmode = 2", "logs nowhere"),
-        ("[nanoftpd]\nlogin_time = 301", "longer than idle_time"),
+        (
+            "\n[logging]\nmode = 2",
+            3,
+            "mode: logging.mode = 2 logs nowhere",
+        ),
+        (
+            "[nanoftpd]\nlogin_time = 301",
+            2,
+            "login_time: login_time is longer than idle_time",
+        ),
         (
             "[nanoftpd]\nuserid = root\nallow_root = yes",
-            "sessions run as root",
+            2,
+            "userid: sessions run as root",
+        ),
+        (
+            "[passive]\n# router\naddress = 192.168.1.2",
+            3,
+            "address: PASV announces 192.168.1.2, which is private",
+        ),
+        (
+            "[passive]\nnat = 10.0.0.0/8 10.1.2.3, 0.0.0.0/0 10.1.2.3, ::/0 2001:db8::1",
+            2,
+            "nat: PASV announces 10.1.2.3 to 0.0.0.0/0, which is private",
+        ),
+        // The line that would have to be there.
+        (
+            "[pool]\nmax_clients = 20000",
+            0,
+            "high_port: low_port to high_port are 10001 ports",
         ),
     ] {
-        let warnings = parse(text).warnings();
+        std::fs::write(&path, text).unwrap();
+        let warnings = parse(text).warnings_of(&path);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].contains(expected), "{warnings:?}");
+        let place = if line == 0 {
+            name.clone()
+        } else {
+            format!("{name}:{line}")
+        };
+        let said = warnings[0].to_string();
+        assert!(said.starts_with(&format!("{place}: {expected}")), "{said}");
+        assert_eq!(parse(text).warnings(), [warnings[0].why.clone()]);
     }
+    std::fs::remove_file(&path).unwrap();
+    for sound in [
+        "[passive]\naddress = 203.0.113.9",
+        "[passive]\naddress = ftp.example.net",
+        "[nanoftpd]\nlisten_addr = 127.0.0.1, 10.0.0.1\n[passive]\naddress = 10.0.0.1",
+    ] {
+        assert_eq!(parse(sound).warnings(), [""; 0], "{sound}");
+    }
+}
+
+#[test]
+fn spare_workers_follow_the_number_of_clients() {
+    let pool = |text: &str| {
+        let config = parse(&format!("[pool]\n{text}"));
+        // And what is printed reads as the same.
+        assert_eq!(parse(&config.to_string()), config);
+        (config.pool.min_spare, config.pool.max_spare)
+    };
+    assert_eq!(pool(""), (4, 16));
+    assert_eq!(pool("max_clients = 5"), (4, 5));
+    assert_eq!(pool("max_clients = 1"), (1, 1));
+    assert_eq!(pool("max_clients = 1000"), (4, 16));
+    assert_eq!(pool("max_spare = 2"), (2, 2));
+    // What is written counts.
+    assert_eq!(errors("[pool]\nmax_clients = 5\nmax_spare = 6").len(), 1);
+    assert_eq!(errors("[pool]\nmax_clients = 3\nmin_spare = 4").len(), 1);
 }

@@ -98,7 +98,7 @@ impl Ground {
 }
 
 /// The programs of the site that cannot be run: keys, and what is wrong.
-pub fn programs(config: &Config) -> Vec<(&'static str, String)> {
+fn programs(config: &Config) -> Vec<(&'static str, String)> {
     let command = match config.auth.module {
         AuthModule::Exec => config.auth.exec.command.as_deref(),
         AuthModule::Text => None,

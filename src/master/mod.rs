@@ -53,7 +53,7 @@ use desk::Desk;
 use door::Door;
 pub use estate::Estate;
 use gate::Gate;
-pub use ground::{Ground, programs};
+pub use ground::Ground;
 pub use listeners::{Listeners, Unbound};
 use stop::Stop;
 use upgrade::Upgrade;
