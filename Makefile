@@ -14,6 +14,8 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 CONF = $(DESTDIR)$(SYSCONFDIR)/nanoftpd
+# Where fail2ban looks, or, without it, where its files wait to be copied there.
+FAIL2BAN = $(or $(patsubst %/filter.d,%,$(wildcard $(DESTDIR)/etc/fail2ban/filter.d)),$(DESTDIR)$(PREFIX)/share/nanoftpd/fail2ban)
 LOG = $(DESTDIR)$(LOCALSTATEDIR)/log/nanoftpd
 MANUALS = man/nanoftpd.8 man/nanoftpd.conf.5 man/nanoftpd-users.5
 
@@ -87,6 +89,9 @@ install:
 	chmod 644 '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'
 	install -d -m 755 '$(COMPLETIONS)' '$(UNITS)'
 	install -m 644 etc/bash-completion/nanoftpd '$(COMPLETIONS)/nanoftpd'
+	install -d -m 755 '$(FAIL2BAN)/filter.d' '$(FAIL2BAN)/jail.d'
+	for part in filter.d jail.d; do $(PLACES) etc/fail2ban/$$part/nanoftpd.conf > '$(FAIL2BAN)/'$$part/nanoftpd.conf && \
+		chmod 644 '$(FAIL2BAN)/'$$part/nanoftpd.conf || exit 1; done
 	for unit in nanoftpd.service nanoftpd.socket; do \
 		$(PLACES) init/systemd/$$unit > '$(UNITS)/'$$unit && chmod 644 '$(UNITS)/'$$unit || exit 1; done
 	$(PLACES) init/nanoftpd > '$(DESTDIR)/etc/init.d/.nanoftpd.new'
@@ -107,6 +112,7 @@ endif
 
 # Configuration, users, logs and the system user stay.
 uninstall:
+	rm -f '$(FAIL2BAN)/filter.d/nanoftpd.conf' '$(FAIL2BAN)/jail.d/nanoftpd.conf'
 	rm -f '$(COMPLETIONS)/nanoftpd' '$(UNITS)/nanoftpd.service' '$(UNITS)/nanoftpd.socket'
 	rm -f '$(SBIN)/nanoftpd' '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'
 ifeq ($(DESTDIR),)

@@ -28,6 +28,9 @@ const TAKEN: u8 = 69;
 const NOT_PERMITTED: u8 = 77;
 const CONFIG: u8 = 78;
 
+/// How long a daemon takes to end behind its last session, and some.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
 /// How often `top` looks.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -60,6 +63,7 @@ fn obey(command: Result<Command, String>, name: &Path) -> Result<u8, End> {
         Ok(Command::Passwd { config, change }) => change_user(config, &change),
         Ok(Command::Import { source, logrotate }) => import(&source, logrotate),
         Ok(Command::Probe { config, write }) => return probe(&config, write),
+        Ok(Command::Ask { config, order }) if order.is_stop() => stop(&config, order),
         Ok(Command::Ask { config, order }) => ask(&config, order),
         Ok(Command::Top { config }) => top(&config),
         Err(why) => Err(end(USAGE, format_args!("{why}; nanoftpd -h says more"))),
@@ -288,6 +292,27 @@ fn ask(path: &Path, order: Order) -> Result<(), End> {
     }
 }
 
+/// Returns when the daemon is gone; transfers have as long as its configuration says.
+fn stop(path: &Path, order: Order) -> Result<(), End> {
+    let config = load(path)?;
+    let socket = config.status.socket;
+    let grace = match order {
+        Order::StopNow => Duration::ZERO,
+        _ => config.nanoftpd.stop_grace,
+    };
+    let asked = control::ask_whom(&socket, &order.into());
+    let (answer, pid) = asked.map_err(|error| unanswered(&socket, &error))?;
+    print(answer)?;
+    let limit = grace.saturating_add(LAST_MOMENTS);
+    if process::await_end(pid, limit) {
+        return print("stopped\n");
+    }
+    let seconds = limit.as_secs();
+    let text = format!("it still stops after {seconds} s (pid {pid}); stop --now does not wait");
+    Err(end(FAILED, text))
+}
+
+/// Until somebody has seen enough.
 fn top(path: &Path) -> Result<(), End> {
     let socket = load(path)?.status.socket;
     control::watch(&socket, &mut io::stdout(), EVERY).map_err(|error| unanswered(&socket, &error))

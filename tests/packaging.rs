@@ -314,6 +314,14 @@ fn install_copies_and_uninstall_leaves_what_is_yours() {
             "usr/local/share/bash-completion/completions/nanoftpd",
             0o644,
         ),
+        (
+            "usr/local/share/nanoftpd/fail2ban/filter.d/nanoftpd.conf",
+            0o644,
+        ),
+        (
+            "usr/local/share/nanoftpd/fail2ban/jail.d/nanoftpd.conf",
+            0o644,
+        ),
         ("etc/default/nanoftpd", 0o644),
         ("etc/logrotate.d/nanoftpd", 0o644),
         ("var/log/nanoftpd", 0o750),
@@ -353,6 +361,27 @@ fn install_copies_and_uninstall_leaves_what_is_yours() {
     assert!(!at("usr/local/sbin/nanoftpd").exists());
     assert!(!at("etc/init.d/nanoftpd").exists());
     assert!(!at("usr/local/lib/systemd/system/nanoftpd.service").exists());
+}
+
+#[test]
+fn the_jail_is_installed_where_fail2ban_looks_and_is_shut() {
+    let scratch = Scratch::new();
+    let at = |path: &str| scratch.path().join("root/etc/fail2ban").join(path);
+    for dir in ["filter.d", "jail.d"] {
+        fs::create_dir_all(at(dir)).unwrap();
+    }
+    let own = at("jail.d/nanoftpd.local");
+    fs::write(&own, "[nanoftpd]\nenabled = true\n").unwrap();
+    make(&scratch, "install");
+    let jail = fs::read_to_string(at("jail.d/nanoftpd.conf")).unwrap();
+    assert!(
+        jail.lines().any(|line| line == "enabled  = false"),
+        "{jail}"
+    );
+    assert!(at("filter.d/nanoftpd.conf").exists());
+    make(&scratch, "uninstall");
+    assert!(!at("filter.d/nanoftpd.conf").exists() && !at("jail.d/nanoftpd.conf").exists());
+    assert!(own.exists());
 }
 
 /// What bash offers after the words of `line`.

@@ -26,6 +26,14 @@ pub enum Order {
     StopNow,
 }
 
+impl Order {
+    /// Whether the daemon is to end.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Stop | Self::StopNow)
+    }
+}
+
 /// `None`, here and below: help is asked for.
 pub(super) fn status(words: &mut Words) -> Result<Option<Order>, String> {
     let mut order = Order::Status;

@@ -14,6 +14,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Pid;
+
 use crate::cli::Order;
 pub use conversation::{Conversation, Progress};
 pub use status::{Session, Status};
@@ -135,7 +138,20 @@ impl Request {
 /// # Errors
 /// Nobody listens there, or may be asked; no answer in time.
 pub fn ask(socket: &Path, request: &Request) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
+    converse(UnixStream::connect(socket)?, request)
+}
+
+/// Asks the same, and tells which process answers: the daemon's master.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_whom(socket: &Path, request: &Request) -> io::Result<(String, Pid)> {
+    let stream = UnixStream::connect(socket)?;
+    let pid = getsockopt(&stream, PeerCredentials)?.pid();
+    Ok((converse(stream, request)?, Pid::from_raw(pid)))
+}
+
+fn converse(mut stream: UnixStream, request: &Request) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes())?;

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -200,6 +201,34 @@ pub fn wait(pid: Pid) -> io::Result<Ending> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Waits for the end of a process that is not our child; whether it came within `limit`. Nothing
+/// tells us of it, so it is looked for.
+#[must_use]
+pub fn await_end(pid: Pid, limit: Duration) -> bool {
+    const LOOK_EVERY: Duration = Duration::from_millis(50);
+    let begun = Instant::now();
+    while is_there(pid) {
+        if begun.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    true
+}
+
+/// One that is dead and not buried is not there.
+fn is_there(pid: Pid) -> bool {
+    if signal::kill(pid, None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.split(' ').nth(1));
+    !matches!(state, Some("Z" | "X"))
 }
 
 /// Kills the child `pid` for good. That it has just ended is no error.
