@@ -48,6 +48,11 @@ impl Model {
 
     /// Takes a turn in, if it can be true.
     pub(super) fn take(&mut self, turn: &Turn<'_>) {
+        if turn.argument.iter().any(|byte| b"\0\r".contains(byte)) {
+            // Not even heard, whatever the verb.
+            self.renaming = None;
+            return assert!(turn.code >= 500 && !turn.is_opened);
+        }
         if self.is_member {
             let renaming = self.renaming.take();
             self.changes(turn, renaming);
@@ -93,8 +98,7 @@ impl Model {
     /// What changes the tree, or where the client is in it: it succeeds if and only if it can.
     fn changes(&mut self, turn: &Turn<'_>, renaming: Option<Place>) {
         let place = self.place(turn.argument);
-        let is_allowed = !turn.argument.is_empty() && !turn.argument.contains(&b'\0');
-        let is_allowed = is_allowed && !turn.argument.contains(&b'\r');
+        let is_allowed = !turn.argument.is_empty();
         let is_new = is_allowed && is_name(turn.argument) && self.is_free(&place);
         match turn.verb {
             "CWD" | "XCWD" => {
@@ -181,8 +185,8 @@ impl Model {
                 let text = String::from_utf8_lossy(turn.argument);
                 self.restart = match code {
                     350 => text.trim().parse().unwrap_or(usize::MAX),
-                    // Without an argument, or with one that none may have, it is not even heard.
-                    _ if text.is_empty() || text.contains(['\0', '\r']) => self.restart,
+                    // Without an argument it is not even heard.
+                    _ if text.is_empty() => self.restart,
                     _ => 0,
                 };
             }
@@ -193,10 +197,9 @@ impl Model {
     fn transfers(&mut self, turn: &Turn<'_>) {
         let is_done = turn.code == 226;
         let place = self.place(turn.argument);
-        let is_heard = !turn.argument.contains(&b'\0') && !turn.argument.contains(&b'\r');
         let restart = match turn.verb {
             "RETR" | "STOR" | "APPE" if turn.argument.is_empty() => return assert!(!is_done),
-            "RETR" | "STOR" | "APPE" | "STOU" | "LIST" | "NLST" | "MLSD" if is_heard => {
+            "RETR" | "STOR" | "APPE" | "STOU" | "LIST" | "NLST" | "MLSD" => {
                 std::mem::take(&mut self.restart)
             }
             _ => return,
