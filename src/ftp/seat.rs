@@ -34,6 +34,8 @@ pub(super) trait Seat<'a>: Sized + 'a {
             Self::clnt,
         )
         .feat(Feat::Line("CLNT")),
+        Verb::new("CSID", Arg::Optional, "tells who the server is", Self::csid)
+            .feat(Feat::Line("CSID")),
         Verb::new("FEAT", Arg::None, "lists the extensions", Self::feat),
         Verb::new(
             "HELP",
@@ -41,6 +43,13 @@ pub(super) trait Seat<'a>: Sized + 'a {
             "[verb] lists the verbs, or explains one",
             Self::help,
         ),
+        Verb::new(
+            "LANG",
+            Arg::Optional,
+            "[EN] sets the language of replies",
+            Self::lang,
+        )
+        .feat(Feat::Line("LANG EN*")),
         Verb::new("NOOP", Arg::None, "does nothing", Self::noop),
         Verb::new(
             "OPTS",
@@ -97,6 +106,25 @@ pub(super) trait Seat<'a>: Sized + 'a {
     /// CLNT: nothing depends on it; it is in the dialogue of the log.
     fn clnt(&mut self, _: &[u8]) -> Answer {
         say(200, "Noted.")
+    }
+
+    /// CSID: what the greeting says, and what a name is; no version, as elsewhere.
+    fn csid(&mut self, _: &[u8]) -> Answer {
+        let name = self.session().settings.nanoftpd.server_name.as_bytes();
+        // Two of its signs are the reply's own.
+        let name = name.iter().filter(|byte| !b";=".contains(byte)).copied();
+        let mut text = b"Name=".to_vec();
+        text.extend(name);
+        text.extend_from_slice(b"; DirSep=/;");
+        say(200, text)
+    }
+
+    /// LANG (RFC 2640 §4.1): there is one; without an argument the default, which is the same.
+    fn lang(&mut self, tag: &[u8]) -> Answer {
+        match tag.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"en" | b"en-us" | b"en-gb" => say(200, "Replies are in English."),
+            _ => Err(Error::refused(504, "Replies are in English only.")),
+        }
     }
 
     /// PBSZ (RFC 4217 §8)

@@ -153,10 +153,9 @@ impl<'l> Command<'l> {
 }
 
 /// What exists in FTP and not here: 502, where all else that is unknown is 500.
-pub(super) const ELSEWHERE: [&str; 25] = [
-    "ADAT", "AVBL", "COMB", "CONF", "CPSV", "CSID", "DSIZ", "ENC", "HOST", "LANG", "LPRT", "LPSV",
-    "MFCT", "MFF", "MFMT", "MIC", "PRET", "RANG", "RMDA", "SMNT", "SPSV", "SSCN", "THMB", "XSEM",
-    "XSEN",
+pub(super) const ELSEWHERE: [&str; 21] = [
+    "ADAT", "COMB", "CONF", "CPSV", "DSIZ", "ENC", "HOST", "LPRT", "LPSV", "MFCT", "MFF", "MFMT",
+    "MIC", "PRET", "RMDA", "SMNT", "SPSV", "SSCN", "THMB", "XSEM", "XSEN",
 ];
 
 #[cfg(test)]

@@ -173,6 +173,8 @@ pub(crate) struct Device {
     pub(crate) verifies: bool,
     /// How many bytes it has room for, where that is known.
     pub(crate) free: Option<u64>,
+    /// Whether new files are put there.
+    pub(crate) is_writable: bool,
 }
 
 /// Why a tracker or a node did not do it. The texts are for the log.

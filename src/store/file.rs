@@ -14,6 +14,7 @@ use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat,
     utimensat,
 };
+use nix::sys::statvfs::fstatvfs;
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -268,6 +269,14 @@ impl Store for Tree {
         }
         let (dir, name) = self.parent(path)?;
         Ok(unlinkat(&dir, name, UnlinkatFlags::RemoveDir)?)
+    }
+
+    fn room(&mut self) -> Result<u64, Error> {
+        let dir = self.resolve(&Path::root(), OFlag::O_DIRECTORY, Mode::empty())?;
+        let about = fstatvfs(&dir)?;
+        Ok(about
+            .blocks_available()
+            .saturating_mul(about.fragment_size()))
     }
 
     fn set_mode(&mut self, path: &Path, mode: u32) -> Result<(), Error> {

@@ -130,6 +130,15 @@ pub trait Store {
         Err(Error::Unsupported)
     }
 
+    /// How many bytes there is room for, of one file or of all that are still to come: before copies
+    /// are made of them.
+    ///
+    /// # Errors
+    /// `Unsupported`, `Unavailable`.
+    fn room(&mut self) -> Result<u64, Error> {
+        Err(Error::Unsupported)
+    }
+
     /// A checksum of the file at `path` in hexadecimal digits, if it is known without reading the
     /// file. `algorithm`: `MD5`, `SHA-1`, ...
     ///
@@ -247,6 +256,18 @@ impl Body {
     pub fn len(&self) -> u64 {
         match self {
             Self::File(_, _, len) | Self::Stream(_, len) => *len,
+        }
+    }
+
+    /// No more than the first so many bytes of it.
+    #[must_use]
+    pub fn first(self, most: u64) -> Self {
+        match self {
+            Self::File(file, offset, len) => Self::File(file, offset, len.min(most)),
+            Self::Stream(reader, len) if len > most => {
+                Self::Stream(Box::new(reader.take(most)), most)
+            }
+            whole => whole,
         }
     }
 

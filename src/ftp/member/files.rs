@@ -51,11 +51,16 @@ impl Member<'_> {
     /// RETR
     pub(super) fn retr(&mut self, name: &[u8]) -> Answer {
         let offset = self.restart.take().unwrap_or(0);
+        let until = self.until.take();
         let route = self.take_route()?;
         let path = self.resolve(name);
         let progress = Rc::new(Progress::new("RETR", name));
         let watch = self.session.watch(&progress)?;
         let body = self.store.open(&path, offset).map_err(Error::of_reading)?;
+        let body = match until {
+            Some(until) => body.first(until.saturating_sub(offset)),
+            None => body,
+        };
         progress.expect(body.len());
         let opening = format!("Opening {} mode data connection for ", self.mode_name());
         let size = format!(" ({} bytes).", body.len());
@@ -71,6 +76,10 @@ impl Member<'_> {
 
     /// STOR
     pub(super) fn stor(&mut self, name: &[u8]) -> Answer {
+        if self.until.take().is_some() {
+            self.restart = None;
+            return Err(Error::refused(504, "RANG is for downloads only."));
+        }
         let at = match self.restart.take() {
             None | Some(0) => At::Start,
             Some(offset) => At::Offset(offset),
@@ -80,7 +89,7 @@ impl Member<'_> {
 
     /// STOU (RFC 959 §4.1.3): STOR under a name that nothing has, made of the one given, if any.
     pub(super) fn stou(&mut self, name: &[u8]) -> Answer {
-        self.restart = None;
+        (self.restart, self.until) = (None, None);
         for _ in 0..UNIQUE_TRIES {
             let random = getrandom::u64()
                 .map_err(|error| Error::failed(451, "No resources", error.to_string()))?;
@@ -101,7 +110,7 @@ impl Member<'_> {
 
     /// APPE
     pub(super) fn appe(&mut self, name: &[u8]) -> Answer {
-        self.restart = None;
+        (self.restart, self.until) = (None, None);
         self.upload("APPE", name, At::End, Opening::Mode)
     }
 
@@ -147,12 +156,36 @@ impl Member<'_> {
 
     /// REST (RFC 3659 §5)
     pub(super) fn rest(&mut self, offset: &[u8]) -> Answer {
-        self.restart = None;
+        (self.restart, self.until) = (None, None);
         let Some(offset) = address::decimal::<u64>(offset.trim_ascii()) else {
             return Err(Error::refused(501, "REST takes a number of bytes."));
         };
         self.restart = Some(offset);
         say(350, format!("Restarting at {offset}."))
+    }
+
+    /// RANG (draft-bryan-ftp-range): the numbers of the first byte and the last; 1 and 0: all bytes.
+    pub(super) fn rang(&mut self, range: &[u8]) -> Answer {
+        (self.restart, self.until) = (None, None);
+        let mut numbers = range
+            .trim_ascii()
+            .split(|&byte| byte == b' ')
+            .map(address::decimal::<u64>);
+        let (first, last) = match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(first)), Some(Some(last)), None) => (first, last),
+            _ => return Err(Error::refused(501, "RANG takes two numbers.")),
+        };
+        if (first, last) == (1, 0) {
+            return say(350, "The next transfer is whole.");
+        }
+        if first > last {
+            return Err(Error::refused(501, "The last byte comes before the first."));
+        }
+        (self.restart, self.until) = (Some(first), Some(last.saturating_add(1)));
+        say(
+            350,
+            format!("The next download is bytes {first} to {last}."),
+        )
     }
 
     /// ALLO (RFC 959 §4.1.3): a second number, the size of records, means nothing here.
@@ -164,6 +197,12 @@ impl Member<'_> {
         };
         self.allocated = Some(bytes);
         say(200, "ALLO command successful.")
+    }
+
+    /// AVBL (draft-peterson-streamlined-ftp-command-extensions): the same in every directory.
+    pub(super) fn avbl(&mut self, _: &[u8]) -> Answer {
+        let room = self.store.room()?;
+        say(213, room.to_string())
     }
 
     /// ABOR, when its turn has come: a transfer that it has ended is over.

@@ -75,7 +75,7 @@ impl Member<'_> {
     }
 
     fn send_list(&mut self, verb: &'static str, name: &[u8]) -> Answer {
-        self.restart = None;
+        (self.restart, self.until) = (None, None);
         let route = self.take_route()?;
         let Self {
             session,

@@ -32,6 +32,8 @@ pub(super) struct Member<'a> {
     only_epsv: bool,
     /// What REST said, for the next transfer to take.
     restart: Option<u64>,
+    /// What RANG said beside that: where the next download ends.
+    until: Option<u64>,
     /// What ALLO said, for the next upload to take.
     allocated: Option<u64>,
     /// What RNFR said; the next command finds it in `renamed`, the one after that does not.
@@ -50,6 +52,13 @@ impl<'a> Seat<'a> for Member<'a> {
             Self::allo,
         ),
         Verb::new("APPE", Arg::Needed, "path appends to a file", Self::appe),
+        Verb::new(
+            "AVBL",
+            Arg::Optional,
+            "tells how many bytes there is room for",
+            Self::avbl,
+        )
+        .feat(Feat::Line("AVBL")),
         Verb::new("CDUP", Arg::None, "goes to the directory above", Self::cdup),
         Verb::new("CWD", Arg::Needed, "path goes to a directory", Self::cwd),
         Verb::new("DELE", Arg::Needed, "path removes a file", Self::dele),
@@ -121,6 +130,13 @@ impl<'a> Seat<'a> for Member<'a> {
             Self::port,
         ),
         Verb::new("PWD", Arg::None, "tells the current directory", Self::pwd),
+        Verb::new(
+            "RANG",
+            Arg::Needed,
+            "first last lets the next download be these bytes",
+            Self::rang,
+        )
+        .feat(Feat::Line("RANG STREAM")),
         Verb::new(
             "REST",
             Arg::Needed,
@@ -245,6 +261,7 @@ impl<'a> Member<'a> {
             route: None,
             only_epsv: false,
             restart: None,
+            until: None,
             allocated: None,
             renaming: None,
             renamed: None,

@@ -102,6 +102,17 @@ fn settings_are_taken_or_refused() {
             ("ALLO 100", 200),
             ("ALLO 100 R 10", 200),
             ("ALLO x", 501),
+            ("AVBL", 502),
+            ("CSID", 200),
+            ("LANG", 200),
+            ("LANG en-US", 200),
+            ("LANG fr", 504),
+            ("RANG 0 9", 350),
+            ("RANG 1 0", 350),
+            ("RANG 9 0", 501),
+            ("RANG 9", 501),
+            ("RANG 1 2 3", 501),
+            ("RANG -1 2", 501),
             ("REST 0", 350),
             ("REST x", 501),
             ("REST -1", 501),
@@ -280,9 +291,9 @@ fn features_are_those_of_the_rows() {
     let mut client = server.log_in();
     assert_eq!(
         client.ask("FEAT", 211),
-        "211-Features:\n CLNT\n EPRT\n EPSV\n HASH SHA-256*;SHA-512;SHA-1;MD5;CRC32\n MD5\n \
-         MDTM\n \
-         MLST type*;size*;modify*;perm*;unique*;UNIX.mode*;\n PASV\n REST STREAM\n SIZE\n TVFS\n \
+        "211-Features:\n AVBL\n CLNT\n CSID\n EPRT\n EPSV\n HASH SHA-256*;SHA-512;SHA-1;MD5;CRC32\n \
+         LANG EN*\n MD5\n MDTM\n \
+         MLST type*;size*;modify*;perm*;unique*;UNIX.mode*;\n PASV\n RANG STREAM\n REST STREAM\n SIZE\n TVFS\n \
          UTF8\n XCRC\n XMD5\n XSHA1\n XSHA256\n XSHA512\n211 End."
     );
     assert_eq!(

@@ -92,6 +92,35 @@ fn rest_lets_a_download_begin_later_and_is_used_up() {
 }
 
 #[test]
+fn rang_is_a_piece_of_a_download_and_is_used_up() {
+    let server = Server::start();
+    server.put("/f", "0123456789");
+    server.put("/f.kernel", "0123456789");
+    let mut client = server.log_in();
+    for name in ["f", "f.kernel"] {
+        for (range, expected) in [
+            ("0 0", "0"),
+            ("2 4", "234"),
+            ("8 99", "89"),
+            ("10 12", ""),
+            ("1 0", "0123456789"),
+        ] {
+            client.ask(&format!("RANG {range}"), 350);
+            assert_eq!(client.fetch_text(&format!("RETR {name}")), expected);
+            assert_eq!(client.fetch_text(&format!("RETR {name}")), "0123456789");
+        }
+    }
+    client.ask("RANG 2 4", 350);
+    client.ask("REST 8", 350);
+    assert_eq!(client.fetch_text("RETR f"), "89");
+    client.ask("RANG 2 4", 350);
+    client.pasv();
+    client.ask("STOR f", 504);
+    assert_eq!(server.file("/f").unwrap(), b"0123456789");
+    assert_eq!(client.fetch_text("RETR f"), "0123456789");
+}
+
+#[test]
 fn stou_stores_under_a_name_of_its_own_and_tells_it() {
     let server = Server::start();
     server.put("/d/f", "old");

@@ -106,6 +106,8 @@ pub(super) fn device(fields: &Fields, number: u32) -> Option<Device> {
         free: fields
             .number(&format!("dev{number}_mb_free"))
             .and_then(|megabytes: u64| megabytes.checked_mul(1 << 20)),
+        is_writable: fields.text(&format!("dev{number}_status")) == Some("alive")
+            && fields.text(&format!("dev{number}_observed_state")) == Some("writeable"),
     })
 }
 

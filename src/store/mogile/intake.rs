@@ -139,6 +139,15 @@ impl MogileFs {
         }
     }
 
+    /// What all devices that take files have room for.
+    pub(super) fn free(&self) -> Result<u64, Error> {
+        let devices = self.client.trackers()?.get_devices()?;
+        let writable = devices.iter().filter(|device| device.is_writable);
+        let free: Option<Vec<u64>> = writable.map(|device| device.free).collect();
+        let free = free.ok_or(Error::Unsupported)?;
+        Ok(free.into_iter().fold(0, u64::saturating_add))
+    }
+
     /// Waits for the copies that are wanted; how many there are, and whether that is enough. Whoever
     /// calls meanwhile is told what is known.
     fn count_replicas(&self, spot: &Spot) -> Option<(u32, bool)> {

@@ -275,6 +275,10 @@ impl Store for MogileFs {
         self.may_take_in(path, plan)
     }
 
+    fn room(&mut self) -> Result<u64, Error> {
+        self.free()
+    }
+
     fn spot(&self, path: &Path) -> Option<(Vec<u8>, Vec<u8>)> {
         match self.layout.place(path) {
             Place::Key(spot) => Some((spot.domain, spot.key)),
