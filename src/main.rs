@@ -117,6 +117,7 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
         crew: Crew {
             worker: worker::run,
             clerk: clerk::look_out,
+            log_clerk: clerk::write_lines,
             login_clerk: clerk::check_logins,
             hook_clerk: clerk::run_hooks,
         },

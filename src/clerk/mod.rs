@@ -1,9 +1,10 @@
-//! The clerk: the process that may block. One finds the addresses of names, and whether the dead have
+//! The clerk: the process that may block. One writes the logs; one finds the addresses of names, and whether the dead have
 //! come back, so that no other process ever waits for a name server or a dead tracker; where a
 //! program decides about logins, another one runs it. Unprivileged; ends with the master.
 #![forbid(unsafe_code)]
 
 mod hooks;
+mod lines;
 mod logins;
 mod names;
 mod suspects;
@@ -18,7 +19,7 @@ use suspects::Suspects;
 
 use crate::config::{AuthExec, Hooks, Mogilefs};
 use crate::leash::{self, FromClerk, Heard, ToClerk};
-use crate::logger;
+use crate::logger::{self, Relay};
 use crate::sys::jail::Jail;
 use crate::sys::{process, title};
 use crate::vigil::{self, For};
@@ -47,9 +48,30 @@ pub fn run_hooks(leash: &leash::Clerk, settings: &Hooks, jail: &Jail) -> ! {
     live(leash, jail, || hooks::work(leash, settings))
 }
 
+/// The life of the clerk that writes the lines that come out of `relay`: the only process that a full
+/// or frozen disk holds up. It outlives the master, and all others, to write the last of them.
+pub fn write_lines(leash: &leash::Clerk, relay: &Relay, jail: &Jail) -> ! {
+    let arrived = relay.arrive();
+    confined(
+        leash,
+        jail.give_up_rights().and_then(|()| jail.enter()),
+        || lines::work(leash, arrived?),
+    )
+}
+
 fn live(leash: &leash::Clerk, jail: &Jail, work: impl FnOnce() -> io::Result<()>) -> ! {
+    // The master's, which says so itself.
+    let _ = logger::take_losses();
+    confined(leash, confine(jail), work)
+}
+
+fn confined(
+    leash: &leash::Clerk,
+    confined: io::Result<()>,
+    work: impl FnOnce() -> io::Result<()>,
+) -> ! {
     title::set("nanoftpd [clerk] starting");
-    let lived = confine(jail)
+    let lived = confined
         .and_then(|()| {
             title::set("nanoftpd [clerk]");
             leash.send(&FromClerk::Ready)
@@ -98,17 +120,11 @@ fn confine(jail: &Jail) -> io::Result<()> {
     jail.enter()
 }
 
-/// Hears all that the master has said, and hands on what is not for every clerk; whether there still
-/// is a master.
-fn hear(leash: &leash::Clerk, mut others: impl FnMut(ToClerk)) -> io::Result<bool> {
+/// Hears all that the master has said; whether there still is a master.
+fn hear(leash: &leash::Clerk, mut heed: impl FnMut(ToClerk)) -> io::Result<bool> {
     loop {
         match leash.receive()? {
-            Heard::Message(ToClerk::Log { which, fd }) => {
-                if let Some(which) = logger::Which::numbered(which) {
-                    logger::replace(which, &fd)?;
-                }
-            }
-            Heard::Message(message) => others(message),
+            Heard::Message(message) => heed(message),
             Heard::Strange => {}
             Heard::Nothing => return Ok(true),
             Heard::End => return Ok(false),

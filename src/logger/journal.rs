@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -28,6 +28,8 @@ pub struct Sinks {
     pub(super) wants_syslog: bool,
     pub(super) xferlog: Option<Sink>,
     pub(super) format: TransferFormat,
+    /// Lines that were lost elsewhere, or while there was no syslogd.
+    pub(super) unsent: u64,
 }
 
 /// Opens what `config` names, with the rights of the moment. In the `foreground` lines go to
@@ -48,6 +50,7 @@ pub fn open(config: &Logging, foreground: bool) -> io::Result<Sinks> {
         wants_syslog: config.mode == LogMode::Syslog,
         xferlog: None,
         format: config.transfer_format,
+        unsent: 0,
     };
     if matches!(config.mode, LogMode::File | LogMode::Both) {
         sinks.log = Some(Sink::file(&config.file)?);
@@ -69,7 +72,6 @@ pub fn open(config: &Logging, foreground: bool) -> io::Result<Sinks> {
 pub(super) struct Journal {
     sinks: Mutex<Sinks>,
     zone: TimeZone,
-    pub(super) lost: AtomicU64,
     disconnected: AtomicBool,
 }
 
@@ -84,12 +86,12 @@ impl Journal {
             wants_syslog: false,
             xferlog: None,
             format: TransferFormat::Xferlog,
+            unsent: 0,
         });
         let disconnected = sinks.wants_syslog && sinks.syslog.is_none();
         Self {
             sinks: Mutex::new(sinks),
             zone,
-            lost: AtomicU64::new(0),
             disconnected: AtomicBool::new(disconnected),
         }
     }
@@ -128,12 +130,8 @@ impl Journal {
         match slot {
             Some(sink) => sink.replace(descriptor)?,
             None => {
-                let way = if which == Which::Syslog {
-                    Way::Syslog
-                } else {
-                    Way::File
-                };
-                *slot = Some(Sink::new(descriptor.as_fd().try_clone_to_owned()?, way));
+                let descriptor = descriptor.as_fd().try_clone_to_owned()?;
+                *slot = Some(Sink::new(descriptor, Way::of(which)));
             }
         }
         if which == Which::Syslog {
@@ -146,13 +144,28 @@ impl Journal {
         self.disconnected.load(Ordering::Relaxed)
     }
 
-    pub(super) fn reconnect(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
-        if !self.is_disconnected() {
-            return Ok(None);
+    /// Writes there itself, and nowhere else, from now on.
+    pub(super) fn write_to<'a>(
+        &self,
+        targets: impl Iterator<Item = (Which, Option<&'a OwnedFd>)>,
+    ) -> io::Result<()> {
+        let mut sinks = self.sinks();
+        for (which, target) in targets {
+            let target = target.map(OwnedFd::try_clone).transpose()?;
+            *sinks.slot(which) = target.map(|target| Sink::new(target, Way::of(which)));
         }
-        let fresh = Sink::syslogd(path)?;
-        self.replace(Which::Syslog, &fresh.descriptor)?;
-        Ok(Some(fresh.descriptor))
+        let is_missing = sinks.wants_syslog && sinks.syslog.is_none();
+        self.disconnected.store(is_missing, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes to the console only.
+    pub(super) fn close(&self) {
+        let mut sinks = self.sinks();
+        for which in Which::ALL {
+            *sinks.slot(which) = None;
+        }
+        sinks.wants_syslog = false;
     }
 
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
@@ -172,8 +185,7 @@ impl Journal {
             TransferFormat::Json => xferlog::object(now, transfer),
         };
         if let Some(sink) = &mut sinks.xferlog {
-            let written = sink.put(&line);
-            self.count(written);
+            sink.put(&line);
         }
     }
 
@@ -181,41 +193,135 @@ impl Journal {
         let now = self.now();
         let mut guard = self.sinks();
         let sinks = &mut *guard;
-        for sink in [&mut sinks.log, &mut sinks.console].into_iter().flatten() {
-            let lost = sink.lost;
-            let written = sink.put(&line::whole(now, level, text));
-            self.count(written);
-            // Where lines are missing, the log says so as soon as it can.
-            if written && lost > 0 {
-                sink.lost = 0;
-                let notice = format!("log-lines-lost count={lost}");
-                self.count(sink.put(&line::whole(now, Level::Warn, &notice)));
-            }
-        }
-        if !sinks.wants_syslog {
-            return;
-        }
-        let facility = sinks.facility;
-        let sent = sinks
-            .syslog
-            .as_mut()
-            .is_some_and(|sink| sink.put(&syslogd::datagram(now, facility, level, text)));
-        self.count(sent);
-        if !sent {
-            let gone = sinks.syslog.as_ref().is_none_or(|sink| sink.is_gone);
-            self.disconnected.store(gone, Ordering::Relaxed);
-        }
+        sinks.put(now, level, text);
+        // Where lines are missing, the log says so as soon as it can.
+        sinks.settle(now, false);
+        self.note_syslogd(sinks);
     }
 
-    fn count(&self, written: bool) {
-        if !written {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+    /// Writes lines that other processes have sent; those of syslogd are datagrams.
+    pub(super) fn pass_on(&self, which: Which, lines: &[u8]) {
+        let now = self.now();
+        let mut guard = self.sinks();
+        let sinks = &mut *guard;
+        sinks.settle(now, true);
+        sinks.wants_syslog |= which == Which::Syslog;
+        match (sinks.slot(which), which) {
+            (Some(sink), Which::Syslog) => {
+                for line in lines.split(|&byte| byte == b'\n') {
+                    let _ = line.is_empty() || sink.put(line);
+                }
+            }
+            (Some(sink), _) => sink.pour(lines),
+            (None, Which::Syslog) => sinks.unsent += ends(lines),
+            (None, _) => {}
+        }
+        sinks.settle(now, false);
+        self.note_syslogd(sinks);
+    }
+
+    fn note_syslogd(&self, sinks: &Sinks) {
+        let is_gone = sinks.syslog.as_ref().is_none_or(|sink| sink.is_gone);
+        let is_gone = sinks.wants_syslog && is_gone;
+        self.disconnected.store(is_gone, Ordering::Relaxed);
+    }
+
+    /// Tries to write what is left to be written, and to say how much is missing.
+    pub(super) fn settle(&self) {
+        let now = self.now();
+        self.sinks().settle(now, true);
+    }
+
+    /// How many lines are missing of which nothing has been said.
+    pub(super) fn losses(&self) -> u64 {
+        let mut sinks = self.sinks();
+        let unsent = sinks.unsent;
+        let lost = |which| sinks.slot(which).as_ref().map_or(0, |sink| sink.lost);
+        unsent + Which::ALL.map(lost).into_iter().sum::<u64>()
+    }
+
+    /// The same, and from now on it is as if nothing had been lost.
+    pub(super) fn take_losses(&self) -> u64 {
+        let losses = self.losses();
+        let mut sinks = self.sinks();
+        sinks.unsent = 0;
+        for which in Which::ALL {
+            if let Some(sink) = sinks.slot(which) {
+                sink.lost = 0;
+            }
+        }
+        losses
+    }
+
+    /// Somebody else has lost so many.
+    pub(super) fn add_losses(&self, lines: u64) {
+        let mut sinks = self.sinks();
+        if sinks.log.is_some() || sinks.wants_syslog {
+            sinks.unsent += lines;
         }
     }
 }
 
+fn ends(lines: &[u8]) -> u64 {
+    let ends = lines.iter().filter(|&&byte| byte == b'\n').count();
+    u64::try_from(ends).unwrap_or(u64::MAX)
+}
+
 impl Sinks {
-    fn slot(&mut self, which: Which) -> &mut Option<Sink> {
+    /// A line to all that there are.
+    fn put(&mut self, now: DateTime, level: Level, text: &str) {
+        let line = line::whole(now, level, text);
+        for sink in [&mut self.log, &mut self.console].into_iter().flatten() {
+            sink.put(&line);
+        }
+        if let Some(sink) = &mut self.syslog {
+            let mut datagram = syslogd::datagram(now, self.facility, level, text);
+            if sink.is_relay_of_syslog() {
+                datagram.push(b'\n');
+            }
+            sink.put(&datagram);
+        } else if self.wants_syslog {
+            self.unsent += 1;
+        }
+    }
+
+    /// Says how many lines are missing, each log of itself, and the log of the transfer log. Those that
+    /// fail are left alone unless it is time to `try` them again.
+    fn settle(&mut self, now: DateTime, try_again: bool) {
+        let warn = |text: String| line::whole(now, Level::Warn, &text);
+        let notice = |lost: u64| warn(format!("log-lines-lost count={lost}"));
+        if let Some(log) = &mut self.log {
+            log.lost += std::mem::take(&mut self.unsent);
+        }
+        for sink in [&mut self.log, &mut self.console].into_iter().flatten() {
+            if sink.lost > 0 && (try_again || !sink.is_failing) {
+                sink.tell(notice);
+            }
+        }
+        let facility = self.facility;
+        if let Some(sink) = &mut self.syslog
+            && sink.lost + self.unsent > 0
+            && (try_again || !sink.is_failing)
+        {
+            let end = if sink.is_relay_of_syslog() { "\n" } else { "" };
+            sink.lost += std::mem::take(&mut self.unsent);
+            sink.tell(|lost| {
+                let text = format!("log-lines-lost count={lost}");
+                let datagram = syslogd::datagram(now, facility, Level::Warn, &text);
+                [&datagram, end.as_bytes()].concat()
+            });
+        }
+        let Some(xferlog) = &mut self.xferlog else {
+            return;
+        };
+        if xferlog.finish() && xferlog.lost > 0 && !xferlog.is_failing {
+            let text = format!("log-lines-lost count={} of=xferlog", xferlog.lost);
+            xferlog.lost = 0;
+            self.put(now, Level::Warn, &text);
+        }
+    }
+
+    pub(super) fn slot(&mut self, which: Which) -> &mut Option<Sink> {
         match which {
             Which::Log => &mut self.log,
             Which::Xferlog => &mut self.xferlog,

@@ -1,12 +1,13 @@
 //! The log: lines of the `log` macros to a file, a console, or syslogd, and the transfer log. The
-//! master opens everything while it has the right to; every other process inherits descriptors,
-//! and is sent new ones. A line is one write; what cannot be written at once is dropped and
-//! counted, because no log is worth a session. Knows no events.
+//! master opens everything while it has the right to; one process writes, and all others have pipes to
+//! it. A line is one write; what cannot be written at once is dropped and counted, because no log is
+//! worth a session. Knows no events.
 #![forbid(unsafe_code)]
 
 mod errand;
 mod journal;
 mod line;
+mod relay;
 mod sink;
 mod syslogd;
 mod xferlog;
@@ -15,14 +16,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
 
 use jiff::tz::TimeZone;
 
-use crate::config::Logging;
 pub use errand::{Errand, errand, reference};
 use journal::Journal;
 pub use journal::{Sinks, open};
+pub use relay::{Arrivals, Relay};
+use sink::Sink;
 pub use xferlog::{Direction, Transfer};
 
 /// The sinks that processes inherit, and are sent anew when files are reopened.
@@ -59,37 +60,12 @@ pub fn install(sinks: Sinks) {
     let _ = log::set_logger(journal);
 }
 
-/// Opens the files that `config` names anew, as logrotate wishes, and uses them; returns them so
-/// that they can be sent to the other processes. On an error everything is as it was.
-///
-/// # Errors
-/// A file cannot be opened; the error names it.
-pub fn reopen(config: &Logging) -> io::Result<Vec<(Which, OwnedFd)>> {
-    let fresh = open(config, false)?;
-    let mut opened = Vec::new();
-    for (which, sink) in [
-        (Which::Log, fresh.log),
-        (Which::Xferlog, fresh.xferlog),
-        (Which::Syslog, fresh.syslog),
-    ] {
-        if let Some(sink) = sink {
-            replace(which, &sink.descriptor)?;
-            opened.push((which, sink.descriptor));
-        }
-    }
-    Ok(opened)
-}
-
-/// Looks for syslogd again if a line could not be sent to it; returns the new descriptor, so that
-/// it can be sent to the other processes.
+/// A connection to syslogd.
 ///
 /// # Errors
 /// It is not there.
-pub fn reconnect() -> io::Result<Option<OwnedFd>> {
-    match JOURNAL.get() {
-        Some(journal) => journal.reconnect(Path::new(syslogd::SOCKET)),
-        None => Ok(None),
-    }
+pub fn syslogd() -> io::Result<OwnedFd> {
+    Sink::syslogd(Path::new(syslogd::SOCKET)).map(|sink| sink.descriptor)
 }
 
 /// Whether syslogd is wanted and was not there when a line was last sent.
@@ -115,11 +91,38 @@ pub fn descriptors() -> Vec<RawFd> {
     JOURNAL.get().map(Journal::descriptors).unwrap_or_default()
 }
 
-/// How many lines this process could not write.
+/// Writes lines that other processes have put into a pipe to what this process has for them.
+pub fn pass_on(which: Which, lines: &[u8]) {
+    if let Some(journal) = JOURNAL.get() {
+        journal.pass_on(which, lines);
+    }
+}
+
+/// How many lines this process could not write, and has not said so: it is to [`settle`] then from
+/// time to time.
 #[must_use]
-pub fn lost() -> u64 {
-    let lost = |journal: &Journal| journal.lost.load(Ordering::Relaxed);
-    JOURNAL.get().map_or(0, lost)
+pub fn losses() -> u64 {
+    JOURNAL.get().map_or(0, Journal::losses)
+}
+
+/// Tries to write what is left of a line, and to say how many are missing.
+pub fn settle() {
+    if let Some(journal) = JOURNAL.get() {
+        journal.settle();
+    }
+}
+
+/// Leaves it to somebody else to say how many lines are missing here: to him who adds it to his own.
+#[must_use]
+pub fn take_losses() -> u64 {
+    JOURNAL.get().map_or(0, Journal::take_losses)
+}
+
+/// Another process could not write so many lines.
+pub fn add_losses(lines: u64) {
+    if let Some(journal) = JOURNAL.get() {
+        journal.add_losses(lines);
+    }
 }
 
 /// Writes a line to the transfer log, if there is one.

@@ -10,11 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::datetime;
 use log::{Level, LevelFilter, Log as _, Metadata};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::sink::{Sink, Way};
 use super::*;
-use crate::config::{LogMode, TransferFormat};
+use crate::config::{LogMode, Logging, TransferFormat};
 
 /// A directory of its own, gone when the test is.
 struct Scratch(PathBuf);
@@ -161,7 +162,7 @@ fn a_fifo_that_nobody_reads_holds_nobody_up() {
     for _ in 0..1000 {
         journal.write(Level::Info, &"x".repeat(1000));
     }
-    let lost = journal.lost.load(Ordering::Relaxed);
+    let lost = journal.losses();
     assert!(lost > 0 && lost < 1000, "{lost}");
     drop(reader);
 }
@@ -185,7 +186,7 @@ fn a_full_disk_costs_lines_and_is_told_of() {
         found,
         ["info three", "warn log-lines-lost count=2", "info four"]
     );
-    assert_eq!(journal.lost.load(Ordering::Relaxed), 2);
+    assert_eq!(journal.losses(), 0);
 }
 
 #[test]
@@ -206,6 +207,104 @@ fn a_torn_line_does_not_spoil_the_next() {
     assert!(sink.put(b"more\n"));
     let count = theirs.read(&mut buffer).unwrap();
     assert_eq!(&buffer[..count], b"\nnext\nmore\n");
+}
+
+/// A relay, who writes at its other end, and who puts lines in.
+fn relayed(config: &Logging) -> (Relay, Arrivals, Journal, Journal) {
+    let mut relay = Relay::open().unwrap();
+    let mut sinks = open(config, false).unwrap();
+    relay.divert(&mut sinks).unwrap();
+    let writer = journal(open(config, false).unwrap());
+    let targets = Which::ALL.map(|which| {
+        let found = relay.targets().find(|(other, _)| *other == which);
+        (which, found.map(|(_, target)| target))
+    });
+    writer.write_to(targets.into_iter()).unwrap();
+    let arrivals = relay.arrive().unwrap();
+    (relay, arrivals, journal(sinks), writer)
+}
+
+/// Writes all that has come.
+fn forward(arrivals: &mut Arrivals, writer: &Journal) {
+    for (which, lines) in arrivals.take() {
+        writer.pass_on(which, &lines);
+    }
+}
+
+#[test]
+fn lines_are_written_at_the_other_end_until_nobody_is_left() {
+    let scratch = Scratch::new("relay");
+    let (mut relay, mut arrivals, journal, writer) = relayed(&scratch.logging(LogMode::File));
+    journal.write(Level::Info, "one");
+    assert_eq!(lines(&scratch.at("log")), [""; 0]);
+    forward(&mut arrivals, &writer);
+    journal.write(Level::Info, "two");
+    writer.write(Level::Info, "own");
+    assert_eq!(arrivals.ends().count(), 3);
+    relay.close();
+    drop(journal);
+    forward(&mut arrivals, &writer);
+    assert_eq!(
+        lines(&scratch.at("log")),
+        ["info one", "info own", "info two"]
+    );
+    forward(&mut arrivals, &writer);
+    assert_eq!(arrivals.ends().count(), 0);
+}
+
+#[test]
+fn a_writer_that_is_held_up_holds_nobody_up() {
+    let scratch = Scratch::new("held-up");
+    let (_relay, mut arrivals, journal, writer) = relayed(&scratch.logging(LogMode::File));
+    let long = "x".repeat(1000);
+    for _ in 0..2000 {
+        journal.write(Level::Info, &long);
+    }
+    let lost = usize::try_from(journal.losses()).unwrap();
+    assert!(lost > 0 && lost < 2000, "{lost}");
+    for _ in 0..64 {
+        forward(&mut arrivals, &writer);
+    }
+    journal.write(Level::Info, "next");
+    forward(&mut arrivals, &writer);
+    let found = lines(&scratch.at("log"));
+    assert_eq!(found.len(), 2000 - lost + 2);
+    assert_eq!(found[found.len() - 2], "info next");
+    let notice = format!("warn log-lines-lost count={lost}");
+    assert_eq!(found.last().unwrap(), &notice);
+    assert_eq!(journal.losses(), 0);
+}
+
+#[test]
+fn what_is_lost_elsewhere_is_told_here() {
+    let scratch = Scratch::new("elsewhere");
+    let journal = journal(open(&scratch.logging(LogMode::File), false).unwrap());
+    journal.add_losses(3);
+    assert_eq!(journal.losses(), 3);
+    journal.settle();
+    assert_eq!(lines(&scratch.at("log")), ["warn log-lines-lost count=3"]);
+    journal.add_losses(2);
+    assert_eq!(journal.take_losses(), 2);
+    journal.settle();
+    assert_eq!(lines(&scratch.at("log")).len(), 1);
+}
+
+#[test]
+fn a_line_that_was_cut_short_is_ended_and_the_rest_is_counted() {
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK).unwrap();
+    let mut sink = Sink::new(writer, Way::File);
+    // More than a pipe takes: ten lines, of which the seventh is cut.
+    let line = [&[b'x'; 9_999][..], b"\n"].concat();
+    sink.pour(&line.repeat(10));
+    assert_eq!(sink.lost, 3);
+    let mut source = File::from(reader);
+    let mut taken = vec![0; 65_536];
+    source.read_exact(&mut taken).unwrap();
+    sink.pour(b"next\n");
+    assert_eq!(sink.lost, 3);
+    drop(sink);
+    source.read_to_end(&mut taken).unwrap();
+    assert!(taken == [&*line.repeat(7), b"next\n"].concat());
 }
 
 #[test]
@@ -274,16 +373,17 @@ fn syslogd_gets_each_line_and_may_restart() {
     drop(socket);
     fs::remove_file(&path).unwrap();
     assert!(!journal.is_disconnected());
-    assert!(journal.reconnect(&path).unwrap().is_none());
     journal.write(Level::Info, "lost");
     assert!(journal.is_disconnected());
-    assert_eq!(journal.lost.load(Ordering::Relaxed), 1);
-    assert!(journal.reconnect(&path).is_err());
+    assert_eq!(journal.losses(), 1);
+    assert!(Sink::syslogd(&path).is_err());
     let socket = UnixDatagram::bind(&path).unwrap();
-    assert!(journal.reconnect(&path).unwrap().is_some());
+    let found = Sink::syslogd(&path).unwrap();
+    journal.replace(Which::Syslog, &found.descriptor).unwrap();
     assert!(!journal.is_disconnected());
     journal.write(Level::Info, "found");
     assert!(received(&socket).ends_with(": info found"));
+    assert!(received(&socket).ends_with(": warn log-lines-lost count=1"));
 }
 
 #[test]
@@ -297,7 +397,7 @@ fn a_syslogd_that_is_slow_holds_nobody_up() {
     for _ in 0..2000 {
         journal.write(Level::Info, "x");
     }
-    assert!(journal.lost.load(Ordering::Relaxed) > 0);
+    assert!(journal.losses() > 0);
     // Slow is not gone.
     assert!(!journal.is_disconnected());
     drop(socket);

@@ -38,6 +38,7 @@ impl Ring {
             Self::Desk => Self::OTHERS + 4,
             Self::Clerk(Duty::Logins) => Self::OTHERS + 5,
             Self::Clerk(Duty::Hooks) => Self::OTHERS + 6,
+            Self::Clerk(Duty::Lines) => Self::OTHERS + 7,
             Self::Guest(guest) => Self::GUESTS + u64::from(guest),
         }
     }
@@ -53,7 +54,8 @@ impl Ring {
                 3 => Self::Client,
                 4 => Self::Desk,
                 5 => Self::Clerk(Duty::Logins),
-                _ => Self::Clerk(Duty::Hooks),
+                6 => Self::Clerk(Duty::Hooks),
+                _ => Self::Clerk(Duty::Lines),
             },
             _ => Self::Guest(half),
         }
@@ -119,6 +121,7 @@ mod tests {
             Ring::Signal,
             Ring::Clerk(Duty::Names),
             Ring::Clerk(Duty::Logins),
+            Ring::Clerk(Duty::Lines),
             Ring::Worker(1),
             Ring::Worker(i32::MAX),
             Ring::Stray,

@@ -27,6 +27,8 @@ const SOUND: Duration = Duration::from_secs(60);
 /// What a clerk is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Duty {
+    /// Writes what all log.
+    Lines,
     /// Finds the addresses of names, and who answers again.
     Names,
     /// Asks the site's program about logins. The one that finds names would be held up by a name
@@ -37,11 +39,11 @@ pub(super) enum Duty {
 }
 
 impl Duty {
-    const ALL: [Self; 3] = [Self::Names, Self::Logins, Self::Hooks];
+    const ALL: [Self; 4] = [Self::Lines, Self::Names, Self::Logins, Self::Hooks];
 
     fn is_wanted(self, config: &Config) -> bool {
         match self {
-            Self::Names => true,
+            Self::Lines | Self::Names => true,
             Self::Logins => config.auth.module == AuthModule::Exec,
             Self::Hooks => config.hooks.uploaded.is_some(),
         }
@@ -54,6 +56,8 @@ impl Duty {
             (own.userid.clone(), own.groupid.clone())
         };
         match self {
+            // It does the same under any configuration, and may have lines in hand.
+            Self::Lines => true,
             // It is given its names at birth.
             Self::Names => false,
             Self::Logins => old.auth.exec == new.auth.exec && person(old) == person(new),
@@ -84,8 +88,10 @@ struct Seat {
 }
 
 impl Clerks {
+    /// Whether none is left but the one that writes the last lines.
     pub(super) fn are_gone(&self) -> bool {
-        self.seats.is_empty() && self.retired.is_empty()
+        let is_last = |duty: &Duty| *duty == Duty::Lines;
+        self.seats.keys().all(is_last) && self.retired.is_empty()
     }
 
     /// Whether somebody waits for an answer.
@@ -93,8 +99,9 @@ impl Clerks {
         self.seats.values().any(|seat| !seat.asked.is_empty())
     }
 
-    pub(super) fn leashes(&self) -> impl Iterator<Item = &MasterOfClerk> {
-        self.seats.values().map(|seat| &seat.leash)
+    /// The one that writes lines.
+    pub(super) fn writer(&self) -> Option<&MasterOfClerk> {
+        self.seats.get(&Duty::Lines).map(|seat| &seat.leash)
     }
 }
 
@@ -133,18 +140,23 @@ impl Master<'_> {
         let (own, theirs): (MasterOfClerk, leash::Clerk) = leash::pair(fds::receive)?;
         self.bell.add(&own, Ring::Clerk(duty))?;
         let jail = match duty {
-            Duty::Names => &self.ground.clerk,
+            Duty::Lines | Duty::Names => &self.ground.clerk,
             Duty::Logins | Duty::Hooks => &self.ground.login_clerk,
         };
         let mut keep = logger::descriptors();
         keep.extend(jail.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
+        if duty == Duty::Lines {
+            keep.extend(self.relay.descriptors());
+        }
+        let relay = &self.relay;
         let (crew, names) = (self.crew, self.addresses.names());
         let fresh = self.config.nanoftpd.resolve_interval;
         let (settings, exec) = (&self.config.mogilefs, &self.config.auth.exec);
         let hooks = &self.config.hooks;
         let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
             match duty {
+                Duty::Lines => (crew.log_clerk)(&theirs, relay, jail),
                 Duty::Names => (crew.clerk)(&theirs, (&names, fresh), settings, jail),
                 Duty::Logins => (crew.login_clerk)(&theirs, exec, jail),
                 Duty::Hooks => (crew.hook_clerk)(&theirs, hooks, jail),
@@ -228,6 +240,7 @@ impl Master<'_> {
                     self.tell(worker, &ToWorker::Answer { number, answer });
                 }
             }
+            FromClerk::NoSyslogd => self.has_syslogd = false,
             FromClerk::Alive { address } => {
                 log::info!("peer-answers addr={address}");
                 self.spread(None, News::Recovered(address));
@@ -359,7 +372,8 @@ impl Master<'_> {
     /// The service stops: ends the clerks that have nothing to lose.
     pub(super) fn dismiss_clerks(&mut self) {
         let idle = self.clerks.seats.iter_mut();
-        idle.filter(|(duty, _)| **duty != Duty::Hooks)
+        let has_to_lose = |duty: &Duty| matches!(duty, Duty::Hooks | Duty::Lines);
+        idle.filter(|(duty, _)| !has_to_lose(duty))
             .for_each(|(_, seat)| seat.end());
     }
 
@@ -372,7 +386,13 @@ impl Master<'_> {
 
     /// Ends all clerks now.
     pub(super) fn end_clerks(&mut self) {
-        self.clerks.seats.values_mut().for_each(Seat::end);
+        for (duty, seat) in &mut self.clerks.seats {
+            // It ends when nobody is left who could log anything.
+            match duty {
+                Duty::Lines => seat.is_dismissed = true,
+                Duty::Names | Duty::Logins | Duty::Hooks => seat.end(),
+            }
+        }
         for pid in &self.clerks.retired {
             process::kill(Pid::from_raw(*pid));
         }

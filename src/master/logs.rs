@@ -2,71 +2,121 @@
 //! processes print although nobody should.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::Master;
+use super::bell::Ring;
+use crate::config::{LogMode, Logging};
 use crate::leash::{ToClerk, ToWorker};
-use crate::logger::{self, Which};
+use crate::logger::{self, Relay, Which};
 use crate::text::quoted;
 
 /// How often syslogd is looked for when it is gone.
-pub(super) const RECONNECT: Duration = Duration::from_secs(5);
+const RECONNECT: Duration = Duration::from_secs(5);
+
+/// How often lines that could not be logged are tried to be told of.
+const TELL: Duration = Duration::from_secs(1);
+
+/// How long the last lines may take, when all else has ended.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// So much stray output is read before somebody else is listened to.
 const CHUNKS_A_TURN: usize = 16;
 
+/// From now on the lines of this process and its children go to a clerk, which is yet to be born.
+pub(super) fn relayed(config: &Logging, is_foreground: bool) -> io::Result<Relay> {
+    let mut relay = Relay::open()?;
+    let mut sinks = logger::open(config, is_foreground)?;
+    relay.divert(&mut sinks)?;
+    logger::install(sinks);
+    Ok(relay)
+}
+
 impl Master<'_> {
     /// USR1
     pub(super) fn reopen_logs(&mut self) -> io::Result<()> {
-        let reopened = logger::reopen(&self.config.logging);
+        let opened = logger::open(&self.config.logging, false);
+        let reopened = opened.and_then(|mut sinks| self.relay.divert(&mut sinks));
         match &reopened {
-            Ok(opened) => {
-                for (which, fd) in opened {
-                    self.hand_out(*which, fd);
-                }
+            Ok(()) => {
+                self.tell_writer();
                 log::info!("logs-reopened");
             }
             Err(error) => log::error!("logs-not-reopened why={}", quoted_error(error)),
         }
-        reopened.map(|_| ())
+        reopened
     }
 
     /// Has everybody log to where the present configuration says.
-    pub(super) fn hand_out_logs(&self) {
-        match logger::reopen(&self.config.logging) {
-            Ok(opened) => opened
-                .iter()
-                .for_each(|(which, fd)| self.hand_out(*which, fd)),
-            Err(error) => log::error!("logs-not-reopened why={}", quoted_error(&error)),
-        }
-    }
-
-    fn hand_out(&self, which: Which, fd: &OwnedFd) {
-        let number = which as u8;
-        for pid in self.pids() {
-            if let Ok(fd) = fd.try_clone() {
-                self.tell(pid, &ToWorker::Log { which: number, fd });
+    pub(super) fn hand_out_logs(&mut self) {
+        for (which, mouth) in self.relay.mouths() {
+            let which = which as u8;
+            for pid in self.pids() {
+                if let Ok(fd) = mouth.try_clone() {
+                    self.tell(pid, &ToWorker::Log { which, fd });
+                }
             }
         }
-        for clerk in self.clerks.leashes() {
-            if let Ok(fd) = fd.try_clone() {
-                // A clerk that does not hear it is about to be replaced.
-                let _ = clerk.send(&ToClerk::Log { which: number, fd });
-            }
-        }
+        self.tell_writer();
     }
 
-    pub(super) fn reconnect_syslogd(&mut self, now: Instant) {
-        let is_due = self
-            .syslogd_sought
-            .is_none_or(|last| now.saturating_duration_since(last) >= RECONNECT);
-        if !is_due || !logger::is_disconnected() {
+    /// Tells the clerk that writes where lines go now. One that does not hear it is about to be
+    /// replaced.
+    fn tell_writer(&mut self) {
+        let mut has_syslogd = self.config.logging.mode != LogMode::Syslog;
+        for (which, target) in self.relay.targets() {
+            has_syslogd |= which == Which::Syslog;
+            let (Some(clerk), Ok(fd)) = (self.clerks.writer(), target.try_clone()) else {
+                continue;
+            };
+            let which = which as u8;
+            let _ = clerk.send(&ToClerk::Log { which, fd });
+        }
+        self.has_syslogd = has_syslogd;
+    }
+
+    pub(super) fn mind_the_log(&mut self, now: Instant) {
+        if logger::losses() > 0 {
+            logger::settle();
+        }
+        let last = self.syslogd_sought;
+        let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= RECONNECT);
+        if !is_due || self.has_syslogd {
             return;
         }
         self.syslogd_sought = Some(now);
-        if let Ok(Some(fd)) = logger::reconnect() {
-            self.hand_out(Which::Syslog, &fd);
+        if let Ok(fd) = logger::syslogd() {
+            self.relay.aim(Which::Syslog, fd);
+            self.tell_writer();
+        }
+    }
+
+    pub(super) fn log_due(&self, now: Instant) -> Option<Instant> {
+        let tell = (logger::losses() > 0).then(|| now + TELL);
+        let seek = (!self.has_syslogd).then(|| now + RECONNECT);
+        tell.into_iter().chain(seek).min()
+    }
+
+    /// Lets the last lines be written. Where that takes too long, the clerk goes on alone.
+    pub(super) fn end_the_log(&mut self) {
+        self.relay.close();
+        let now = Instant::now();
+        let end = now + LAST_LINES;
+        while self.clerks.writer().is_some() && Instant::now() < end {
+            let rang = self.bell.wait(Some(end), Instant::now());
+            if rang.is_ok_and(|rang| rang.contains(&Ring::Signal)) {
+                self.signals.take();
+                self.reap_all(Instant::now());
+            }
+        }
+        let is_written = self.clerks.writer().is_some();
+        let Some(mut left) = self.relay.arrive().ok().filter(|_| !is_written) else {
+            return;
+        };
+        while let lines @ [_, ..] = &*left.take() {
+            for (which, lines) in lines {
+                logger::pass_on(*which, lines);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::board::{Addresses, Births, Board, Shares, Spools, Tally};
 use crate::config::{AuthExec, Config, Hooks, Mogilefs};
 use crate::figures::Figures;
 use crate::leash::{self, MasterOfWorker};
-use crate::logger;
+use crate::logger::Relay;
 use crate::store::mogile::Lore;
 use crate::sys::detach::Ready;
 use crate::sys::fds::Gutter;
@@ -74,6 +74,7 @@ pub type Work = fn(
 pub struct Crew {
     pub worker: Work,
     pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
+    pub log_clerk: fn(&leash::Clerk, &Relay, &Jail) -> !,
     pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
     pub hook_clerk: fn(&leash::Clerk, &Hooks, &Jail) -> !,
 }
@@ -116,6 +117,7 @@ pub fn run(mut start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Er
     }
     master.end_clerks();
     log::info!("stopped");
+    master.end_the_log();
     ended.map_err(Error::Failed)
 }
 
@@ -177,7 +179,9 @@ struct Master<'a> {
     is_started: bool,
     /// When it was last said that forking fails.
     complaint: Option<Instant>,
-    /// When syslogd was last looked for.
+    relay: Relay,
+    /// Whether syslogd was there when it was last wanted, and when it was last looked for.
+    has_syslogd: bool,
     syslogd_sought: Option<Instant>,
     /// When all this began.
     since: Instant,
@@ -213,6 +217,7 @@ impl<'a> Master<'a> {
         bell.add(&gutter, Ring::Stray)?;
         desk.ring(&bell)?;
         let config = start.config;
+        let relay = logs::relayed(&config.logging, start.is_foreground)?;
         Ok(Self {
             users: Users::new(config.auth.text.clone(), config.auth.crypt),
             addresses: Addresses::new(&config.mogilefs, &config.passive),
@@ -246,6 +251,8 @@ impl<'a> Master<'a> {
             ready,
             is_started: false,
             complaint: None,
+            relay,
+            has_syslogd: true,
             syslogd_sought: None,
             since: Instant::now(),
         })
@@ -356,7 +363,7 @@ impl<'a> Master<'a> {
             process::kill(nix::unistd::Pid::from_raw(pid));
             self.board.killed(pid, now + KILL_AFTER);
         }
-        self.reconnect_syslogd(now);
+        self.mind_the_log(now);
         self.mind_the_desk(now);
     }
 
@@ -376,7 +383,7 @@ impl<'a> Master<'a> {
             self.door_due(now),
             self.desk_due(),
             self.upgrade_due(),
-            logger::is_disconnected().then(|| now + logs::RECONNECT),
+            self.log_due(now),
         ]
         .into_iter()
         .flatten()

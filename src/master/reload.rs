@@ -32,7 +32,7 @@ impl Master<'_> {
         let ground = Ground::prepare(&config, &self.path)?;
         let file = self.path.display().to_string();
         let wrong = |key: &str, why: String| vec![Error::new(&file, 0, key, why)];
-        let sinks = logger::open(&config.logging, self.is_foreground)
+        let mut sinks = logger::open(&config.logging, self.is_foreground)
             .map_err(|error| wrong("logging", error.to_string()))?;
         let desk = self
             .other_desk(&config.status, &ground)
@@ -42,6 +42,9 @@ impl Master<'_> {
             .rebind(&config)
             .map_err(|(address, error)| wrong("listen_addr", format!("{address}: {error}")))?;
 
+        if let Err(error) = self.relay.divert(&mut sinks) {
+            log::error!("logs-not-reopened why=\"{error}\"");
+        }
         logger::install(sinks);
         self.users = Users::new(config.auth.text.clone(), config.auth.crypt);
         if self.config.mogilefs.tracker != config.mogilefs.tracker {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Master;
 use crate::config::AuthModule;
 use crate::leash::{FromWorker, Heard, News, ToWorker};
+use crate::logger;
 use crate::sys::supervisor::{self, Condition};
 use crate::text::quoted;
 
@@ -96,6 +97,7 @@ impl Master<'_> {
                 self.tell(pid, &ToWorker::Answer { number, answer });
             }
             FromWorker::RoomFree { megabytes } => self.spools.give(pid, megabytes.into()),
+            FromWorker::Unlogged { lines } => logger::add_losses(lines.into()),
             FromWorker::News(news) => self.hear_news(pid, news),
         }
     }

@@ -14,6 +14,7 @@ use crate::board::Addresses;
 use crate::config::{Config, TlsMode};
 use crate::ftp::{self, Proxied};
 use crate::leash::{self, FromWorker};
+use crate::logger;
 use crate::proxy;
 use crate::store::mogile::{Lore, Room, Shared};
 use crate::sys::jail::Jail;
@@ -45,6 +46,8 @@ pub fn run(
     jail: &Jail,
 ) -> ! {
     title::set("nanoftpd [worker] starting");
+    // The master's, which says so itself.
+    let _ = logger::take_losses();
     let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
         let bond = Rc::new_cyclic(|bond: &Weak<Bond>| {
             let bond = Weak::clone(bond);
@@ -128,6 +131,10 @@ fn work(
             bond.close_listeners();
         }
         serve(bond, config, zone, tls, control, peer)?;
+        if let lines @ 1.. = logger::take_losses() {
+            let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+            bond.mention(&FromWorker::Unlogged { lines });
+        }
         if left > 0 && !bond.is_leaving() {
             title::set("nanoftpd [worker] idle");
             bond.tell(&FromWorker::Left)?;

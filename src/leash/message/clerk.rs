@@ -50,6 +50,8 @@ pub enum FromClerk {
     },
     /// It answers again.
     Alive { address: SocketAddr },
+    /// There is no syslogd where it was.
+    NoSyslogd,
 }
 
 impl Message for ToClerk {
@@ -131,6 +133,7 @@ impl Message for FromClerk {
                 .number(*number)
                 .bytes(verdict),
             Self::Alive { address } => Writer::new(100).socket(*address),
+            Self::NoSyslogd => Writer::new(110),
         }
         .end()
     }
@@ -150,6 +153,7 @@ impl Message for FromClerk {
                 number: reader.number()?,
                 verdict: reader.bytes()?,
             },
+            110 => Self::NoSyslogd,
             100 => Self::Alive {
                 address: reader.socket()?,
             },

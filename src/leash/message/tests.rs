@@ -94,6 +94,7 @@ fn every_message_of_a_worker_travels() {
             megabytes: u32::MAX,
         },
         FromWorker::RoomFree { megabytes: 16 },
+        FromWorker::Unlogged { lines: u32::MAX },
         FromWorker::Moved { bytes: 1 << 40 },
         FromWorker::Uploaded(upload(Some(u64::MAX))),
         FromWorker::Figures(Box::new(Figures::of(&(0..200).collect::<Vec<u64>>()))),
@@ -194,6 +195,7 @@ fn every_message_of_a_clerk_travels() {
         FromClerk::Ready,
         FromClerk::Hook(Outcome::Done),
         FromClerk::Hook(Outcome::Dropped),
+        FromClerk::NoSyslogd,
         FromClerk::Host {
             name: "tracker.example".to_owned(),
             addresses: vec!["::1".parse().unwrap(), "192.0.2.1".parse().unwrap()],

@@ -58,6 +58,8 @@ pub enum FromWorker {
     Room { number: u32, megabytes: u32 },
     /// It needs so much no more.
     RoomFree { megabytes: u32 },
+    /// So many lines could not be logged.
+    Unlogged { lines: u32 },
     /// To be told to all others.
     News(News),
 }
@@ -108,6 +110,7 @@ impl Message for FromWorker {
             Self::Room { number, megabytes } => Writer::new(12).number(*number).number(*megabytes),
             Self::RoomFree { megabytes } => Writer::new(13).number(*megabytes),
             Self::Uploaded(upload) => upload.write(Writer::new(16)),
+            Self::Unlogged { lines } => Writer::new(31).number(*lines),
             Self::Figures(figures) => Writer::new(15).list(figures.numbers(), Writer::size),
             Self::Moved { bytes } => Writer::new(14).size(*bytes),
             Self::News(news) => news.write(NEWS_UP),
@@ -149,6 +152,9 @@ impl Message for FromWorker {
                 argument: reader.bytes()?,
             },
             6 => Self::Left,
+            31 => Self::Unlogged {
+                lines: reader.number()?,
+            },
             13 => Self::RoomFree {
                 megabytes: reader.number()?,
             },
