@@ -48,7 +48,7 @@ fn fail2ban_finds_who_guesses_and_nobody_else() {
         let mut ftp = daemon.log_in();
         ftp.expect(&format!("CWD {name}"), 550);
     }
-    daemon.wait_for("peer=127.0.11.7 ");
+    daemon.written("nanoftpd.log", "peer=127.0.11.7 ");
     let log = daemon.dir().join("nanoftpd.log");
     let expected: Vec<String> = (1..=poisons.len())
         .map(|last| format!("127.0.11.{last}"))

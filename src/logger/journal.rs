@@ -109,12 +109,11 @@ impl Journal {
         let mut sinks = self.sinks();
         for which in Which::ALL {
             let old = sinks.slot(which).take();
-            let new = fresh.slot(which);
-            if let (Some(mut old), Some(found)) = (old, new.take()) {
-                *new = Some(match old.replace(&found.descriptor) {
-                    Ok(()) => old,
-                    Err(_) => found,
-                });
+            let slot = fresh.slot(which);
+            if let (Some(mut old), Some(found)) = (old, &*slot)
+                && old.replace(&found.descriptor, found.way).is_ok()
+            {
+                *slot = Some(old);
             }
         }
         self.disconnected.store(
@@ -124,14 +123,14 @@ impl Journal {
         *sinks = fresh;
     }
 
-    pub(super) fn replace(&self, which: Which, descriptor: &impl AsFd) -> io::Result<()> {
+    pub(super) fn replace(&self, which: Which, descriptor: &impl AsFd, way: Way) -> io::Result<()> {
         let mut sinks = self.sinks();
         let slot = sinks.slot(which);
         match slot {
-            Some(sink) => sink.replace(descriptor)?,
+            Some(sink) => sink.replace(descriptor, way)?,
             None => {
                 let descriptor = descriptor.as_fd().try_clone_to_owned()?;
-                *slot = Some(Sink::new(descriptor, Way::of(which)));
+                *slot = Some(Sink::new(descriptor, way));
             }
         }
         if which == Which::Syslog {

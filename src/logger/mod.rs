@@ -23,7 +23,7 @@ pub use errand::{Errand, errand, reference};
 use journal::Journal;
 pub use journal::{Sinks, open};
 pub use relay::{Arrivals, Relay};
-use sink::Sink;
+use sink::{Sink, Way};
 pub use xferlog::{Direction, Transfer};
 
 /// The sinks that processes inherit, and are sent anew when files are reopened.
@@ -80,7 +80,18 @@ pub fn is_disconnected() -> bool {
 /// The descriptor cannot be duplicated.
 pub fn replace(which: Which, descriptor: &impl AsFd) -> io::Result<()> {
     match JOURNAL.get() {
-        Some(journal) => journal.replace(which, descriptor),
+        Some(journal) => journal.replace(which, descriptor, Way::of(which)),
+        None => Ok(()),
+    }
+}
+
+/// Puts lines into `mouth` from now on, where somebody takes them who writes them.
+///
+/// # Errors
+/// The descriptor cannot be duplicated.
+pub fn relay(which: Which, mouth: &impl AsFd) -> io::Result<()> {
+    match JOURNAL.get() {
+        Some(journal) => journal.replace(which, mouth, Way::File),
         None => Ok(()),
     }
 }

@@ -39,7 +39,7 @@ impl Way {
 #[derive(Debug)]
 pub(super) struct Sink {
     pub(super) descriptor: OwnedFd,
-    way: Way,
+    pub(super) way: Way,
     /// The last line was cut short: the next begins on a line of its own.
     torn: bool,
     /// What is still to be written of a line that [`Self::pour`] could not end.
@@ -90,8 +90,10 @@ impl Sink {
     }
 
     /// Writes to `descriptor` from now on, under the old number.
-    pub(super) fn replace(&mut self, descriptor: &impl AsFd) -> io::Result<()> {
+    pub(super) fn replace(&mut self, descriptor: &impl AsFd, way: Way) -> io::Result<()> {
         dup3(descriptor, &mut self.descriptor, OFlag::O_CLOEXEC)?;
+        self.way = way;
+        self.is_failing = false;
         self.torn = false;
         self.rest = Vec::new();
         self.is_gone = false;

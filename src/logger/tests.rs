@@ -13,7 +13,6 @@ use log::{Level, LevelFilter, Log as _, Metadata};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::sink::{Sink, Way};
 use super::*;
 use crate::config::{LogMode, Logging, TransferFormat};
 
@@ -178,7 +177,9 @@ fn a_full_disk_costs_lines_and_is_told_of() {
     journal.write(Level::Info, "one");
     journal.write(Level::Info, "two");
     let file = Sink::file(&scratch.at("log")).unwrap();
-    journal.replace(Which::Log, &file.descriptor).unwrap();
+    journal
+        .replace(Which::Log, &file.descriptor, Way::File)
+        .unwrap();
     journal.write(Level::Info, "three");
     journal.write(Level::Info, "four");
     let found = lines(&scratch.at("log"));
@@ -329,7 +330,9 @@ fn a_descriptor_keeps_its_number() {
     fs::rename(scratch.at("log"), scratch.at("log.1")).unwrap();
     let fresh = Sink::file(&scratch.at("log")).unwrap();
     journal.write(Level::Info, "two");
-    journal.replace(Which::Log, &fresh.descriptor).unwrap();
+    journal
+        .replace(Which::Log, &fresh.descriptor, Way::File)
+        .unwrap();
     drop(fresh);
     journal.write(Level::Info, "three");
     journal.adopt(open(&config, false).unwrap());
@@ -339,6 +342,8 @@ fn a_descriptor_keeps_its_number() {
     assert_eq!(journal.descriptors(), before);
     journal.adopt(open(&scratch.logging(LogMode::Off), false).unwrap());
     assert_eq!(journal.descriptors(), Vec::<RawFd>::new());
+    journal.adopt(open(&config, false).unwrap());
+    assert_eq!(journal.descriptors().len(), 2);
 }
 
 /// What the socket got, without the time.
@@ -379,7 +384,8 @@ fn syslogd_gets_each_line_and_may_restart() {
     assert!(Sink::syslogd(&path).is_err());
     let socket = UnixDatagram::bind(&path).unwrap();
     let found = Sink::syslogd(&path).unwrap();
-    journal.replace(Which::Syslog, &found.descriptor).unwrap();
+    let found = &found.descriptor;
+    journal.replace(Which::Syslog, found, Way::Syslog).unwrap();
     assert!(!journal.is_disconnected());
     journal.write(Level::Info, "found");
     assert!(received(&socket).ends_with(": info found"));

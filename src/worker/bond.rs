@@ -332,7 +332,7 @@ impl Bond {
             }
             ToWorker::Log { which, fd } => {
                 let which = logger::Which::numbered(which);
-                if let Some(Err(error)) = which.map(|which| logger::replace(which, &fd)) {
+                if let Some(Err(error)) = which.map(|which| logger::relay(which, &fd)) {
                     log::warn!("log-not-replaced why=\"{error}\"");
                 }
             }

@@ -41,11 +41,9 @@ fn usr1_reopens_the_log_for_everybody() {
     daemon.signal(Signal::SIGUSR1);
     daemon.wait_for("logs-reopened");
     ftp.store("a", b"abc");
-    let text = fs::read_to_string(log("nanoftpd.log")).unwrap();
+    let text = daemon.written("nanoftpd.log", "STOR a");
     assert!(text.contains("logs-reopened"), "{text}");
-    assert!(text.contains("STOR a"), "{text}");
-    let transfers = fs::read_to_string(log("xferlog")).unwrap();
-    assert!(transfers.contains("/a b _ i r test"), "{transfers}");
+    daemon.written("xferlog", "/a b _ i r test");
 }
 
 #[test]

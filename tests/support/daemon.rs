@@ -154,6 +154,14 @@ impl Daemon {
         found.unwrap_or_else(|| panic!("the log never said {text:?}"))
     }
 
+    /// What is in a log file, as soon as `text` is: a clerk writes it, whenever it gets to that.
+    pub(crate) fn written(&self, name: &str, text: &str) -> String {
+        eventually(&format!("{text} in {name}"), || {
+            let written = fs::read_to_string(self.dir().join(name)).unwrap_or_default();
+            written.contains(text).then_some(written)
+        })
+    }
+
     /// Every line that was logged before this call. What a reply follows is in the log by then, but
     /// not yet read by us: so something is said that is logged, and waited for.
     pub(crate) fn lines(&self) -> Vec<String> {

@@ -275,12 +275,12 @@ fn clerks_killed_again_and_again_hold_nobody_up() {
             assert_eq!(code, 530, "{text}");
         }
     }
-    // Both kinds at first, and each after pauses of 100, 200, 400, 800 ms.
+    // All three at first, and each after pauses of 100, 200, 400, 800 ms.
     let late = usize::try_from(begun.elapsed().as_secs()).unwrap();
-    assert!((4..12 + 2 * late).contains(&killed), "{killed}");
-    eventually("both are there", || {
+    assert!((4..17 + 3 * late).contains(&killed), "{killed}");
+    eventually("all are there", || {
         let children = daemon.children();
         let clerks = children.values().filter(|title| title.contains("[clerk]"));
-        (clerks.count() == 2).then_some(())
+        (clerks.count() == 3).then_some(())
     });
 }

@@ -8,6 +8,7 @@
 mod crowd;
 mod desk;
 mod killed;
+mod logs;
 mod shortage;
 #[path = "../support/mod.rs"]
 mod support;

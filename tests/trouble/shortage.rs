@@ -104,7 +104,7 @@ fn a_full_process_table_costs_nobody_who_is_in_and_ends() {
             .values()
             .filter(|title| title.contains("[clerk]"))
             .count();
-        ((2..=4).contains(&idle) && clerks == 1).then_some(())
+        ((2..=4).contains(&idle) && clerks == 2).then_some(())
     });
     Ftp::connect(daemon.address).expect("QUIT", 221);
     ftp.expect("QUIT", 221);

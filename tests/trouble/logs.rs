@@ -1,0 +1,267 @@
+//! A log that cannot be written: its disk is full or stands still, syslogd is gone. Lines are lost and
+//! counted; sessions are not.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+
+use crate::order;
+use crate::support::{Daemon, Ftp, PATIENCE, Scratch, eventually, field, skip};
+
+/// Mounts so small a file system at its first argument that a log soon fills it, and nobody else sees.
+const SMALL_DISK: &str = r#"mount -t tmpfs -o size=64k,mode=755 tmpfs "$1" && shift && exec "$@""#;
+
+/// What the daemon sees under `path`.
+fn seen<T>(daemon: &Daemon, path: &Path, look: impl FnOnce(&Path) -> T) -> T {
+    let path = path.strip_prefix("/").unwrap();
+    look(&Path::new(&format!("/proc/{}/root", daemon.pid())).join(path))
+}
+
+/// How many lines a log says it has lost, all in all.
+fn lost(lines: &[String]) -> usize {
+    let notices = lines
+        .iter()
+        .filter(|line| line.contains(" : warn log-lines-lost "));
+    notices
+        .map(|line| field(line, "count").unwrap().parse::<usize>().unwrap())
+        .sum()
+}
+
+#[test]
+fn a_full_disk_of_the_log_costs_lines_and_no_session() {
+    if !geteuid().is_root() {
+        return skip("a file system of one's own needs root");
+    }
+    let scratch = Scratch::new();
+    let disk = scratch.open_dir("disk");
+    let (log, xferlog, ballast) = (disk.join("log"), disk.join("xferlog"), disk.join("ballast"));
+    let changes = [
+        ("logging.file", log.to_str().unwrap()),
+        ("logging.xferlog", xferlog.to_str().unwrap()),
+        ("logging.level", "info"),
+    ];
+    let within = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        SMALL_DISK,
+        "sh",
+        disk.to_str().unwrap(),
+    ];
+    let daemon = Daemon::of_files_within(&within, &changes);
+    let lines = |path: &Path| -> Vec<String> {
+        let text = seen(&daemon, path, |path| fs::read_to_string(path).unwrap());
+        text.lines().map(str::to_owned).collect()
+    };
+    let mut ftp = daemon.log_in();
+    ftp.store("before", b"x");
+    eventually("a line of the first transfer", || {
+        (lines(&xferlog).len() == 1).then_some(())
+    });
+    seen(&daemon, &ballast, |path| {
+        let mut file = fs::File::create(path).unwrap();
+        while file.write_all(&[b'x'; 512]).is_ok() {}
+    });
+    // In this session and in others, more than fits in what room is left in the last page.
+    for number in 0..200 {
+        ftp.store(&format!("while-{number}"), b"x");
+        if number % 10 == 0 {
+            daemon.log_in().expect("QUIT", 221);
+        }
+    }
+    ftp.expect("PWD", 257);
+    let (code, table, _) = order(&daemon, &["status"]);
+    assert_eq!(code, Some(0));
+    assert!(table.contains("\n1 of 256 sessions"), "{table}");
+    seen(&daemon, &ballast, |path| fs::remove_file(path).unwrap());
+    // It is told although nobody logs anything.
+    eventually("what is missing is told", || {
+        (lost(&lines(&log)) > 0).then_some(())
+    });
+    ftp.store("after", b"x");
+    eventually("the transfer log goes on", || {
+        let transfers = lines(&xferlog);
+        let is_told = lines(&log).iter().any(|line| line.ends_with(" of=xferlog"));
+        (transfers.last()?.contains("/after b ") && is_told).then_some(())
+    });
+
+    // What the console got is what there is, and what is said to be missing, and all of it is whole.
+    daemon.wait_for("path=\"/after\"");
+    let all = daemon.log.all();
+    let expected = |event: &str| all.iter().filter(|line| line.contains(event)).count();
+    let wanted = expected(" : info ");
+    let found = eventually("the last line", || {
+        let found = lines(&log);
+        found
+            .iter()
+            .any(|line| line.contains("path=\"/after\""))
+            .then_some(found)
+    });
+    let of_log: Vec<String> = found
+        .iter()
+        .filter(|line| !line.contains("of="))
+        .cloned()
+        .collect();
+    let infos = found
+        .iter()
+        .filter(|line| line.contains(" : info "))
+        .count();
+    assert_eq!(infos + lost(&of_log), wanted, "{found:#?}");
+    let whole = |line: &&String| line.matches("] : ").count() == 1;
+    assert!(found.iter().all(|line| whole(&line)), "{found:#?}");
+    let transfers = lines(&xferlog);
+    let of_xferlog = lost(&found) - lost(&of_log);
+    assert_eq!(transfers.len() + of_xferlog, expected(" stor-ok "));
+    let is_whole = |line: &String| line.split_whitespace().count() == 18;
+    assert!(transfers.iter().all(is_whole), "{transfers:#?}");
+}
+
+/// The clerk that has the log open.
+fn log_clerk(daemon: &Daemon) -> Option<i32> {
+    let log = daemon.dir().join("nanoftpd.log");
+    let has_it = |pid: &i32| {
+        let fds = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        fds.into_iter()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|file| file == log))
+    };
+    let clerks = daemon.children().into_iter();
+    clerks
+        .filter(|(_, title)| title.contains("[clerk]"))
+        .map(|(pid, _)| pid)
+        .find(has_it)
+}
+
+#[test]
+fn a_log_that_stands_still_holds_nobody_up() {
+    if !geteuid().is_root() {
+        return skip("to look into a clerk needs root");
+    }
+    let mut daemon = Daemon::of_files(&[("logging.level", "info")]);
+    let mut ftp = daemon.log_in();
+    daemon.written("nanoftpd.log", " login ");
+    // As if it waited for a frozen disk: it was there that it would.
+    let clerk = eventually("the clerk of the log", || log_clerk(&daemon));
+    kill(Pid::from_raw(clerk), Signal::SIGSTOP).unwrap();
+    let long = "x".repeat(200);
+    // More than a pipe takes.
+    for number in 0..600 {
+        ftp.expect(&format!("MKD {number}{long}"), 257);
+        ftp.expect(&format!("RNFR {number}{long}"), 350);
+        ftp.expect(&format!("RNTO {long}{number}"), 250);
+        ftp.expect(&format!("RMD {long}{number}"), 250);
+    }
+    daemon.log_in().expect("QUIT", 221);
+    let (code, _, said) = order(&daemon, &["reopen"]);
+    assert_eq!(code, Some(0), "{said}");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for(" reloaded");
+    daemon.log_in().expect("QUIT", 221);
+    ftp.expect("QUIT", 221);
+    kill(Pid::from_raw(clerk), Signal::SIGCONT).unwrap();
+    daemon.log_in().expect("QUIT", 221);
+    assert_eq!(daemon.stop(PATIENCE), Some(0));
+    let text = fs::read_to_string(daemon.dir().join("nanoftpd.log")).unwrap();
+    let found: Vec<String> = text.lines().map(str::to_owned).collect();
+    let infos = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| line.contains(" : info "))
+            .count()
+    };
+    let wanted = infos(&daemon.log.all());
+    assert!(found.last().unwrap().ends_with(" : info stopped"));
+    assert_eq!(infos(&found) + lost(&found), wanted);
+}
+
+#[test]
+fn a_clerk_of_the_log_that_is_killed_loses_next_to_nothing() {
+    if !geteuid().is_root() {
+        return skip("to look into a clerk needs root");
+    }
+    let mut daemon = Daemon::of_files(&[("logging.level", "info")]);
+    let mut ftp = daemon.log_in();
+    daemon.written("nanoftpd.log", " login ");
+    let clerk = eventually("the clerk of the log", || log_clerk(&daemon));
+    kill(Pid::from_raw(clerk), Signal::SIGSTOP).unwrap();
+    for number in 0..20 {
+        ftp.expect(&format!("MKD {number}"), 257);
+    }
+    kill(Pid::from_raw(clerk), Signal::SIGKILL).unwrap();
+    daemon.wait_for(&format!("clerk-died pid={clerk}"));
+    ftp.expect("MKD last", 257);
+    // Lines were in the pipe, which outlives it.
+    let text = daemon.written("nanoftpd.log", "path=\"/last\"");
+    assert_eq!(text.matches(" mkd-ok ").count(), 21, "{text}");
+    assert_eq!(daemon.stop(PATIENCE), Some(0));
+}
+
+/// A `/dev` of its own, with a `log` in it that is the file `log` beside the first argument.
+const PRIVATE_DEV: &str = r#"
+    set -e
+    dev=$1/dev; shift
+    mkdir -p "$dev"
+    mount -t tmpfs tmpfs "$dev"
+    for name in null zero random urandom; do
+        : > "$dev/$name"
+        mount --bind "/dev/$name" "$dev/$name"
+    done
+    ln -s "$dev/../log" "$dev/log"
+    mount --rbind "$dev" /dev
+    exec "$@"
+"#;
+
+fn syslogd(path: &Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// The first line with `text` that it gets.
+fn got(syslogd: &UnixDatagram, text: &str) -> String {
+    let mut line = [0; 4096];
+    loop {
+        let length = syslogd
+            .recv(&mut line)
+            .unwrap_or_else(|_| panic!("never came: {text}"));
+        let line = String::from_utf8_lossy(&line[..length]).into_owned();
+        if line.contains(text) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn a_syslogd_that_was_restarted_is_found_by_all() {
+    if !geteuid().is_root() {
+        return skip("a /dev of one's own needs root");
+    }
+    let scratch = Scratch::new();
+    let path = scratch.path().join("log");
+    let first = syslogd(&path);
+    let dir = scratch.path().to_str().unwrap();
+    let within = ["unshare", "-m", "sh", "-c", PRIVATE_DEV, "sh", dir];
+    let changes = [("logging.mode", "4"), ("logging.level", "info")];
+    let daemon = Daemon::of_files_within(&within, &changes);
+    let mut ftp = daemon.log_in();
+    got(&first, "info login ");
+    drop(first);
+    fs::remove_file(&path).unwrap();
+    // Nobody but a session has anything to say, and it is not the one who can connect anew.
+    ftp.expect("MKD lost", 257);
+    Ftp::connect(daemon.address).expect("QUIT", 221);
+    let second = syslogd(&path);
+    let notice = got(&second, "warn log-lines-lost count=");
+    assert!(notice.ends_with("count=1"), "{notice}");
+    ftp.expect("MKD found", 257);
+    assert!(got(&second, "mkd-ok ").contains("path=\"/found\""));
+}
