@@ -102,7 +102,7 @@ fn titles_tell_who_does_what() {
     daemon.worker("nanoftpd [worker] test@127.0.0.1: IDLE");
     let data = ftp.data();
     ftp.expect("STOR a \"b\".jpg", 150);
-    daemon.worker("nanoftpd [worker] test@127.0.0.1: STOR a \\\"b\\\".jpg");
+    daemon.worker("nanoftpd [worker] test@127.0.0.1: STOR /a \\\"b\\\".jpg");
     drop(data);
     ftp.reply_of(226);
     ftp.expect("QUIT", 221);

@@ -91,35 +91,38 @@ fn a_full_disk_of_the_log_costs_lines_and_no_session() {
         (transfers.last()?.contains("/after b ") && is_told).then_some(())
     });
 
-    // What the console got is what there is, and what is said to be missing, and all of it is whole.
     daemon.wait_for("path=\"/after\"");
-    let all = daemon.log.all();
-    let expected = |event: &str| all.iter().filter(|line| line.contains(event)).count();
-    let wanted = expected(" : info ");
     let found = eventually("the last line", || {
         let found = lines(&log);
-        found
-            .iter()
-            .any(|line| line.contains("path=\"/after\""))
-            .then_some(found)
+        let is_last = |line: &String| line.contains("path=\"/after\"");
+        found.iter().any(is_last).then_some(found)
     });
-    let of_log: Vec<String> = found
+    all_is_there_or_counted(&daemon.log.all(), &found, &lines(&xferlog));
+}
+
+/// What the console got is what there is, or what is said to be missing, and all of it is whole.
+fn all_is_there_or_counted(console: &[String], log: &[String], xferlog: &[String]) {
+    let count = |lines: &[String], text: &str| -> usize {
+        lines.iter().filter(|line| line.contains(text)).count()
+    };
+    let of_log: Vec<String> = log
         .iter()
         .filter(|line| !line.contains("of="))
         .cloned()
         .collect();
-    let infos = found
-        .iter()
-        .filter(|line| line.contains(" : info "))
-        .count();
-    assert_eq!(infos + lost(&of_log), wanted, "{found:#?}");
-    let whole = |line: &&String| line.matches("] : ").count() == 1;
-    assert!(found.iter().all(|line| whole(&line)), "{found:#?}");
-    let transfers = lines(&xferlog);
-    let of_xferlog = lost(&found) - lost(&of_log);
-    assert_eq!(transfers.len() + of_xferlog, expected(" stor-ok "));
+    let of_xferlog = lost(log) - lost(&of_log);
+    assert_eq!(
+        count(log, " : info ") + lost(&of_log),
+        count(console, " : info "),
+        "{log:#?}"
+    );
+    assert!(
+        log.iter().all(|line| line.matches("] : ").count() == 1),
+        "{log:#?}"
+    );
+    assert_eq!(xferlog.len() + of_xferlog, count(console, " stor-ok "));
     let is_whole = |line: &String| line.split_whitespace().count() == 18;
-    assert!(transfers.iter().all(is_whole), "{transfers:#?}");
+    assert!(xferlog.iter().all(is_whole), "{xferlog:#?}");
 }
 
 /// The clerk that has the log open.
