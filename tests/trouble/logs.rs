@@ -45,15 +45,8 @@ fn a_full_disk_of_the_log_costs_lines_and_no_session() {
         ("logging.xferlog", xferlog.to_str().unwrap()),
         ("logging.level", "info"),
     ];
-    let within = [
-        "unshare",
-        "-m",
-        "sh",
-        "-c",
-        SMALL_DISK,
-        "sh",
-        disk.to_str().unwrap(),
-    ];
+    let place = disk.to_str().unwrap();
+    let within = ["unshare", "-m", "sh", "-c", SMALL_DISK, "sh", place];
     let daemon = Daemon::of_files_within(&within, &changes);
     let lines = |path: &Path| -> Vec<String> {
         let text = seen(&daemon, path, |path| fs::read_to_string(path).unwrap());
