@@ -352,6 +352,38 @@ ftp_close($c);
     });
 }
 
+#[test]
+fn perl_net_ftp() {
+    const SCRIPT: &str = r#"
+use strict; use Net::FTP;
+my ($user, $port, $active, $verb, $from, $to) = @ARGV;
+my $ftp = Net::FTP->new("127.0.0.1", Port => $port, Passive => $active eq "false", Timeout => 30) or die $@;
+$ftp->login($user, "test") or die $ftp->message;
+$ftp->binary;
+my %work = (
+    put => sub { $ftp->put($from, $to) },
+    get => sub { $ftp->get($from, $to) },
+    list => sub { join "\n", $ftp->ls($from || "/"), $ftp->dir($from || "/") },
+    size => sub { $ftp->size($from) },
+    rename => sub { $ftp->rename($from, $to) },
+    delete => sub { $ftp->delete($from) },
+    mkdir => sub { $ftp->mkdir($from) },
+    rmdir => sub { $ftp->rmdir($from) },
+);
+print $work{$verb}->() // $ftp->message, "\n";
+$ftp->quit;
+"#;
+    check("perl", |site, task| {
+        let active = site.active.to_string();
+        let arguments = [
+            &["-e", SCRIPT, site.user, &site.port, &active][..],
+            &words(task),
+        ]
+        .concat();
+        run(site, "perl", &arguments, "")
+    });
+}
+
 /// Programs that copy whole trees: what they fetch is what was put, and rclone puts it too.
 #[test]
 fn wget_and_rclone_copy_trees() {

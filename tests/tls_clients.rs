@@ -210,7 +210,7 @@ fn lftp() {
                  set ftp:ssl-force yes\nset ftp:ssl-protect-data yes\nset ssl:priority {version}\n\
                  open -u test,test -p {port} {scheme}://{}\n\
                  put local.bin -o a.bin\nput local.bin -o b.bin\nget a.bin -o back.bin\ncls -1\n\
-                 rm b.bin\n",
+                 rm b.bin\nset ftp:passive-mode no\nput local.bin -o c.bin\nrm a.bin\nmv c.bin a.bin\n",
                 site.address
             );
             let said = site.run("lftp", &["--norc"], &script);
@@ -224,7 +224,7 @@ fn lftp() {
 fn python_ftp_tls() {
     const SCRIPT: &str = r#"
 import ftplib, io, socket, ssl, sys
-host, port, implicit, version = sys.argv[1:]
+host, port, implicit, version, tickets = sys.argv[1:]
 class Ftp(ftplib.FTP_TLS):
     def connect_under_tls(self, host, port):
         self.host, self.port, self.timeout = host, port, 30
@@ -239,6 +239,7 @@ class Ftp(ftplib.FTP_TLS):
         return conn, size
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+if tickets == "false": context.options |= ssl.OP_NO_TICKET
 context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
 ftp = Ftp(context=context)
 if implicit == "true": ftp.connect_under_tls(host, int(port))
@@ -247,12 +248,17 @@ ftp.login("test", "test")
 ftp.prot_p()
 with open("local.bin", "rb") as source: ftp.storbinary("STOR a.bin", source)
 small = bytes(range(256)) * 40
-for number in range(100):
+for number in range(5 if implicit == "true" else 100):
     ftp.storbinary("STOR small", io.BytesIO(small))
     back = io.BytesIO()
     ftp.retrbinary("RETR small", back.write)
     assert back.getvalue() == small
 assert sorted(ftp.nlst()) == ["a.bin", "small"]
+ftp.delete("small")
+ftp.set_pasv(False)
+for number in range(5):
+    ftp.storbinary("STOR small", io.BytesIO(small))
+    assert sorted(ftp.nlst()) == ["a.bin", "small"]
 ftp.delete("small")
 with open("back.bin", "wb") as target: ftp.retrbinary("RETR a.bin", target.write)
 ftp.quit()
@@ -263,8 +269,14 @@ print("done")
     }
     let site = Site::new(&[]);
     for (implicit, port) in [("false", &*site.port), ("true", IMPLICIT)] {
-        for version in ["TLSv1_2", "TLSv1_3"] {
-            let arguments = ["-c", SCRIPT, &site.address, port, implicit, version];
+        // Without tickets it shows the number of its session.
+        for (version, tickets) in [
+            ("TLSv1_2", "true"),
+            ("TLSv1_2", "false"),
+            ("TLSv1_3", "true"),
+        ] {
+            let place = [&*site.address, port, implicit];
+            let arguments = [&["-c", SCRIPT][..], &place, &[version, tickets]].concat();
             let said = site.run("python3", &arguments, "");
             assert!(said.ends_with("done\n"), "{said}");
             site.check("a.bin", "back.bin", &said);
@@ -287,9 +299,73 @@ ftp_close($c);
         return;
     }
     let site = Site::new(&[]);
-    let said = site.run("php", &["-r", SCRIPT, "--", &site.address, &site.port], "");
-    assert!(said.contains("int(3000000)"), "{said}");
-    site.check("a.bin", "back.bin", &said);
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        // It has no word for the version; its library reads it here.
+        let only = format!("MinProtocol = {version}\nMaxProtocol = {version}\n");
+        let head = "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n";
+        let conf = site
+            .home
+            .file("openssl.cnf", (head.to_owned() + &only).as_bytes());
+        let conf = format!("OPENSSL_CONF={}", conf.to_str().unwrap());
+        let arguments = [&conf, "php", "-r", SCRIPT, "--", &site.address, &site.port];
+        let said = site.run("env", &arguments, "");
+        assert!(said.contains("int(3000000)"), "{said}");
+        site.check("a.bin", "back.bin", &said);
+        let wanted = format!("version={}", version.replace('.', "_"));
+        site.daemon.wait_for(&wanted);
+    }
+}
+
+/// TLS of Go. Its memory holds one session for all connections, so that only one may be open.
+#[test]
+fn rclone() {
+    if !is_here("rclone") {
+        return;
+    }
+    let site = Site::new(&[]);
+    let password = site.run("rclone", &["obscure", "test"], "");
+    let password = password.trim().lines().last().unwrap().to_owned();
+    let tree = site.home.open_dir("tree");
+    for number in 0..20 {
+        let file = tree.join(format!("f{number}"));
+        fs::write(file, noise(30_000, number)).unwrap();
+    }
+    for (how, port) in [("explicit_tls", &*site.port), ("tls", IMPLICIT)] {
+        for newest in ["false", "true"] {
+            let conf = format!(
+                "[far]\ntype = ftp\nhost = {}\nport = {port}\nuser = test\npass = {password}\n\
+                 {how} = true\nno_check_certificate = true\ndisable_tls13 = {newest}\nconcurrency = 1\n",
+                site.address
+            );
+            site.home.file("rclone.conf", conf.as_bytes());
+            let rclone = |words: &[&str]| {
+                let all = [
+                    &[
+                        "--config",
+                        "rclone.conf",
+                        "--retries",
+                        "1",
+                        "--transfers",
+                        "1",
+                        "--checkers",
+                        "1",
+                    ],
+                    words,
+                ]
+                .concat();
+                site.run("rclone", &all, "")
+            };
+            let mut said = rclone(&["copy", "tree", "far:tree"]);
+            said += &rclone(&["copy", "far:tree", "back"]);
+            for number in 0..20 {
+                let back = site.path("back").join(format!("f{number}"));
+                assert!(is_same(&back, &noise(30_000, number)), "{said}");
+            }
+            said += &rclone(&["purge", "far:tree"]);
+            assert!(!site.daemon.files().join("tree").exists(), "{said}");
+            fs::remove_dir_all(site.path("back")).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -362,50 +438,54 @@ fn openssl_speaks_the_versions_that_there_are() {
     }
 }
 
-/// A client library of Rust: in the clear, and under TLS in both versions. In TLS 1.3 rustls shows
-/// each ticket once, and this library reads nothing on the data connection of an upload.
+/// A client library of Rust: in the clear, and under TLS in both versions, explicit and implicit. In TLS
+/// 1.3 rustls shows each ticket once, and this library reads nothing on the data connection of an upload.
 #[test]
 fn rust_suppaftp() {
     let site = Site::new(&[("tls.mode", "optional")]);
-    for version in [
-        None,
-        Some(&rustls::version::TLS12),
-        Some(&rustls::version::TLS13),
-    ] {
-        let mut ftp = RustlsFtpStream::connect(site.daemon.address).unwrap();
-        if let Some(version) = version {
-            let connector = RustlsConnector::from(support::tls::memory(version));
-            ftp = ftp.into_secure(connector, "localhost").unwrap();
-        }
-        ftp.login("test", "test").unwrap();
-        ftp.transfer_type(FileType::Binary).unwrap();
-        let sent = ftp.put_file("big", &mut site.content.as_slice()).unwrap();
-        assert_eq!(sent, site.content.len() as u64);
-        assert!(is_same(&site.daemon.files().join("big"), &site.content));
-        let got = ftp.retr_as_buffer("big").unwrap().into_inner();
-        assert!(got == site.content, "{version:?}");
-
-        let content = |number: usize| noise(5_000 + number, 12);
-        let name = |number: usize| format!("f{number}");
-        for number in 0..50 {
-            let sent = ftp.put_file(name(number), &mut content(number).as_slice());
-            assert_eq!(sent.unwrap(), content(number).len() as u64, "{version:?}");
-        }
-        for number in 0..50 {
-            let got = ftp.retr_as_buffer(&name(number)).unwrap().into_inner();
-            assert!(got == content(number), "{number} {version:?}");
-        }
-        for number in 0..50 {
-            let next = (number + 1) % 50;
-            ftp.put_file(name(number), &mut content(next).as_slice())
-                .unwrap();
-            assert_eq!(ftp.nlst(None).unwrap().len(), 51);
-            let got = ftp.retr_as_buffer(&name(number)).unwrap().into_inner();
-            assert!(got == content(next), "{number} {version:?}");
-        }
-        for number in 0..50 {
-            ftp.rm(name(number)).unwrap();
-        }
-        ftp.quit().unwrap();
+    let both = [&rustls::version::TLS12, &rustls::version::TLS13];
+    let implicit = format!("{}:{IMPLICIT}", site.address);
+    let plain = || RustlsFtpStream::connect(site.daemon.address).unwrap();
+    let connector = |version| RustlsConnector::from(support::tls::memory(version));
+    work_of_suppaftp(&site, plain(), "in the clear");
+    for version in both {
+        let ftp = plain().into_secure(connector(version), "localhost");
+        work_of_suppaftp(&site, ftp.unwrap(), &format!("explicit {version:?}"));
+        let ftp =
+            RustlsFtpStream::connect_secure_implicit(&implicit, connector(version), "localhost");
+        work_of_suppaftp(&site, ftp.unwrap(), &format!("implicit {version:?}"));
     }
+}
+
+fn work_of_suppaftp(site: &Site, mut ftp: RustlsFtpStream, how: &str) {
+    ftp.login("test", "test").unwrap();
+    ftp.transfer_type(FileType::Binary).unwrap();
+    let sent = ftp.put_file("big", &mut site.content.as_slice()).unwrap();
+    assert_eq!(sent, site.content.len() as u64);
+    assert!(is_same(&site.daemon.files().join("big"), &site.content));
+    let got = ftp.retr_as_buffer("big").unwrap().into_inner();
+    assert!(got == site.content, "{how}");
+
+    let content = |number: usize| noise(5_000 + number, 12);
+    let name = |number: usize| format!("f{number}");
+    for number in 0..50 {
+        let sent = ftp.put_file(name(number), &mut content(number).as_slice());
+        assert_eq!(sent.unwrap(), content(number).len() as u64, "{how}");
+    }
+    for number in 0..50 {
+        let got = ftp.retr_as_buffer(&name(number)).unwrap().into_inner();
+        assert!(got == content(number), "{number} {how}");
+    }
+    for number in 0..50 {
+        let next = (number + 1) % 50;
+        ftp.put_file(name(number), &mut content(next).as_slice())
+            .unwrap();
+        assert_eq!(ftp.nlst(None).unwrap().len(), 51);
+        let got = ftp.retr_as_buffer(&name(number)).unwrap().into_inner();
+        assert!(got == content(next), "{number} {how}");
+    }
+    for number in 0..50 {
+        ftp.rm(name(number)).unwrap();
+    }
+    ftp.quit().unwrap();
 }

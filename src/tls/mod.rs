@@ -18,13 +18,15 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{
+    ProducesTickets, ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier,
+};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config;
 
 pub use stream::Stream;
-use ticket::{OwnTickets, ReadOnly, Shown};
+use ticket::{OwnTickets, Shown};
 
 /// What a client that speaks ALPN must offer (RFC 7301; the registered name of FTP). One that
 /// offers only others was led here by somebody who hopes to have its bytes taken for commands.
@@ -96,9 +98,13 @@ impl Identity {
         control.session_storage = ServerSessionMemoryCache::new(REMEMBERED);
         let mut data = control.clone();
         data.alpn_protocols.push(DATA_PROTOCOL.to_vec());
-        data.ticketer = Arc::new(Shown(tickets));
         data.send_tls13_tickets = 0;
-        data.session_storage = Arc::new(ReadOnly(Arc::clone(&control.session_storage)));
+        let shown = Arc::new(Shown {
+            tickets,
+            sessions: Arc::clone(&control.session_storage),
+        });
+        data.session_storage = Arc::clone(&shown) as Arc<dyn StoresServerSessions>;
+        data.ticketer = shown;
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         Ok(Session {

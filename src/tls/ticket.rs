@@ -71,13 +71,21 @@ impl ProducesTickets for OwnTickets {
     }
 }
 
-/// The tickets of a control connection on its data connections: to be shown, never to be earned.
+/// What a control connection has given, as its data connections take it: to be shown, and never to be
+/// earned. To rustls it is a source of no tickets, which opens them all the same: so nothing is said
+/// of tickets where one is shown. TLS 1.2 would otherwise answer each with a new one, and an empty one
+/// makes some clients forget theirs (Go's), another one makes others (OpenSSL's) think that theirs
+/// is out of date.
 #[derive(Debug)]
-pub(super) struct Shown(pub(super) Arc<dyn ProducesTickets>);
+pub(super) struct Shown {
+    pub(super) tickets: Arc<dyn ProducesTickets>,
+    /// For clients of TLS 1.2 without tickets.
+    pub(super) sessions: Arc<dyn StoresServerSessions>,
+}
 
 impl ProducesTickets for Shown {
     fn enabled(&self) -> bool {
-        true
+        false
     }
 
     fn lifetime(&self) -> u32 {
@@ -88,27 +96,25 @@ impl ProducesTickets for Shown {
         None
     }
 
+    /// TLS 1.2
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.0.decrypt(ticket)
+        self.tickets.decrypt(ticket)
     }
 }
 
-/// What a control connection left for data connections of clients without tickets (TLS 1.2), to
-/// read and never to add to.
-#[derive(Debug)]
-pub(super) struct ReadOnly(pub(super) Arc<dyn StoresServerSessions>);
-
-impl StoresServerSessions for ReadOnly {
+impl StoresServerSessions for Shown {
     fn put(&self, _: Vec<u8>, _: Vec<u8>) -> bool {
         false
     }
 
+    /// TLS 1.2
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.0.get(key)
+        self.sessions.get(key)
     }
 
-    fn take(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
+    /// TLS 1.3, which looks for a ticket here when there is no source of tickets.
+    fn take(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.tickets.decrypt(ticket)
     }
 
     fn can_cache(&self) -> bool {
