@@ -1,9 +1,10 @@
 //! Downloads: every way in which a copy, or the tracker that names it, can fail.
 
 use std::io::Read;
+use std::time::Instant;
 
 use super::{Scene, tells_nothing};
-use crate::support::{Ftp, eventually, noise};
+use crate::support::{Ftp, PATIENCE, eventually, noise};
 
 /// What happens, the faults that make it happen, and what the client is told in the end.
 const ROWS: [(&str, &[&str], u16); 29] = [
@@ -130,7 +131,12 @@ fn fetch(ftp: &mut Ftp) -> (Vec<u8>, u16, String) {
     let mut got = Vec::new();
     let (mut code, mut text) = ftp.reply();
     if code == 150 {
-        let _ = data.stream().read_to_end(&mut got);
+        let mut stream = data.stream();
+        let (mut block, begun) = ([0; 65536], Instant::now());
+        while let Ok(read @ 1..) = stream.read(&mut block) {
+            got.extend_from_slice(&block[..read]);
+            assert!(begun.elapsed() < PATIENCE, "it never ends");
+        }
         (code, text) = ftp.reply();
     }
     (got, code, text)
