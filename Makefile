@@ -51,6 +51,7 @@ check-all: all
 	BIG_MIB=1024 $(CARGO) test --release --locked --test transfers
 	$(CARGO) test --release --locked --test sandbox --test rights
 	CHAOS_SECONDS=30 $(CARGO) test --release --locked --test chaos -- --nocapture
+	TROUBLE_SECONDS=20 $(CARGO) test --release --locked --test trouble -- --nocapture
 	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/nat-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/migrate-scenario '$(TARGET)/release'

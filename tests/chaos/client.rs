@@ -113,6 +113,7 @@ impl Line {
             if data.write_all(piece).is_err() {
                 break;
             }
+            // Some lines are slow.
             if dice.below(8) == 0 {
                 std::thread::sleep(Duration::from_millis(dice.below(300)));
             }
@@ -166,11 +167,13 @@ pub(crate) fn work(address: SocketAddr, name: u64, seed: u64, until: Instant) ->
                 Ok(open) => open,
                 Err(error) => {
                     client.counts.count("login", code_of(&error));
+                    // A person, or a program that has manners, tries again after a while.
                     std::thread::sleep(Duration::from_millis(300));
                     continue;
                 }
             },
         };
+        // Chance decides when, too.
         std::thread::sleep(Duration::from_millis(client.dice.below(60)));
         match client.act(&mut open) {
             Ok(()) => line = Some(open),

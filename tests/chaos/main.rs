@@ -147,6 +147,7 @@ fn watch(daemon: &Daemon, is_over: impl Fn() -> bool) -> u64 {
             let kib = text.split(' ').next().and_then(|kib| kib.parse().ok());
             peak = peak.max(kib.unwrap_or(0));
         }
+        // A high-water mark need not be looked at often.
         thread::sleep(Duration::from_millis(500));
     }
     peak

@@ -269,6 +269,7 @@ fn a_bystander_ends_a_transfer_that_hangs_and_nothing_is_left() {
         cluster.node().fault(fault);
         let (mut bell, ear) = UnixStream::pair().unwrap();
         let ringer = std::thread::spawn(move || {
+            // Time for the transfer to hang; what rings earlier ends it all the same.
             std::thread::sleep(Duration::from_millis(100));
             bell.write_all(b"1").unwrap();
         });

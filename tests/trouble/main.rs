@@ -5,6 +5,7 @@
 //! `TROUBLE_SECONDS` is how long crowd and murder last; a few seconds if it is not set.
 #![cfg(test)]
 
+mod clock;
 mod crowd;
 mod desk;
 mod killed;
