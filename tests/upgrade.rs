@@ -289,6 +289,52 @@ fn bans_and_a_shut_gate_survive() {
     assert!(json.contains("\"banned\":1"), "{json}");
 }
 
+#[test]
+fn who_waits_for_an_answer_gets_it_first() {
+    let installed = Installed::new();
+    let out = installed.scratch.open_dir("out");
+    let at = |name: &str| out.join(name);
+    let login = format!(
+        "#!/bin/sh\n: > {}\nuntil [ -e {} ]; do sleep 0.1; done\necho 1:1:File\n",
+        at("asked").display(),
+        at("go").display()
+    );
+    let program = installed.scratch.file("login", login.as_bytes());
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let daemon = installed.daemon(&[
+        ("auth.module", "Exec"),
+        ("auth.exec.command", program.to_str().unwrap()),
+        ("auth.exec.timeout", "20"),
+    ]);
+    let mut ftp = Ftp::connect(daemon.address);
+    ftp.expect("USER x", 331);
+    ftp.send(b"PASS x\r\n");
+    let is_there = |name: &str| at(name).exists().then_some(());
+    eventually("the question", || is_there("asked"));
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *\" -t\") : > {}; exit 0;; esac\nexec {BINARY} \"$@\"\n",
+        at("tried").display()
+    );
+    installed.replace(script.as_bytes());
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGUSR2);
+    eventually("the trial", || is_there("tried"));
+    for _ in 0..3 {
+        order(&daemon, &["status"]);
+    }
+    assert!(
+        !daemon
+            .log
+            .all()
+            .iter()
+            .any(|line| line.contains(" upgrading "))
+    );
+    fs::write(at("go"), "").unwrap();
+    ftp.reply_of(230);
+    daemon.wait_after(mark, " upgraded ");
+    ftp.expect("PWD", 257);
+}
+
 /// What one version leaves and the other does not understand.
 #[test]
 fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {

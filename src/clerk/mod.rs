@@ -74,11 +74,17 @@ fn confined(
     let lived = confined
         .and_then(|()| {
             title::set("nanoftpd [clerk]");
-            leash.send(&FromClerk::Ready)
+            match leash.send(&FromClerk::Ready) {
+                // It has let go, and what it said before is still to be heard.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                told => told,
+            }
         })
         .and_then(|()| work());
     match lived {
         Ok(()) => process::leave(0),
+        // Nobody is left to work for.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::leave(0),
         Err(error) => {
             log::error!("clerk-failed why=\"{error}\"");
             process::leave(1)

@@ -171,9 +171,9 @@ impl Member<'_> {
             .trim_ascii()
             .split(|&byte| byte == b' ')
             .map(address::decimal::<u64>);
-        let (first, last) = match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Some(first)), Some(Some(last)), None) => (first, last),
-            _ => return Err(Error::refused(501, "RANG takes two numbers.")),
+        let three = (numbers.next(), numbers.next(), numbers.next());
+        let (Some(Some(first)), Some(Some(last)), None) = three else {
+            return Err(Error::refused(501, "RANG takes two numbers."));
         };
         if (first, last) == (1, 0) {
             return say(350, "The next transfer is whole.");

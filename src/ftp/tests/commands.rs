@@ -79,6 +79,30 @@ fn storage_that_is_not_there_at_login_is_421() {
 }
 
 #[test]
+fn what_few_clients_ask_is_answered() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    converse(
+        &mut client,
+        &[
+            ("AVBL", 502),
+            ("CSID", 200),
+            ("LANG", 200),
+            ("LANG en-US", 200),
+            ("LANG fr", 504),
+            ("RANG 0 9", 350),
+            ("RANG 1 0", 350),
+            ("RANG 9 0", 501),
+            ("RANG 9", 501),
+            ("RANG 1 2 3", 501),
+            ("RANG -1 2", 501),
+            ("MFF modify=1; f", 502),
+            ("HOST x", 502),
+        ],
+    );
+}
+
+#[test]
 fn settings_are_taken_or_refused() {
     let server = Server::start();
     let mut client = server.log_in();
@@ -102,17 +126,6 @@ fn settings_are_taken_or_refused() {
             ("ALLO 100", 200),
             ("ALLO 100 R 10", 200),
             ("ALLO x", 501),
-            ("AVBL", 502),
-            ("CSID", 200),
-            ("LANG", 200),
-            ("LANG en-US", 200),
-            ("LANG fr", 504),
-            ("RANG 0 9", 350),
-            ("RANG 1 0", 350),
-            ("RANG 9 0", 501),
-            ("RANG 9", 501),
-            ("RANG 1 2 3", 501),
-            ("RANG -1 2", 501),
             ("REST 0", 350),
             ("REST x", 501),
             ("REST -1", 501),
