@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
 };
 use zeroize::{Zeroize, Zeroizing};
 
@@ -102,8 +102,13 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// # Errors
     /// [`Malformed`], as `InvalidData`: the other end does not speak our language.
     pub fn receive(&self) -> io::Result<Heard<In>> {
-        let mut packet = [0; LONGEST];
-        let (length, fd) = match (self.receive)(self.socket.as_fd(), &mut packet) {
+        // Room for the longest would be more memory than all else that a session writes to.
+        let received = self.next_length().and_then(|length| {
+            let mut packet = vec![0; length.min(LONGEST)];
+            let (length, fd) = (self.receive)(self.socket.as_fd(), &mut packet)?;
+            Ok((packet, length, fd))
+        });
+        let (mut packet, length, fd) = match received {
             Ok(received) => received,
             Err(error) => {
                 return match error.kind() {
@@ -121,6 +126,12 @@ impl<Out: Message, In: Message> End<Out, In> {
                 Ok(decoded?.map_or(Heard::Strange, Heard::Message))
             }
         }
+    }
+
+    /// Of the packet that comes next; 0 at the end.
+    fn next_length(&self) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        Ok(recv(self.socket.as_raw_fd(), &mut [], flags)?)
     }
 }
 

@@ -13,17 +13,18 @@ use seccompiler::{
 };
 
 use super::lists;
-use super::shorten::shorten;
+use super::tree;
 
 /// System calls, each with the rules for its arguments; none: any arguments.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM.unsigned_abs());
 
-/// Filters, to be entered one after the other; the strictest word on a call counts.
+/// A filter, to be entered.
 #[derive(Debug)]
 pub(super) struct Calls {
-    programs: Vec<BpfProgram>,
+    /// `None`: the kernel has no filters.
+    program: Option<BpfProgram>,
 }
 
 /// Whether the kernel has seccomp filters and what these ask for.
@@ -38,7 +39,7 @@ impl Calls {
     /// What a session needs; anything strange kills.
     pub(super) fn of_worker() -> io::Result<Self> {
         let worker = || -> Result<_, BackendError> {
-            // The second filter is entered under the first, and then bars its own way.
+            // Whoever is in a sandbox may try to enter another, and cannot.
             let entering = &[libc::SYS_seccomp];
             let mut known = plain(&[lists::COMMON, lists::WORKER, lists::BENIGN, entering]);
             let mut refused = plain(&[lists::BENIGN, entering]);
@@ -68,31 +69,30 @@ impl Calls {
         Self::compile(clerk().map_err(io::Error::other)?)
     }
 
-    /// Of each: the rules, what happens to other calls, what happens to these.
+    /// Of each: the rules, what happens to other calls, what happens to these. The strictest word on
+    /// a call counts.
     fn compile<const N: usize>(
         filters: [(Rules, SeccompAction, SeccompAction); N],
     ) -> io::Result<Self> {
         if !are_supported() {
-            return Ok(Self {
-                programs: Vec::new(),
-            });
+            return Ok(Self { program: None });
         }
         let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-        let programs = filters.into_iter().map(|(rules, others, these)| {
-            let program: BpfProgram = SeccompFilter::new(rules, others, these, arch)?.try_into()?;
-            Ok(shorten(&program))
+        let compiled = filters.into_iter().map(|(rules, others, these)| {
+            SeccompFilter::new(rules, others, these, arch)?.try_into()
         });
-        let programs: Result<_, BackendError> = programs.collect();
+        let compiled: Result<Vec<BpfProgram>, BackendError> = compiled.collect();
+        let joined = tree::join(&compiled.map_err(io::Error::other)?);
+        let program = joined.ok_or_else(|| io::Error::other("the filters cannot be joined"))?;
         Ok(Self {
-            programs: programs.map_err(io::Error::other)?,
+            program: Some(program),
         })
     }
 
     pub(super) fn enter(&self) -> io::Result<()> {
-        for program in &self.programs {
-            apply_filter(program).map_err(io::Error::other)?;
-        }
-        Ok(())
+        self.program.as_ref().map_or(Ok(()), |program| {
+            apply_filter(program).map_err(io::Error::other)
+        })
     }
 }
 
@@ -152,8 +152,9 @@ mod tests {
 
     #[test]
     fn the_filters_compile() {
-        assert_eq!(Calls::of_worker().unwrap().programs.len(), 2);
-        assert_eq!(Calls::of_clerk().unwrap().programs.len(), 1);
+        for calls in [Calls::of_worker(), Calls::of_clerk()] {
+            assert_eq!(calls.unwrap().program.is_some(), are_supported());
+        }
     }
 
     #[test]

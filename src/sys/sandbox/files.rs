@@ -2,26 +2,30 @@
 //! what an older one lacks (truncation, ioctls of devices, signals) the system calls cover.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetError, Scope,
 };
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
 
 /// The newest kernel interface that this was written for.
 const TESTED: ABI = ABI::V6;
 
-/// Directories, and what may be done beneath them.
+/// What may be done beneath which directories, as the kernel has it.
 #[derive(Debug)]
 pub(super) struct Files {
-    dirs: Vec<(PathFd, BitFlags<AccessFs>)>,
+    /// `None`: the kernel has no landlock.
+    ruleset: Option<OwnedFd>,
 }
 
 /// Whether the kernel has landlock, and has it switched on.
 pub(super) fn are_supported() -> bool {
-    create().is_ok_and(|ruleset| Option::<std::os::fd::OwnedFd>::from(ruleset).is_some())
+    create().is_ok_and(|ruleset| Option::<OwnedFd>::from(ruleset).is_some())
 }
 
 fn create() -> Result<RulesetCreated, RulesetError> {
@@ -52,27 +56,33 @@ impl Files {
     }
 
     fn beneath(dirs: &[&Path], access: BitFlags<AccessFs>) -> io::Result<Self> {
-        let open = |dir: &&Path| match PathFd::new(dir) {
-            Ok(fd) => Ok((fd, access)),
-            Err(error) => Err(io::Error::other(error)),
-        };
+        let mut ruleset = create().map_err(io::Error::other)?;
+        for dir in dirs {
+            let dir = PathFd::new(dir).map_err(io::Error::other)?;
+            let added = ruleset.add_rule(PathBeneath::new(dir, access));
+            ruleset = added.map_err(io::Error::other)?;
+        }
         Ok(Self {
-            dirs: dirs.iter().map(open).collect::<io::Result<_>>()?,
+            ruleset: ruleset.into(),
         })
     }
 
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.dirs.iter().map(|(fd, _)| fd.as_fd().as_raw_fd())
+        self.ruleset.iter().map(AsRawFd::as_raw_fd)
     }
 
     pub(super) fn enter(&self) -> io::Result<()> {
-        let restrict = || {
-            let mut ruleset = create()?;
-            for (fd, access) in &self.dirs {
-                ruleset = ruleset.add_rule(PathBeneath::new(fd, *access))?;
-            }
-            ruleset.restrict_self()
+        let Some(ruleset) = &self.ruleset else {
+            return Ok(());
         };
-        restrict().map(|_| ()).map_err(io::Error::other)
+        prctl::set_no_new_privs()?;
+        // SAFETY: the call takes a descriptor, which is open while it is borrowed, and flags.
+        #[expect(
+            unsafe_code,
+            reason = "the crate would make the ruleset anew at each birth"
+        )]
+        let entered =
+            unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) };
+        Ok(Errno::result(entered).map(drop)?)
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 mod calls;
 mod files;
 mod lists;
-mod shorten;
+mod tree;
 
 use calls::Calls;
 use files::Files;
