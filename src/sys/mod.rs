@@ -7,6 +7,7 @@
 
 pub mod detach;
 pub mod fds;
+mod heap;
 pub mod heir;
 pub mod jail;
 pub mod named;

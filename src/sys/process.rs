@@ -13,7 +13,7 @@ use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
-use super::signals;
+use super::{heap, signals};
 
 /// The standard streams of a child.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,7 @@ pub fn spawn(
     #[expect(unsafe_code, reason = "the one fork of the house")]
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
+        heap::part();
         if become_child(streams, keep).is_err() {
             leave(1);
         }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ pub(crate) fn logins(server: &Server<'_>, times: usize, clients: usize) -> Resul
         while next.fetch_add(1, Ordering::Relaxed) < times {
             Session::log_in(server)?.command("QUIT", 2)?;
         }
-        Ok(0)
+        Ok(())
     })?;
     let (clock, processor) = cost.end();
     let (rate, each) = (float(times) / clock, processor * 1000.0 / float(times));
@@ -56,10 +55,12 @@ pub(crate) fn downloads(
     clients: usize,
 ) -> Result<String, String> {
     let cost = Cost::begin(server);
-    let bytes = at_once(clients, || {
+    let ended = at_once(clients, || {
         let mut session = member(server)?;
-        (0..times).map(|_| session.discard(path)).sum()
+        let bytes: Result<usize, String> = (0..times).map(|_| session.discard(path)).sum();
+        Ok((bytes?, session))
     })?;
+    let bytes = ended.iter().map(|(bytes, _)| bytes).sum();
     Ok(per_gigabyte(bytes, &cost))
 }
 
@@ -117,12 +118,12 @@ pub(crate) fn small_files(
     for verb in ["stor", "retr", "dele"] {
         let next = AtomicUsize::new(0);
         let cost = Cost::begin(server);
-        at_once(clients, || {
+        let sessions = at_once(clients, || {
             let mut session = member(server)?;
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= count {
-                    return Ok(0);
+                    return Ok(session);
                 }
                 let path = format!("{dir}/s{index:06}.dat");
                 match verb {
@@ -133,6 +134,7 @@ pub(crate) fn small_files(
             }
         })?;
         let (clock, processor) = cost.end();
+        drop(sessions);
         let (rate, each) = (float(count) / clock, processor * 1000.0 / float(count));
         let _ = write!(told, "{verb}_per_s={rate:.1} {verb}_cpu_ms={each:.4} ");
     }
@@ -171,24 +173,20 @@ pub(crate) fn crowd(
 ) -> Result<String, String> {
     let before = process::kilobytes(server.pid);
     let next = AtomicUsize::new(0);
-    let sessions = Mutex::new(Vec::with_capacity(count));
     let begun = Instant::now();
-    at_once(8, || {
+    let sessions = at_once(8, || {
+        let mut own = Vec::new();
         while next.fetch_add(1, Ordering::Relaxed) < count {
-            let session = Session::log_in(server)?;
-            sessions
-                .lock()
-                .map_err(|why| why.to_string())?
-                .push(session);
+            own.push(Session::log_in(server)?);
         }
-        Ok(0)
+        Ok(own)
     })?;
     let opened = begun.elapsed().as_secs_f64();
     // Whoever is born for those to come is no cost of these.
     std::thread::sleep(Duration::from_millis(300));
     let each = (process::kilobytes(server.pid) - before) / float(count);
     let transfer = downloads(server, path, times, 1)?;
-    for mut session in sessions.into_inner().map_err(|why| why.to_string())? {
+    for mut session in sessions.into_iter().flatten() {
         session.command("QUIT", 2)?;
     }
     Ok(format!("open_s={opened:.4} pss_kb={each:.1} {transfer}"))
@@ -202,12 +200,11 @@ pub(crate) fn latency(
     dir: &str,
 ) -> Result<String, String> {
     let names = AtomicUsize::new(0);
-    let times = Mutex::new(Vec::new());
     let block = nix::sys::memfd::memfd_create("block", nix::sys::memfd::MFdFlags::empty());
     let block = File::from(block.map_err(|why| why.to_string())?);
     block.set_len(4096).map_err(|why| why.to_string())?;
     let cost = Cost::begin(server);
-    at_once(clients, || {
+    let ended = at_once(clients, || {
         let mut session = member(server)?;
         let name = names.fetch_add(1, Ordering::Relaxed);
         let path = format!("{dir}/l{name:04}.dat");
@@ -220,20 +217,17 @@ pub(crate) fn latency(
                 2 => session.command(&format!("SIZE {path}"), 2).map(|_| ())?,
                 3 => session.discard(&path).map(|_| ())?,
                 4 => session.command("PWD", 2).map(|_| ())?,
-                5 => session.list(&format!("NLST {path}")).map(|_| ())?,
+                5 => session.list(&format!("NLST {dir}")).map(|_| ())?,
                 6 => session.command(&format!("DELE {path}"), 2).map(|_| ())?,
                 _ => session.command("TYPE I", 2).map(|_| ())?,
             }
             own.push(begun.elapsed());
         }
-        times
-            .lock()
-            .map_err(|why| why.to_string())?
-            .append(&mut own);
-        Ok(0)
+        Ok((own, session))
     })?;
     let (clock, processor) = cost.end();
-    let mut times = times.into_inner().map_err(|why| why.to_string())?;
+    let times = ended.into_iter().flat_map(|(own, _)| own);
+    let mut times: Vec<Duration> = times.collect();
     let (half, most) = (percentile(&mut times, 50), percentile(&mut times, 99));
     let rate = float(times.len()) / clock;
     let each = processor * 1000.0 / float(times.len().max(1));
@@ -253,19 +247,19 @@ fn open(path: &str) -> Result<File, String> {
     File::open(path).map_err(|why| format!("{path}: {why}"))
 }
 
-/// Runs `work` in so many threads and adds up what they give; the first error wins.
-fn at_once(
+/// Runs `work` in so many threads: what each gives, or the first error.
+fn at_once<T: Send>(
     clients: usize,
-    work: impl Fn() -> Result<usize, String> + Sync,
-) -> Result<usize, String> {
+    work: impl Fn() -> Result<T, String> + Sync,
+) -> Result<Vec<T>, String> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..clients).map(|_| scope.spawn(&work)).collect();
-        let join = |thread: ScopedJoinHandle<'_, Result<usize, String>>| {
+        let join = |thread: ScopedJoinHandle<'_, Result<T, String>>| {
             thread
                 .join()
                 .unwrap_or_else(|_| Err("a client panicked".to_owned()))
         };
-        threads.into_iter().map(join).sum()
+        threads.into_iter().map(join).collect()
     })
 }
 
