@@ -36,6 +36,9 @@ const STEP: usize = 128 << 10;
 const LARGEST: usize = 1 << SHIFTS;
 const SHIFTS: usize = 16;
 
+/// So many of those are known, and given back; no session has as many.
+const MOST_LARGE: usize = 64;
+
 /// No alignment that is asked for is larger; pages are not smaller anywhere.
 const PAGE: usize = 4096;
 
@@ -50,8 +53,8 @@ struct Own {
     usable: usize,
     /// What was given back, by size; each begins with the address of the next, 0 at the end.
     free: [usize; CLASSES],
-    /// Where the heap of the master ended: what lies below is the master's.
-    master_end: usize,
+    /// What has pages for itself; 0 where there is no such piece.
+    large: [usize; MOST_LARGE],
 }
 
 /// To be called in a child, at once, with no other thread there. Where there is no room the
@@ -100,16 +103,13 @@ const fn class(size: usize) -> (usize, usize) {
 
 impl Own {
     fn reserve() -> Option<Self> {
-        // SAFETY: asks where the heap ends, and changes nothing.
-        #[expect(unsafe_code, reason = "the heap of the master")]
-        let master_end = unsafe { libc::sbrk(0) }.addr();
         let start = map(RESERVED, libc::PROT_NONE);
         (start > 0).then_some(Self {
             start,
             next: start,
             usable: start,
             free: [0; CLASSES],
-            master_end,
+            large: [0; MOST_LARGE],
         })
     }
 
@@ -117,10 +117,22 @@ impl Own {
         (self.start..self.start + RESERVED).contains(&address)
     }
 
-    /// Whether a piece at `address` has pages for itself. It begins with one, as nothing does that
-    /// is left of the master.
-    fn has_pages(&self, address: usize) -> bool {
-        address >= self.master_end && address % PAGE == 0 && !self.has(address)
+    /// Where the piece at `address` stands, if it has pages for itself. What does not stand there,
+    /// and is not in our pages, is the master's.
+    fn large(&mut self, address: usize) -> Option<&mut usize> {
+        self.large.iter_mut().find(|large| **large == address)
+    }
+
+    /// Pages for one piece; 0 where there are none, or where no page would do.
+    fn pages(&mut self, layout: Layout) -> usize {
+        if layout.align() > PAGE {
+            return 0;
+        }
+        let pages = map(layout.size(), libc::PROT_READ | libc::PROT_WRITE);
+        if let Some(room) = self.large(0) {
+            *room = pages;
+        }
+        pages
     }
 
     /// A piece for `size` bytes, 0 if there is no room; whether it was never used, and is zero.
@@ -205,7 +217,7 @@ unsafe impl GlobalAlloc for Heap {
         let address = if is_small(layout) {
             own.take(layout.size()).0
         } else {
-            pages(layout)
+            own.pages(layout)
         };
         ptr::with_exposed_provenance_mut(address)
     }
@@ -216,7 +228,7 @@ unsafe impl GlobalAlloc for Heap {
             return unsafe { System.alloc_zeroed(layout) };
         };
         if !is_small(layout) {
-            return ptr::with_exposed_provenance_mut(pages(layout));
+            return ptr::with_exposed_provenance_mut(own.pages(layout));
         }
         let (address, is_fresh) = own.take(layout.size());
         let piece = ptr::with_exposed_provenance_mut::<u8>(address);
@@ -235,7 +247,8 @@ unsafe impl GlobalAlloc for Heap {
         let address = piece.addr();
         if own.has(address) {
             own.give(address, layout.size());
-        } else if own.has_pages(address) {
+        } else if let Some(large) = own.large(address) {
+            *large = 0;
             // SAFETY: these pages are ours, and nobody uses them any more.
             unsafe { libc::munmap(piece.cast(), layout.size()) };
         }
@@ -250,15 +263,17 @@ unsafe impl GlobalAlloc for Heap {
         if is_own && size <= LARGEST && class(size) == class(layout.size()) {
             return piece;
         }
-        if own.has_pages(piece.addr()) && size > LARGEST {
+        if let Some(large) = own.large(piece.addr())
+            && size > LARGEST
+        {
             // SAFETY: these pages are ours; they may go elsewhere, with what is in them.
             let moved =
                 unsafe { libc::mremap(piece.cast(), layout.size(), size, libc::MREMAP_MAYMOVE) };
-            return if moved == libc::MAP_FAILED {
-                ptr::null_mut()
-            } else {
-                moved.cast()
-            };
+            if moved == libc::MAP_FAILED {
+                return ptr::null_mut();
+            }
+            *large = moved.expose_provenance();
+            return moved.cast();
         }
         // SAFETY: the caller vouches for the layout; both pieces are as large as what is copied.
         unsafe {
@@ -270,14 +285,6 @@ unsafe impl GlobalAlloc for Heap {
             fresh
         }
     }
-}
-
-/// Pages for one piece; 0 where there are none, or where no page would do.
-fn pages(layout: Layout) -> usize {
-    if layout.align() > PAGE {
-        return 0;
-    }
-    map(layout.size(), libc::PROT_READ | libc::PROT_WRITE)
 }
 
 #[cfg(test)]
