@@ -64,8 +64,10 @@ check-all: all
 fuzz:
 	CARGO='$(CARGO)' fuzz/run '$(or $(TIME),60)' $(if $(findstring command,$(origin TARGET)),$(TARGET))
 
+# CASES='retr list …' and ROUNDS=3 for parts; MOGILEFS_TRACKER=host:port for a real tracker; DOCS=directory
+# to write elsewhere than to docs. As root: the other servers run in a private root that vanishes.
 bench: all
-	bench/run '$(TARGET)/release'
+	CASES='$(CASES)' ROUNDS='$(or $(ROUNDS),7)' DOCS='$(DOCS)' bench/run '$(TARGET)/release'
 
 # Source with all crates, a static binary, what it is made of, and checksums, in target/dist.
 dist:

@@ -11,6 +11,7 @@ import platform
 import re
 import statistics
 import sys
+import textwrap
 
 import chart
 from goals import GOALS
@@ -92,6 +93,10 @@ def goals(cases):
     return lines
 
 
+def wrapped(text):
+    return textwrap.fill(text, 110, break_on_hyphens=False)
+
+
 def machine():
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*:\s*(.*)", file.read())
@@ -124,20 +129,25 @@ def main(docs, *paths):
                 for values in figures.values()), default=0)
     path = f"{docs}/bench.md"
     written = by_hand(path)
-    lines = ["# How fast, how small", "",
-             "Written by `make bench`: it starts the servers beside each other on one machine, measures them in turn",
-             "(first to last, then last to first), and checks the MD5 of what was transferred once for each case.",
-             f"Medians of {most} rounds (3 of the longest lists); in brackets what the middle half of them lies between. Processor time is that",
-             "of the server with all its processes.", "",
-             f"Machine: {machine()}.", ""]
+    lines = ["# How fast, how small", "", wrapped(
+        "Written by `make bench`: it starts the servers beside each other on one machine, measures them in turn "
+        "(first to last, then last to first), and checks the MD5 of what was transferred once for each case. "
+        f"Medians of {most} rounds (at most 3 of the longest lists); in brackets what the middle half of them "
+        "lies between. Processor time is that of the server with all its processes."), "",
+        f"Machine: {machine()}.", ""]
     peers = [f"{name} {version}" for name, version in versions.items()
              if not name.startswith("nanoftpd") and ", " not in name]
     if peers:
-        lines += [f"Beside: {', '.join(peers)}.",
-                  f"The files are in memory (tmpfs). nanoftpd {versions.get('nanoftpd', '')} runs as it is installed, with its sandbox, log, transfer log and limits; `max_clients` is 400, for 300",
-                  "sessions. pyftpdlib compares plain passwords; all others pay for the same hash.", ""]
+        lines += [wrapped(
+            f"Beside: {', '.join(peers)}. The files are in memory (tmpfs). nanoftpd {versions.get('nanoftpd', '')} "
+            "runs as it is installed, with its sandbox, log, transfer log and limits; `max_clients` is 400, for "
+            "300 sessions. pyftpdlib compares plain passwords; all others pay for the same kind of hash: MD5, "
+            "where nothing else is said, which is crypt(3) with a thousand rounds in the others' case, and one "
+            "round in ours, as the daemon before this one had it."), ""]
     if cluster:
-        lines += [f"MogileFS: {cluster}, on the same machine; `straight` is what stands beside.", ""]
+        lines += [wrapped(
+            f"MogileFS: {cluster}, on the same machine; `straight` is what stands beside. `listlimit` is "
+            "200,000, for the longest lists."), ""]
     lines += ["## Goals", "", "Met is also what is within the spread of the rounds.", "", *goals(cases), "",
               BY_HAND[0], "", written, "", BY_HAND[1], "", "## Charts", ""]
     for name, title in chart.draw(docs, cases):
