@@ -6,6 +6,7 @@
 mod blank;
 mod form;
 mod keys;
+mod mogilefs;
 mod near;
 mod net;
 mod parse;
@@ -13,6 +14,7 @@ mod print;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +22,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use keys::{Key, Section};
+pub use mogilefs::{Collation, ContentMd5, Extended, ListTimes, Mogilefs, Overwrite, Upload};
+pub use net::{Host, Network};
+pub use tls::{SessionReuse, Tls, TlsMode, TlsVersion, Truncation};
 
 /// The whole effective configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,127 +192,6 @@ pub struct AuthExec {
     pub timeout: Duration,
 }
 
-/// `[mogilefs]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mogilefs {
-    pub tracker: Vec<Host>,
-    /// Used for trackers that are written without a port.
-    pub port: u16,
-    /// The default domain.
-    pub domain: Option<String>,
-    /// Connect time-out, trackers and storage nodes.
-    pub timeout: Duration,
-    /// How long a tracker may take over a plain request.
-    pub request_timeout: Duration,
-    /// How long a tracker may take to make or delete a class or a domain.
-    pub admin_timeout: Duration,
-    /// How long a tracker may take over create_open.
-    pub open_timeout: Duration,
-    /// How long create_open may take before another tracker is asked too.
-    pub hedge_timeout: Duration,
-    /// How soon a tracker or storage node that did not answer is tried again, at first.
-    pub probe_interval: Duration,
-    /// How long a tracker may take over create_close.
-    pub close_timeout: Duration,
-    /// How long a storage node may take to begin its answer, or to send more of a body.
-    pub read_timeout: Duration,
-    /// How long a storage node may take to accept more of a body.
-    pub write_timeout: Duration,
-    /// How long a storage node may take to answer a PUT whose body it has (plus a second for every
-    /// 10 MiB).
-    pub store_timeout: Duration,
-    /// Networks of storage nodes that may be contacted; empty: whatever the trackers name.
-    pub storage: Vec<Network>,
-    pub defaultclass: String,
-    /// Most entries of a listing; 0: no limit.
-    pub listlimit: usize,
-    pub listlimit_error: bool,
-    pub extendedlist: Extended,
-    pub searchlist: bool,
-    pub canrename: bool,
-    pub canmkdir: bool,
-    pub canrmdir: bool,
-    pub mindevcount: u32,
-    pub upload: Upload,
-    /// Bytes of an upload that are kept in memory.
-    pub spool_mem: u64,
-    /// Bytes that all uploads together may have in `tmpdir`; 0: no limit.
-    pub spool_max: u64,
-    /// The largest file that is stored anew because something is added to it.
-    pub append_max: u64,
-    /// How long a client may pause before its upload waits in the spool.
-    pub pause_timeout: Duration,
-    /// How old an upload may get before it is closed.
-    pub temp_timeout: Duration,
-    pub content_md5: ContentMd5,
-    pub overwrite: Overwrite,
-    /// Copies that are waited for before an upload is confirmed.
-    pub wait_for_replicas: u32,
-    pub replica_timeout: Duration,
-    pub legacy_names: bool,
-    pub dirmarkers: bool,
-    pub listtimes: ListTimes,
-    pub collation: Collation,
-}
-
-/// `extendedlist`: whether sizes are looked up for listings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extended {
-    Yes,
-    No,
-    Auto,
-}
-
-/// `listtimes`: whether storage nodes are asked for the times of listed files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListTimes {
-    /// For so many as do not take long.
-    Auto,
-    /// For every one.
-    Head,
-    Off,
-}
-
-/// `collation`: how the trackers' database sorts keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Collation {
-    /// That is found out.
-    Auto,
-    Binary,
-    /// Without case.
-    Ci,
-    Linguistic,
-}
-
-/// `content_md5`: for which uploads a storage node is asked to verify the MD5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentMd5 {
-    Never,
-    /// Files up to `spool_mem`.
-    Small,
-    Always,
-}
-
-/// `upload`: when an upload begins to be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upload {
-    /// When it is whole.
-    Spool,
-    /// While it is received.
-    Tee,
-}
-
-/// `overwrite`: what happens to a file whose name is stored anew, or given to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overwrite {
-    /// The new one takes its place.
-    Direct,
-    /// It stays.
-    Deny,
-    /// The new one takes its place, but only after it is stored as a whole under another name.
-    Swap,
-}
-
 /// `[file]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
@@ -315,55 +199,6 @@ pub struct File {
     pub root: String,
     pub create_mask: u32,
     pub fsync: bool,
-}
-
-/// `[tls]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tls {
-    pub mode: TlsMode,
-    pub certificate: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-    /// 0: no implicit TLS.
-    pub implicit_port: u16,
-    pub min_version: TlsVersion,
-    pub session_reuse: SessionReuse,
-    pub truncation: Truncation,
-    /// Authorities of client certificates; `None`: clients need none.
-    pub client_ca: Option<PathBuf>,
-}
-
-/// `[tls] mode`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    Off,
-    /// The client chooses.
-    Optional,
-    /// Control and data connections.
-    Required,
-}
-
-/// `[tls] min_version`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsVersion {
-    V12,
-    V13,
-}
-
-/// `[tls] session_reuse`: what happens to a data connection that does not resume the session of its
-/// control connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionReuse {
-    Off,
-    Warn,
-    Require,
-}
-
-/// `[tls] truncation`: what an upload is that ends without close_notify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truncation {
-    Ignore,
-    Log,
-    Require,
 }
 
 /// `[limits]`
@@ -485,38 +320,6 @@ pub enum LogMode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     pub socket: PathBuf,
-}
-
-/// A host as it is written: `name`, `name:port`, `10.0.0.1:7001`, `[::1]:7001`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Host {
-    pub name: String,
-    pub port: Option<u16>,
-}
-
-/// A network: an address and how many of its leading bits count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    pub address: IpAddr,
-    pub bits: u8,
-}
-
-impl Network {
-    /// Whether `peer` is in this network; an IPv4-mapped IPv6 address counts as IPv4.
-    #[must_use]
-    pub fn contains(&self, peer: IpAddr) -> bool {
-        let shared = |width: u8, own: u128, other: u128| {
-            let shift = u32::from(width.saturating_sub(self.bits));
-            own.checked_shr(shift) == other.checked_shr(shift)
-        };
-        match (self.address.to_canonical(), peer.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(peer)) => {
-                shared(32, u128::from(own.to_bits()), u128::from(peer.to_bits()))
-            }
-            (IpAddr::V6(own), IpAddr::V6(peer)) => shared(128, own.to_bits(), peer.to_bits()),
-            _ => false,
-        }
-    }
 }
 
 impl Config {

@@ -1,10 +1,41 @@
-//! The forms of addresses, hosts and networks.
+//! Addresses, hosts and networks, and the forms in which they are written.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::form::{Form, digits};
-use super::{Host, Network};
+
+/// A host as it is written: `name`, `name:port`, `10.0.0.1:7001`, `[::1]:7001`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    pub name: String,
+    pub port: Option<u16>,
+}
+
+/// A network: an address and how many of its leading bits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub address: IpAddr,
+    pub bits: u8,
+}
+
+impl Network {
+    /// Whether `peer` is in this network; an IPv4-mapped IPv6 address counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        let shared = |width: u8, own: u128, other: u128| {
+            let shift = u32::from(width.saturating_sub(self.bits));
+            own.checked_shr(shift) == other.checked_shr(shift)
+        };
+        match (self.address.to_canonical(), peer.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(peer)) => {
+                shared(32, u128::from(own.to_bits()), u128::from(peer.to_bits()))
+            }
+            (IpAddr::V6(own), IpAddr::V6(peer)) => shared(128, own.to_bits(), peer.to_bits()),
+            _ => false,
+        }
+    }
+}
 
 /// An IP address, IPv6 with or without brackets.
 pub(super) struct Address;
