@@ -23,6 +23,12 @@ MANUALS = man/nanoftpd.8 man/nanoftpd.conf.5 man/nanoftpd-users.5
 PLACES = sed -e 's|/usr/local/|$(PREFIX)/|g' -e 's|/etc/nanoftpd/|$(SYSCONFDIR)/nanoftpd/|g' \
 	-e 's|/var/log/nanoftpd|$(LOCALSTATEDIR)/log/nanoftpd|g' -e 's|/run/nanoftpd|$(RUNDIR)/nanoftpd|g'
 
+# Paths of this machine stay out of what is built, so that the same sources give the same bytes wherever
+# that is.
+GIVEN_FLAGS := $(RUSTFLAGS)
+UNPLACED = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+all check-all bench: export RUSTFLAGS = $(strip $(GIVEN_FLAGS) $(UNPLACED))
+
 .PHONY: all run test lint check check-all fuzz bench dist deb install uninstall clean
 
 all:
@@ -48,6 +54,7 @@ check: lint test
 # What takes longer: the optimised build, large files with it, and an operator's day in a private root.
 check-all: all
 	tests/run-clients
+	RUSTFLAGS='$(GIVEN_FLAGS)' tests/reproducible '$(TARGET)/release'
 	BIG_MIB=1024 $(CARGO) test --release --locked --test transfers
 	$(CARGO) test --release --locked --test sandbox --test rights
 	CHAOS_SECONDS=30 $(CARGO) test --release --locked --test chaos -- --nocapture

@@ -258,6 +258,7 @@ fn scripts_can_be_parsed() {
         ("sh", "etc/package/debian/prerm"),
         ("sh", "etc/package/debian/postrm"),
         ("bash", "etc/bash-completion/nanoftpd"),
+        ("sh", "tests/reproducible"),
         ("bash", ".ci/run"),
     ] {
         let status = Command::new(shell)
