@@ -250,6 +250,7 @@ fn scripts_can_be_parsed() {
         ("sh", "tests/migrate-scenario"),
         ("bash", "fuzz/run"),
         ("bash", "fuzz/run-if-possible"),
+        ("bash", "fuzz/keep"),
         ("sh", "tests/package-scenario"),
         ("sh", "tests/dist-scenario"),
         ("sh", "etc/package/dist"),

@@ -215,6 +215,7 @@ impl Client {
             assert_eq!(code, 220);
             self.is_greeted = true;
         }
+        let mut announced = None;
         while let Some(mut reply) = self.reply() {
             let Some(line) = self.asked.pop_front() else {
                 unreachable!("a reply to nothing: {reply:?}");
@@ -244,8 +245,12 @@ impl Client {
                 received: &received,
             });
             if matches!(reply.0, 227 | 229) {
-                self.connect(&reply.1);
+                announced = Some(reply.1);
             }
+        }
+        // The last alone: one before it is closed, and its port may be the last one's now.
+        if let Some(reply) = announced {
+            self.connect(&reply);
         }
     }
 
