@@ -109,10 +109,11 @@ impl Master<'_> {
     fn missing_clerks(&self) -> impl Iterator<Item = Duty> {
         let is_missing =
             |duty: &Duty| duty.is_wanted(&self.config) && !self.clerks.seats.contains_key(duty);
-        let is_going_on = self.stop.is_none();
+        // Whoever tells all processes to end ends it too, and sessions have yet to be logged.
+        let is_needed = |duty: &Duty| self.stop.is_none() || *duty == Duty::Lines;
         Duty::ALL
             .into_iter()
-            .filter(move |duty| is_going_on && is_missing(duty))
+            .filter(move |duty| is_needed(duty) && is_missing(duty))
     }
 
     pub(super) fn maintain_clerks(&mut self, now: Instant) {

@@ -200,6 +200,29 @@ fn a_clerk_of_the_log_that_is_killed_loses_next_to_nothing() {
     assert_eq!(daemon.stop(PATIENCE), Some(0));
 }
 
+#[test]
+fn a_stop_that_all_processes_hear_loses_no_line() {
+    let mut daemon = Daemon::of_files(&[("nanoftpd.stop_grace", "20"), ("logging.level", "info")]);
+    let mut ftp = daemon.log_in();
+    let data = ftp.data();
+    ftp.expect("STOR a", 150);
+    let mut stream = data.stream();
+    stream.write_all(b"begun").unwrap();
+    // As a service manager does that ends a whole group.
+    daemon.signal(Signal::SIGTERM);
+    for pid in daemon.children().into_keys() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    daemon.wait_for(" stopping ");
+    stream.write_all(b" and ended").unwrap();
+    drop(stream);
+    ftp.reply_of(226);
+    assert_eq!(daemon.wait(PATIENCE), Some(0));
+    let text = fs::read_to_string(daemon.dir().join("nanoftpd.log")).unwrap();
+    assert!(text.contains(" stor-ok "), "{text}");
+    assert!(text.ends_with(" : info stopped\n"), "{text}");
+}
+
 /// A `/dev` of its own, with a `log` in it that is the file `log` beside the first argument.
 const PRIVATE_DEV: &str = r#"
     set -e
