@@ -24,6 +24,8 @@ pub struct Stream {
     limit: Duration,
     /// The message that issues a ticket of TLS 1.3, on a control connection.
     ticket: Option<Vec<u8>>,
+    /// What reading came upon behind bytes that were there; the kernel says some things only once.
+    failed: Option<io::Error>,
 }
 
 impl Stream {
@@ -42,6 +44,7 @@ impl Stream {
             socket,
             limit,
             ticket: None,
+            failed: None,
         })
     }
 
@@ -108,15 +111,38 @@ impl Stream {
     /// Whether a read would not wait, whatever poll(2) says of the socket: plain text, or the end,
     /// has been received with what was read before.
     pub fn has_read_ahead(&mut self) -> bool {
+        if self.failed.is_some() {
+            return true;
+        }
         let state = self.process();
         state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
     }
 
-    /// Reads what is there now, without waiting: `WouldBlock` if nothing is.
+    /// Reads what is there now, as much as `buf` holds, without waiting: `WouldBlock` if nothing is.
     ///
     /// # Errors
     /// As [`Read::read`], and `WouldBlock`.
     pub fn read_now(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let mut count = 0;
+        while let Some(room) = buf.get_mut(count..).filter(|room| !room.is_empty()) {
+            match self.read_record(room) {
+                Ok(0) => break,
+                Ok(read) => count += read,
+                Err(error) if count == 0 => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    fn read_record(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

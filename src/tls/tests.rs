@@ -190,6 +190,23 @@ fn an_end_without_close_notify_is_not_an_end() {
 }
 
 #[test]
+fn a_reset_behind_bytes_is_told_after_them() {
+    let session = identity().session().unwrap();
+    let client = Arc::new(client(&version::TLS13));
+    let (near, mut far) = data(&session, &client);
+    let mut near = near.unwrap().0;
+    far.write_all(b"some of it").unwrap();
+    let socket = socket2::SockRef::from(&far.sock);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(far);
+    let mut bytes = [0; 64];
+    assert_eq!(near.read(&mut bytes).unwrap(), 10);
+    assert!(near.has_read_ahead());
+    let error = near.read(&mut bytes).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn a_client_that_speaks_only_another_protocol_is_refused() {
     let session = identity().session().unwrap();
     for (offered, as_control, as_data) in [
