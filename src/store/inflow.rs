@@ -183,7 +183,7 @@ mod tests {
             (3_500_001, false, true),
             (3_500_002, true, true),
         ] {
-            let bytes: Vec<u8> = (0..length).map(|at| (at * 7 % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().step_by(7).take(length).collect();
             let (mut near, far) = UnixStream::pair().unwrap();
             let sent = bytes.clone();
             let sender = std::thread::spawn(move || near.write_all(&sent).unwrap());
