@@ -86,7 +86,10 @@ const ROWS: [Row; 63] = [
     ),
     (
         "no device has so much",
-        &["err cmd=create_open code=no_devices count=1"],
+        &[
+            "err cmd=create_open code=no_devices count=1",
+            "err cmd=create_open code=no_devices after=2 count=1",
+        ],
         Give("STOR /photos/x", 3),
         552,
     ),

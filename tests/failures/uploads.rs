@@ -311,3 +311,14 @@ fn an_upload_that_was_received_survives_what_can_be_survived() {
 fn an_upload_that_is_followed_survives_what_can_be_survived() {
     every_row("tee");
 }
+
+#[test]
+fn a_device_that_comes_back_meanwhile_is_not_called_too_small() {
+    let scene = scene("spool");
+    let mut ftp = scene.session();
+    scene.break_it(&["err cmd=create_open code=no_devices count=1"]);
+    ftp.store("/photos/a", b"content");
+    scene.mend("no device for a moment");
+    assert_eq!(scene.cluster.content("photos/a").unwrap(), b"content");
+    assert_eq!(scene.leaves((0, 0)), None);
+}

@@ -163,8 +163,10 @@ impl MogileFs {
                 if let Some(target) = opened.targets.first() {
                     let _ = trackers.abandon(domain, opened.fid, target);
                 }
-                let why = format!("no device can hold {size} bytes");
-                return Err(Error::TooLarge(why));
+                // A device may have come back just now.
+                return trackers
+                    .create_open(domain, key, class, Some(size))
+                    .map_err(|_| Error::TooLarge(format!("no device can hold {size} bytes")));
             }
             return Err(match error {
                 error if error.is("db") && std::str::from_utf8(key).is_err() => {
