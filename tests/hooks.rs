@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Cluster, Daemon, Scratch, eventually};
+use support::{Cluster, Daemon, Scratch, children, eventually};
 
 /// What it does follows from the name of the file.
 const PROGRAM: &str = r#"#!/bin/sh
@@ -194,16 +194,18 @@ fn a_stop_a_reload_and_a_death_of_the_clerk_cost_what_they_must() {
     daemon.wait_for(" reloaded");
     site.told("slow1");
 
-    let has_clerk = |daemon: &Daemon| {
-        let clerks = daemon.children().into_iter();
-        let clerks = clerks.filter(|(_, title)| title == "nanoftpd [clerk]");
-        clerks.map(|(pid, _)| pid).collect::<Vec<i32>>()
-    };
-    for pid in eventually("both clerks", || {
-        Some(has_clerk(&daemon)).filter(|clerks| clerks.len() == 2)
-    }) {
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    }
+    // The clerk that runs something is the one to die; what it runs goes with it.
+    ftp.store("hang", b"x");
+    let running = site.told("hang");
+    let clerk = eventually("a clerk with a program", || {
+        let mut all = daemon.children().into_keys();
+        all.find(|pid| !children(Pid::from_raw(*pid)).is_empty())
+    });
+    kill(Pid::from_raw(clerk), Signal::SIGKILL).unwrap();
+    let shell = running.split_whitespace().last().unwrap();
+    eventually("the end of the program", || {
+        (!is_alive(shell)).then_some(())
+    });
     daemon.wait_for("clerk-died");
     let mut number = 0;
     eventually("a run after it", || {
