@@ -13,9 +13,6 @@ use super::{Cost, Found, Hash, Module, Record};
 use crate::config::{AuthText, Crypt, Error};
 use crate::text::quoted;
 
-#[cfg(test)]
-mod tests;
-
 /// A larger file is no users file: the master would choke on it.
 const LARGEST: u64 = 32 << 20;
 
@@ -342,3 +339,6 @@ fn is_settled(about: &Metadata) -> bool {
     let age = SystemTime::now().duration_since(UNIX_EPOCH + changed);
     age.is_ok_and(|age| age > Duration::from_secs(2))
 }
+
+#[cfg(test)]
+mod tests;
