@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
+use std::os::fd::AsFd;
 use std::thread;
 
 use rustls::pki_types::ServerName;
@@ -11,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 mod trusting;
 
 use super::*;
+use crate::vigil;
 use trusting::Trusting;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -196,6 +198,7 @@ fn a_reset_behind_bytes_is_told_after_them() {
     let (near, mut far) = data(&session, &client);
     let mut near = near.unwrap().0;
     far.write_all(b"some of it").unwrap();
+    vigil::wait(near.as_fd(), vigil::For::Reading, Some(LIMIT)).unwrap();
     let socket = socket2::SockRef::from(&far.sock);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
