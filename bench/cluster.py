@@ -8,6 +8,7 @@ usage: cluster.py BINARIES OUTPUT        environment: CASES, ROUNDS, MOGILEFS_TR
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -31,11 +32,15 @@ class Tracker:
         host, _, port = address.rpartition(":")
         self.stream = socket.create_connection((host, int(port)), 30).makefile("rwb")
 
-    def ask(self, command, **fields):
+    def line(self, command, **fields):
+        """The answer as it came: whoever reads all of it in Python measures Python."""
         line = command + " " + "&".join(f"{name}={value}" for name, value in fields.items())
         self.stream.write(line.encode() + b"\r\n")
         self.stream.flush()
-        answer = self.stream.readline().decode().strip()
+        return self.stream.readline().decode().strip()
+
+    def ask(self, command, **fields):
+        answer = self.line(command, **fields)
         if not answer.startswith("OK"):
             raise RuntimeError(f"{command}: {answer}")
         fields = parse_qs(answer[3:].strip(), keep_blank_values=True)
@@ -160,21 +165,18 @@ class Bench:
     def raw(self, name, sizes):
         """The calls that a listing cannot do without: pages of keys, and of what is known of fids."""
         prefix = f"photos/{name}/"
-        after, first = prefix, None
+        after = prefix
         while True:
-            try:
-                page = self.tracker.ask("list_keys", domain=DOMAIN, prefix=prefix, after=after, limit=1000)
-            except RuntimeError:
+            page = self.tracker.line("list_keys", domain=DOMAIN, prefix=prefix, after=after, limit=1000)
+            count = re.search(r"key_count=(\d+)", page)
+            if not count or int(count[1]) < 1000:
                 break
-            count = int(page.get("key_count", 0))
-            first = first or page.get("key_1")
-            after = page.get(f"key_{count}", "")
-            if count < 1000:
-                break
+            after = re.search(rf"key_{count[1]}=([^&]*)", page)[1]
         if sizes:
-            fid = int(self.tracker.ask("file_info", domain=DOMAIN, key=first)["fid"]) - 1
+            key = f"{prefix}{1:0{len(str(LISTS[name]))}}"
+            fid = int(self.tracker.ask("file_info", domain=DOMAIN, key=key)["fid"]) - 1
             for start in range(fid, fid + LISTS[name], 500):
-                self.tracker.ask("list_fids", **{"from": start, "to": 500})
+                self.tracker.line("list_fids", **{"from": start, "to": 500})
 
     def check(self):
         for way in self.ours:
