@@ -35,6 +35,8 @@ pub(super) struct Client {
     /// Said and not yet answered.
     asked: VecDeque<Vec<u8>>,
     data: Option<Rc<RefCell<Data>>>,
+    /// For each PORT and EPRT that is not answered yet: what it offers.
+    offered: VecDeque<Rc<RefCell<Data>>>,
     model: Model,
     /// Whether the server has said that it ends the session.
     is_left: bool,
@@ -65,6 +67,7 @@ impl Client {
             lines,
             asked: VecDeque::new(),
             data: None,
+            offered: VecDeque::new(),
             model: Model::default(),
             is_left: false,
         }
@@ -171,6 +174,10 @@ impl Client {
             }
             "PORT" | "EPRT" => {
                 let ours = SocketAddr::from(([127, 0, 0, 1], 1));
+                let Ok((port, data)) = Data::listening() else {
+                    return b"NOOP".to_vec();
+                };
+                self.offered.push_back(data);
                 let named = match command.argument {
                     b"me" => Some(ours),
                     given => address::port(given).or(address::eprt(given).ok()),
@@ -178,10 +185,6 @@ impl Client {
                 if named.map(|named| named.ip().to_canonical()) != Some(ours.ip()) {
                     return line;
                 }
-                let Ok((port, data)) = Data::listening() else {
-                    return b"NOOP".to_vec();
-                };
-                self.data = Some(data);
                 let [high, low] = port.to_be_bytes();
                 match command.verb.as_str() {
                     "PORT" => format!("PORT 127,0,0,1,{high},{low}").into_bytes(),
@@ -244,8 +247,13 @@ impl Client {
                 sent: &sent,
                 received: &received,
             });
-            if matches!(reply.0, 227 | 229) {
-                announced = Some(reply.1);
+            match (command.verb.as_str(), reply.0) {
+                (_, 227 | 229) => announced = Some(reply.1),
+                ("PORT" | "EPRT", code) => {
+                    let offered = self.offered.pop_front().filter(|_| code == 200);
+                    self.data = offered.or(self.data.take());
+                }
+                _ => {}
             }
         }
         // The last alone: one before it is closed, and its port may be the last one's now.
