@@ -77,11 +77,11 @@ impl Files {
         };
         prctl::set_no_new_privs()?;
         let (call, ruleset) = (libc::SYS_landlock_restrict_self, ruleset.as_raw_fd());
-        // SAFETY: the call takes a descriptor, which is open while it is borrowed, and flags.
         #[expect(
             unsafe_code,
             reason = "the crate would make the ruleset anew at each birth"
         )]
+        // SAFETY: the call takes a descriptor, which is open while it is borrowed, and flags.
         let entered = unsafe { libc::syscall(call, ruleset, 0) };
         Ok(Errno::result(entered).map(drop)?)
     }
