@@ -489,6 +489,10 @@ fn what_is_odd_is_warned_of_with_its_line() {
         assert_eq!(parse(text).warnings(), [warnings[0].why.clone()]);
     }
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_is_sound_is_not_warned_of() {
     for sound in [
         "[passive]\naddress = 203.0.113.9",
         "[passive]\naddress = ftp.example.net",
