@@ -39,11 +39,11 @@ pub(super) struct Model {
 impl Model {
     /// Whether the store holds just this.
     pub(super) fn is_like(&self, nodes: &Nodes) -> bool {
-        let own = self.nodes.iter().map(|(place, bytes)| (path(place), bytes));
-        own.eq(nodes
-            .iter()
-            .map(|(path, bytes)| (path.clone(), bytes))
-            .collect::<BTreeMap<_, _>>())
+        let own = self.nodes.iter();
+        let own: Nodes = own
+            .map(|(place, bytes)| (path(place), bytes.clone()))
+            .collect();
+        own == *nodes
     }
 
     /// Takes a turn in, if it can be true.
