@@ -76,6 +76,8 @@ impl Line<'_> {
         };
         if self.waiting.len() < self.most {
             self.waiting.push_back(*upload);
+            // Whoever can begin does not stand in the way of the next.
+            self.begin();
         } else {
             dropped(&upload, "too many stand in line");
             self.tell(Outcome::Dropped);

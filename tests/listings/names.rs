@@ -171,7 +171,8 @@ fn where_case_does_not_count_spellings_are_one_directory() {
     let mut ftp = member(&daemon);
     let listed = names(&mut ftp, "NLST /docs");
     assert_eq!(listed.len(), 2, "{listed:?}");
-    daemon.wait_for("collation-found order=ci");
+    let line = daemon.wait_for("collation-found ");
+    assert!(line.ends_with(" order=ci"), "{line}");
     for dir in ["mixed", "Mixed"] {
         assert_eq!(ftp.lines(&format!("NLST /docs/{dir}")).len(), 1201);
     }
@@ -189,7 +190,8 @@ fn the_order_is_found_out_once_and_told_to_other_sessions() {
         let cluster = filled(&arguments);
         let daemon = Daemon::on(&cluster, &[]);
         member(&daemon).lines("NLST /docs/some");
-        daemon.wait_for(&format!("collation-found order={order}"));
+        let line = daemon.wait_for("collation-found ");
+        assert!(line.ends_with(&format!(" order={order}")), "{line}");
         let mut other = member(&daemon);
         other.expect("CWD /docs/some", 250);
         calls(&cluster);

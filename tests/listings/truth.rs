@@ -107,7 +107,8 @@ fn what_cannot_be_shown_is_hidden_counted_once_and_breaks_no_line() {
     for command in ["NLST /docs", "MLSD /docs", "LIST /docs"] {
         let from = daemon.mark();
         assert_eq!(ftp.lines(command).len(), 1, "{command}");
-        daemon.wait_after(from, "list-hidden names=5");
+        let (_, line) = daemon.wait_after(from, "list-hidden ");
+        assert!(line.ends_with(" names=5"), "{line}");
     }
 }
 

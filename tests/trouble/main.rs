@@ -52,7 +52,7 @@ fn zombies(daemon: &Daemon) -> usize {
 }
 
 /// Waits until there are as many idle workers, and no others.
-fn calm_with(daemon: &Daemon, count: RangeInclusive<usize>) {
+fn calm_with(daemon: &Daemon, count: RangeInclusive<usize>) -> usize {
     eventually(&format!("{count:?} idle workers and no others"), || {
         let children = daemon.children();
         let workers = children.values().filter(|title| !title.contains("[clerk]"));
@@ -60,8 +60,8 @@ fn calm_with(daemon: &Daemon, count: RangeInclusive<usize>) {
             .values()
             .filter(|title| title.ends_with("[worker] idle"));
         let (workers, idle) = (workers.count(), idle.count());
-        (workers == idle && count.contains(&idle)).then_some(())
-    });
+        (workers == idle && count.contains(&idle)).then_some(idle)
+    })
 }
 
 /// Exit code, standard output and standard error of `nanoftpd` with these words.

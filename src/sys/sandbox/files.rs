@@ -12,6 +12,7 @@ use landlock::{
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
+use nix::unistd::close;
 
 /// The newest kernel interface that this was written for.
 const TESTED: ABI = ABI::V6;
@@ -83,6 +84,8 @@ impl Files {
         )]
         // SAFETY: the call takes a descriptor, which is open while it is borrowed, and flags.
         let entered = unsafe { libc::syscall(call, ruleset, 0) };
-        Ok(Errno::result(entered).map(drop)?)
+        Errno::result(entered)?;
+        // A child never returns, so this value is never dropped in it.
+        Ok(close(ruleset)?)
     }
 }
