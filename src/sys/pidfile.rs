@@ -9,9 +9,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::vigil;
+
+/// How long a child may take to close what it inherited: one that was being born when its master was
+/// killed holds the lock until then.
+const BIRTH: Duration = Duration::from_secs(2);
 
 /// A locked pid file. The lock belongs to all processes that inherit the descriptor, so it is never
 /// let go by a drop: it ends with the last of them. Dropping removes the file, but only in the
@@ -58,6 +67,7 @@ impl Pidfile {
         if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
             DirBuilder::new().mode(0o755).create(dir)?;
         }
+        let begun = Instant::now();
         loop {
             let file = OpenOptions::new()
                 .read(true)
@@ -68,7 +78,14 @@ impl Pidfile {
                 .open(path)?;
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => file,
-                Err((file, Errno::EWOULDBLOCK)) => return Err(Error::Held(number_in(&file))),
+                Err((file, Errno::EWOULDBLOCK)) => {
+                    let holder = number_in(&file);
+                    if !holder.is_some_and(is_gone) || begun.elapsed() >= BIRTH {
+                        return Err(Error::Held(holder));
+                    }
+                    vigil::pause(Duration::from_millis(5))?;
+                    continue;
+                }
                 Err((_, errno)) => return Err(Error::Io(errno.into())),
             };
             // A daemon that was just ending may have removed the file between our open and our
@@ -134,6 +151,10 @@ impl Drop for Pidfile {
     }
 }
 
+fn is_gone(pid: i32) -> bool {
+    pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+}
+
 fn number_in(mut file: &File) -> Option<i32> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -160,6 +181,24 @@ mod tests {
         drop(own);
         assert!(!path.exists());
         std::fs::remove_dir(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_newborn_of_a_killed_master_is_waited_for() {
+        let path = std::env::temp_dir().join(format!("nanoftpd-newborn-{}.pid", process::id()));
+        let file = File::create(&path).unwrap();
+        let newborn = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        let mut master = process::Command::new("true").spawn().unwrap();
+        master.wait().unwrap();
+        std::fs::write(&path, format!("{}\n", master.id())).unwrap();
+        // The lock is let go only when somebody already waits for it: that is what is tried.
+        let closing = std::thread::spawn(move || {
+            vigil::pause(Duration::from_millis(50)).unwrap();
+            drop(newborn);
+        });
+        Pidfile::lock(&path).unwrap();
+        closing.join().unwrap();
+        remove_file(&path).unwrap();
     }
 
     #[test]
