@@ -108,9 +108,11 @@ fn sources() -> BTreeSet<String> {
 
 #[test]
 fn dependencies_are_licensed_known_and_from_one_place() {
-    let sources = sources();
-    let of_cargo = "\"registry+https://github.com/rust-lang/crates.io-index\"";
-    assert_eq!(sources.into_iter().collect::<Vec<_>>(), [of_cargo]);
+    let sources: Vec<String> = sources().into_iter().collect();
+    assert!(
+        matches!(&sources[..], [only] if only.starts_with("\"registry+")),
+        "{sources:?}"
+    );
     let linked = packages("normal");
     assert!(linked.len() > 30, "{}", linked.len());
     for package in &linked {
