@@ -20,23 +20,7 @@ fn socket(daemon: &Daemon) -> PathBuf {
 
 /// Exit code, standard output and standard error of `nanoftpd status`.
 fn status(daemon: &Daemon, options: &[&str]) -> (Option<i32>, String, String) {
-    order(daemon, &[&["status"], options].concat())
-}
-
-/// The same of any other command to the running daemon.
-fn order(daemon: &Daemon, words: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
-        .arg("-c")
-        .arg(daemon.conf())
-        .args(words)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    daemon.order(&[&["status"], options].concat())
 }
 
 /// The first table that `wanted` holds for: reports of workers come when they come.
@@ -248,7 +232,7 @@ fn a_reload_moves_the_socket() {
 
 /// Standard output of a command that is carried out.
 fn done(daemon: &Daemon, words: &[&str]) -> String {
-    let (code, printed, said) = order(daemon, words);
+    let (code, printed, said) = daemon.order(words);
     assert_eq!((code, said.as_str()), (Some(0), ""), "{words:?}");
     printed
 }
@@ -281,7 +265,7 @@ fn sessions_are_kicked_by_pid_by_user_and_by_address() {
     assert!(two.is_closed());
 
     stays.expect("NOOP", 200);
-    let (code, printed, said) = order(&daemon, &["kick", "nobody"]);
+    let (code, printed, said) = daemon.order(&["kick", "nobody"]);
     assert_eq!((code, printed.as_str()), (Some(1), ""));
     assert_eq!(said, "nanoftpd: there is no such session\n");
 }
@@ -397,13 +381,13 @@ fn a_stop_that_takes_too_long_is_no_success() {
     let stream = data.stream();
     // What the daemon has read is not what the command reads.
     daemon.write_conf(&[("nanoftpd.stop_grace", "0")]);
-    let (code, printed, said) = order(&daemon, &["stop"]);
+    let (code, printed, said) = daemon.order(&["stop"]);
     assert_eq!(
         (code, printed.as_str()),
         (Some(1), "stopping, 1 sessions\n")
     );
     assert!(said.contains("it still stops after 5 s"), "{said}");
-    assert_eq!(order(&daemon, &["stop", "--now"]).0, Some(0));
+    assert_eq!(daemon.order(&["stop", "--now"]).0, Some(0));
     drop(stream);
     assert_eq!(daemon.wait(Duration::from_secs(20)), Some(0));
 }

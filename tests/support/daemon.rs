@@ -138,6 +138,22 @@ impl Daemon {
         kill(self.pid(), signal).unwrap();
     }
 
+    /// Exit code, standard output and standard error of `nanoftpd` with these words to this daemon.
+    pub(crate) fn order(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+            .arg("-c")
+            .arg(self.conf())
+            .args(words)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
     /// Lets lines of level error pass that hold `text`.
     pub(crate) fn expect_error(&self, text: &str) {
         self.expected.lock().unwrap().push(text.to_owned());

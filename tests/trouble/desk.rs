@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::support::{Daemon, Ftp, PATIENCE, say};
-use crate::{descriptors, length, memory, order};
+use crate::{descriptors, length, memory};
 
 /// How many sessions there are.
 const SESSIONS: usize = 250;
@@ -46,7 +46,7 @@ fn a_full_house_tells_who_reads_and_waits_for_nobody_else() {
     let daemon = Daemon::of_files(&[("pool.max_clients", "300"), ("logging.level", "info")]);
     let master = daemon.pid().as_raw();
     let _crowd = crowd(&daemon);
-    let (_, whole, _) = order(&daemon, &["status", "--json"]);
+    let (_, whole, _) = daemon.order(&["status", "--json"]);
     assert_eq!(whole.matches("\"verb\":\"STOR\"").count(), SESSIONS);
     say(&format!("{} bytes", whole.len()));
 
@@ -60,7 +60,7 @@ fn a_full_house_tells_who_reads_and_waits_for_nobody_else() {
         guest
     });
     let mut deaf: Vec<UnixStream> = deaf.collect();
-    let (code, table, _) = order(&daemon, &["status"]);
+    let (code, table, _) = daemon.order(&["status"]);
     assert_eq!(code, Some(0));
     assert!(
         table.contains(&format!("\n{SESSIONS} of 300 sessions")),

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Cluster, Daemon, Ftp, PATIENCE, eventually, noise, say};
-use crate::{calm_with, kill_hard, length, order, zombies};
+use crate::{calm_with, kill_hard, length, zombies};
 
 /// So many clients work while workers are killed, each from an address of its own.
 const CLIENTS: u8 = 8;
@@ -112,7 +112,7 @@ fn workers_killed_at_random_leave_no_trace() {
 
 /// What is counted is what was done.
 fn counts_are_right(daemon: &Daemon, logins: usize, killed: usize) {
-    let (_, page, _) = order(daemon, &["status", "--prometheus"]);
+    let (_, page, _) = daemon.order(&["status", "--prometheus"]);
     let count = |name: &str| -> usize {
         let is_it = |line: &&str| line.split(' ').next() == Some(name);
         let line = page.lines().find(is_it).unwrap_or_else(|| panic!("{name}"));
@@ -171,7 +171,7 @@ fn start_again(daemon: &Daemon, cluster: &Cluster) {
         ("mogilefs.domain", &*cluster.domain),
     ]);
     let begun = Instant::now();
-    let (code, _, said) = order(daemon, &[]);
+    let (code, _, said) = daemon.order(&[]);
     assert_eq!(code, Some(0), "{said}");
     say(&format!("another start took {:?}", begun.elapsed()));
 }

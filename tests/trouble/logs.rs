@@ -10,7 +10,6 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::order;
 use crate::support::{Daemon, Ftp, PATIENCE, Scratch, eventually, field, skip};
 
 /// Mounts so small a file system at its first argument that a log soon fills it, and nobody else sees.
@@ -69,7 +68,7 @@ fn a_full_disk_of_the_log_costs_lines_and_no_session() {
         }
     }
     ftp.expect("PWD", 257);
-    let (code, table, _) = order(&daemon, &["status"]);
+    let (code, table, _) = daemon.order(&["status"]);
     assert_eq!(code, Some(0));
     assert!(table.contains("\n1 of 256 sessions"), "{table}");
     seen(&daemon, &ballast, |path| fs::remove_file(path).unwrap());
@@ -156,7 +155,7 @@ fn a_log_that_stands_still_holds_nobody_up() {
         ftp.expect(&format!("RMD {long}{number}"), 250);
     }
     daemon.log_in().expect("QUIT", 221);
-    let (code, _, said) = order(&daemon, &["reopen"]);
+    let (code, _, said) = daemon.order(&["reopen"]);
     assert_eq!(code, Some(0), "{said}");
     daemon.signal(Signal::SIGHUP);
     daemon.wait_for(" reloaded");

@@ -16,7 +16,6 @@ mod support;
 
 use std::fs;
 use std::ops::RangeInclusive;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -62,20 +61,4 @@ fn calm_with(daemon: &Daemon, count: RangeInclusive<usize>) -> usize {
         let (workers, idle) = (workers.count(), idle.count());
         (workers == idle && count.contains(&idle)).then_some(idle)
     })
-}
-
-/// Exit code, standard output and standard error of `nanoftpd` with these words.
-fn order(daemon: &Daemon, words: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
-        .arg("-c")
-        .arg(daemon.conf())
-        .args(words)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
 }

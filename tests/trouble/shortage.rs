@@ -4,8 +4,8 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 
+use crate::kill_hard;
 use crate::support::{Daemon, Ftp, Scratch, eventually, skip};
-use crate::{kill_hard, order};
 
 /// A user whom nobody else is: limits count all that a user has on the machine.
 fn nobody_else() -> String {
@@ -79,7 +79,7 @@ fn a_full_process_table_costs_nobody_who_is_in_and_ends() {
     for ftp in others.iter_mut().chain([&mut ftp]) {
         ftp.expect("NOOP", 200);
     }
-    let (code, table, _) = order(&daemon, &["status"]);
+    let (code, table, _) = daemon.order(&["status"]);
     assert_eq!(code, Some(0));
     assert!(
         table.contains(&format!("\n{} of 20 sessions", others.len() + 1)),
