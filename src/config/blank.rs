@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::keys::SECTIONS;
 use super::{
-    Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt, Extended,
-    File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite, Passive, Pool,
-    Proxy, ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode, TlsVersion,
-    TransferFormat, Truncation, Type, Upload,
+    ActivePort, Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt,
+    Extended, File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite,
+    Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode,
+    TlsVersion, TransferFormat, Truncation, Type, Upload,
 };
 
 impl Default for Config {
@@ -39,6 +39,7 @@ fn blank() -> Config {
             accept_timeout: Duration::ZERO,
             stall_timeout: Duration::ZERO,
             active: false,
+            active_port: ActivePort::Any,
         },
         auth: Auth {
             module: AuthModule::Text,

@@ -10,8 +10,8 @@ use super::form::{
 };
 use super::net::{Address, HostPort, Net, is_host};
 use super::{
-    Allo, AuthModule, Collation, Config, ContentMd5, Crypt, Extended, ListTimes, LogMode,
-    Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion, TransferFormat,
+    ActivePort, Allo, AuthModule, Collation, Config, ContentMd5, Crypt, Extended, ListTimes,
+    LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion, TransferFormat,
     Truncation, Type, Upload,
 };
 
@@ -147,6 +147,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "a transfer ends in which nothing has moved for so long";
         active = "yes", YesNo,
             "allow PORT and EPRT";
+        active_port = "any", OneOf(&[("any", ActivePort::Any), ("data", ActivePort::Data)]),
+            "where their connections come from: any port, or data: the one before listen_port, 20";
     }
     [auth] "Who may come in." {
         module = "Text", OneOf(&[("Text", AuthModule::Text), ("Exec", AuthModule::Exec)]),

@@ -142,6 +142,16 @@ pub struct Passive {
     pub stall_timeout: Duration,
     /// Whether PORT and EPRT are allowed.
     pub active: bool,
+    pub active_port: ActivePort,
+}
+
+/// `[passive] active_port`: where the connections of PORT and EPRT come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivePort {
+    /// Any port that is free.
+    Any,
+    /// The one before that of the control connection (RFC 959 §3.2), where it can be had.
+    Data,
 }
 
 /// `[auth]`, `[auth.text]`, `[auth.exec]`

@@ -37,6 +37,8 @@ pub(super) enum Route {
     Passive(TcpListener),
     /// We connect to the client (PORT, EPRT); its address was checked.
     Active(SocketAddr),
+    /// That is under way.
+    Called(TcpStream),
 }
 
 /// Who the two ends are, and how long each may take.
@@ -117,6 +119,7 @@ impl Route {
         let stream = match self {
             Self::Passive(listener) => accept(&listener, ends)?,
             Self::Active(address) => connect(address, ends)?,
+            Self::Called(stream) => connected(stream, ends)?,
         };
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
@@ -207,16 +210,18 @@ fn connect(address: SocketAddr, ends: &Ends<'_>) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket.bind(&ports::with_port(ends.local, 0).into())?;
     match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
-            vigil::wait(socket.as_fd(), For::Writing, Some(ends.connect))?;
-            if let Some(error) = socket.take_error()? {
-                return Err(error);
-            }
-        }
-        Err(error) => return Err(error),
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+        _ => connected(socket.into(), ends),
     }
-    Ok(socket.into())
+}
+
+/// Waits for a connection that is under way.
+fn connected(stream: TcpStream, ends: &Ends<'_>) -> io::Result<TcpStream> {
+    vigil::wait(stream.as_fd(), For::Writing, Some(ends.connect))?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
 }
 
 /// A data connection that is there.

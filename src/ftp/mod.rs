@@ -65,6 +65,12 @@ pub trait Host {
         Rc::new(flow::Free)
     }
 
+    /// A connection to a port of the client that is under way, from the port for data beside
+    /// `local`, to which the control connection came; `None` where that cannot be had.
+    fn call(&self, _local: SocketAddr, _port: u16) -> Option<TcpStream> {
+        None
+    }
+
     /// One transfer of a file ended, well or not.
     fn transferred(&mut self, transfer: &Transfer<'_>);
 }

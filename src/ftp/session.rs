@@ -24,6 +24,7 @@ use super::transfer::{self, Progress};
 use super::verb::{Answer, Command, Step, find};
 use super::visitor::Visitor;
 use super::{Account, Doing, Host, Settings};
+use crate::config::ActivePort;
 use crate::logger;
 use crate::text;
 use crate::vigil::{self, Watch};
@@ -324,7 +325,8 @@ impl<'a> Session<'a> {
             tag: &self.tag(),
         };
         let flow = Flow::new(self.host.traffic());
-        route.open(&ends, flow, progress).map_err(|error| {
+        let opened = self.called(route).open(&ends, flow, progress);
+        opened.map_err(|error| {
             if vigil::was_interrupted(&error) {
                 Error::Interrupted
             } else if Foreign::is_cause_of(&error) {
@@ -338,6 +340,17 @@ impl<'a> Session<'a> {
                 Error::refused(425, "Can't open data connection.")
             }
         })
+    }
+
+    /// The same route from the port for data, where that is wanted and can be had.
+    fn called(&self, route: Route) -> Route {
+        match route {
+            Route::Active(to) if self.settings.passive.active_port == ActivePort::Data => {
+                let called = self.host.call(self.local, to.port());
+                called.map_or(Route::Active(to), Route::Called)
+            }
+            route => route,
+        }
     }
 
     /// `peer=… session=…`, with which a line of the log begins.

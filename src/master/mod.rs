@@ -29,6 +29,7 @@ use crate::sys::{process, rights, title};
 use crate::tls::Identity;
 
 mod bell;
+mod calls;
 mod clerks;
 mod desk;
 mod door;
@@ -296,6 +297,7 @@ impl<'a> Master<'a> {
         for address in self.listeners.addresses() {
             log::info!("listening addr={} port={}", address.ip(), address.port());
         }
+        self.try_data_ports();
     }
 
     fn attend(&mut self, ring: Ring, now: Instant) {

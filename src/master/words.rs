@@ -90,16 +90,23 @@ impl Master<'_> {
                 self.board.idle(pid, now);
                 self.shares.gone(pid, now);
             }
-            FromWorker::Room { number, megabytes } => {
-                let most = self.config.mogilefs.spool_max.div_ceil(1 << 20);
-                let may = most == 0 || self.spools.take(pid, megabytes.into(), most);
-                let answer = if may { b"1".to_vec() } else { Vec::new() };
-                self.tell(pid, &ToWorker::Answer { number, answer });
-            }
+            FromWorker::Room { number, megabytes } => self.lease_room(pid, number, megabytes),
+            FromWorker::Call {
+                number,
+                local,
+                port,
+            } => self.call(pid, number, local, port),
             FromWorker::RoomFree { megabytes } => self.spools.give(pid, megabytes.into()),
             FromWorker::Unlogged { lines } => logger::add_losses(lines.into()),
             FromWorker::News(news) => self.hear_news(pid, news),
         }
+    }
+
+    fn lease_room(&mut self, pid: i32, number: u32, megabytes: u32) {
+        let most = self.config.mogilefs.spool_max.div_ceil(1 << 20);
+        let may = most == 0 || self.spools.take(pid, megabytes.into(), most);
+        let answer = if may { b"1".to_vec() } else { Vec::new() };
+        self.tell(pid, &ToWorker::Answer { number, answer });
     }
 
     fn hear_news(&mut self, teller: i32, news: News) {

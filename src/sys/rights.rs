@@ -22,7 +22,7 @@ const SERVICE: u64 = {
     /// The control socket is given to their user; logs, users and keys are read and written
     /// whoever owns their directories.
     const FILES: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3; // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
-    /// A reload may ask for another port, and for more clients.
+    /// A reload may ask for another port, and for more clients; data connections may come from 20.
     const RELOAD: u64 = 1 << 10 | 1 << 24; // NET_BIND_SERVICE, SYS_RESOURCE
     OTHERS | KILL | FILES | RELOAD
 };

@@ -1,10 +1,11 @@
-//! Sockets on which clients come in.
+//! Sockets on which clients come in, and those that take a port which not everybody may have.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::socket::{Shutdown, shutdown};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
@@ -27,6 +28,37 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Begins a connection from `from`, whose port others may have too, to `to`. Whether it comes about
+/// is seen when it can be written to.
+///
+/// # Errors
+/// What the kernel says: `PermissionDenied`, `AddrInUse`, and `AddrNotAvailable` while the last
+/// connection between the two is still remembered.
+pub fn call(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = from_port(from)?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
+
+/// Whether a connection could come from `from`.
+///
+/// # Errors
+/// Why not.
+pub fn may_call(from: SocketAddr) -> io::Result<()> {
+    from_port(from).map(drop)
+}
+
+fn from_port(from: SocketAddr) -> io::Result<Socket> {
+    let domain = Domain::for_address(from);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&from.into())?;
+    Ok(socket)
 }
 
 /// Ends the listening for every process that has this socket, not just for this one.

@@ -73,7 +73,7 @@ fn news(draw: &mut Draw<'_>) -> News {
 
 fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
     let (number, user) = (number(draw), draw.bytes().to_vec());
-    match draw.byte() % 12 {
+    match draw.byte() % 13 {
         0 => FromWorker::Account { number, user },
         1 => FromWorker::Login {
             number,
@@ -113,7 +113,12 @@ fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
             let numbers: Vec<u64> = (0..number % 128).map(|_| draw.number()).collect();
             FromWorker::Figures(Box::new(Figures::of(&numbers)))
         }
-        _ => FromWorker::News(news(draw)),
+        11 => FromWorker::News(news(draw)),
+        _ => FromWorker::Call {
+            number,
+            local: draw.address(),
+            port: number.rotate_left(9),
+        },
     }
 }
 

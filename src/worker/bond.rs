@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -24,6 +24,9 @@ use crate::vigil::{self, Verdict};
 /// How long the master may take to answer: it has the users in memory, or reads one file. For a
 /// program it is so much more than that may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same where there is another way.
+const CALL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a worker leaves its listeners alone when the machine has nothing left to accept with:
 /// who stands outside would wake it again at once.
@@ -53,6 +56,8 @@ pub(super) struct Bond {
     /// question is taken for ours.
     asked: Cell<u32>,
     answer: RefCell<Option<Vec<u8>>>,
+    /// What came with it.
+    handed: RefCell<Option<OwnedFd>>,
     /// Whether clients are limited by where they are, and by who.
     limited: Limited,
     /// Bytes a second, up and down, 0: any number: of a session, of a user's sessions together, and
@@ -114,6 +119,7 @@ impl Bond {
             program: config.auth.exec.timeout,
             asked: Cell::new(getrandom::u32().unwrap_or_default()),
             answer: RefCell::new(None),
+            handed: RefCell::new(None),
             limited: Limited::by(limits),
             has_hooks: config.hooks.uploaded.is_some(),
             rates: (limits.upload_rate, limits.download_rate),
@@ -244,6 +250,7 @@ impl Bond {
         let number = self.asked.get().wrapping_add(1);
         self.asked.set(number);
         self.answer.replace(None);
+        self.handed.replace(None);
         self.tell(&question(number))
             .map_err(|error| unavailable(&error.to_string()))?;
         let deadline = Instant::now() + patience;
@@ -281,6 +288,19 @@ impl Bond {
         }
         self.mention(&FromWorker::Entered { user, module });
         Ok(Word::Stay(Duration::ZERO))
+    }
+
+    /// Has the master begin a connection to a port of the client, from the port for data; `None`
+    /// where it cannot. A wait that was ended is ended again where the other way is tried.
+    pub(super) fn call(&self, local: SocketAddr, port: u16) -> Option<TcpStream> {
+        let port = port.into();
+        let question = |number| FromWorker::Call {
+            number,
+            local,
+            port,
+        };
+        self.ask(question, CALL_PATIENCE).ok()?;
+        self.handed.take().map(TcpStream::from)
     }
 
     /// Tells the master of a wrong login, and asks what follows.
@@ -322,6 +342,12 @@ impl Bond {
                 // One to an earlier question came when nobody waited for it any more.
                 if number == self.asked.get() {
                     self.answer.replace(Some(answer));
+                }
+            }
+            ToWorker::Called { number, fd } => {
+                if number == self.asked.get() {
+                    self.handed.replace(Some(fd));
+                    self.answer.replace(Some(Vec::new()));
                 }
             }
             ToWorker::Retire => self.is_leaving.set(true),

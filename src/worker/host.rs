@@ -1,7 +1,7 @@
 //! The process as its session sees it: logins, titles, reports.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -178,6 +178,10 @@ impl Host for Session {
 
     fn traffic(&self) -> Rc<dyn Traffic> {
         Rc::clone(&self.bond) as Rc<dyn Traffic>
+    }
+
+    fn call(&self, local: SocketAddr, port: u16) -> Option<TcpStream> {
+        self.bond.call(local, port)
     }
 
     fn transferred(&mut self, transfer: &Transfer<'_>) {

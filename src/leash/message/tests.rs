@@ -94,6 +94,11 @@ fn every_message_of_a_worker_travels() {
             megabytes: u32::MAX,
         },
         FromWorker::RoomFree { megabytes: 16 },
+        FromWorker::Call {
+            number: 4,
+            local: peer("[2001:db8::1]:21"),
+            port: 65535,
+        },
         FromWorker::Unlogged { lines: u32::MAX },
         FromWorker::Moved { bytes: 1 << 40 },
         FromWorker::Uploaded(upload(Some(u64::MAX))),
@@ -171,6 +176,11 @@ fn every_message_to_a_worker_travels() {
     ] {
         travels(&message, false);
     }
+    let called = ToWorker::Called {
+        number: 7,
+        fd: any_fd(),
+    };
+    travels(&called, true);
     for which in [0, 255] {
         travels(
             &ToWorker::Log {

@@ -58,6 +58,13 @@ pub enum FromWorker {
     Room { number: u32, megabytes: u32 },
     /// It needs so much no more.
     RoomFree { megabytes: u32 },
+    /// It is to connect to this port of its client, whose control connection came to `local`. To be
+    /// answered with [`ToWorker::Called`], or, where that cannot be, with [`ToWorker::Answer`].
+    Call {
+        number: u32,
+        local: SocketAddr,
+        port: u32,
+    },
     /// So many lines could not be logged.
     Unlogged { lines: u32 },
     /// To be told to all others.
@@ -69,6 +76,8 @@ pub enum FromWorker {
 pub enum ToWorker {
     /// The answer to the question of that number; empty: there is none to be had now.
     Answer { number: u32, answer: Vec<u8> },
+    /// The answer to [`FromWorker::Call`]: a connection that is under way, from the data port.
+    Called { number: u32, fd: OwnedFd },
     /// Serve no further client after this one.
     Retire,
     /// The service ends: say this to a client that waits, or when its command is done, and end.
@@ -109,6 +118,11 @@ impl Message for FromWorker {
                 .bytes(password.as_bytes()),
             Self::Room { number, megabytes } => Writer::new(12).number(*number).number(*megabytes),
             Self::RoomFree { megabytes } => Writer::new(13).number(*megabytes),
+            Self::Call {
+                number,
+                local,
+                port,
+            } => Writer::new(17).number(*number).socket(*local).number(*port),
             Self::Uploaded(upload) => upload.write(Writer::new(16)),
             Self::Unlogged { lines } => Writer::new(31).number(*lines),
             Self::Figures(figures) => Writer::new(15).list(figures.numbers(), Writer::size),
@@ -198,6 +212,11 @@ impl FromWorker {
                 number: reader.number()?,
                 megabytes: reader.number()?,
             },
+            17 => Self::Call {
+                number: reader.number()?,
+                local: reader.socket()?,
+                port: reader.number()?,
+            },
             8 => Self::Admit {
                 number: reader.number()?,
                 peer: reader.socket()?,
@@ -228,13 +247,14 @@ impl Message for ToWorker {
             Self::News(news) => news.write(NEWS_DOWN),
             Self::Gate { is_shut } => Writer::new(40).byte(u8::from(*is_shut)),
             Self::Share { up, down } => Writer::new(41).size(*up).size(*down),
+            Self::Called { number, .. } => Writer::new(42).number(*number),
         }
         .end()
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Log { fd, .. } => Some(fd.as_fd()),
+            Self::Log { fd, .. } | Self::Called { fd, .. } => Some(fd.as_fd()),
             _ => None,
         }
     }
@@ -273,6 +293,10 @@ impl Message for ToWorker {
             41 => Self::Share {
                 up: reader.size()?,
                 down: reader.size()?,
+            },
+            42 => Self::Called {
+                number: reader.number()?,
+                fd: fd.take().ok_or(Malformed)?,
             },
             _ => return Ok(None),
         };
