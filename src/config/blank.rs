@@ -92,6 +92,7 @@ fn tls() -> Tls {
         mode: TlsMode::Off,
         certificate: None,
         key: None,
+        certificates: Vec::new(),
         implicit_port: 0,
         min_version: TlsVersion::V12,
         session_reuse: SessionReuse::Off,

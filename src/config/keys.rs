@@ -274,6 +274,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "the certificate and those that sign it, PEM";
         key = "", Maybe(AbsolutePath),
             "the certificate's private key, PEM";
+        certificates = "", List(Pair(AbsolutePath, AbsolutePath), 0),
+            "others for the names in them, each with its key: `/a.pem /a.key, /b.pem /b.key ...`";
         implicit_port = "0", Number(0, 65535),
             "port on which connections begin with TLS (990 by custom); 0: none";
         min_version = "1.2", OneOf(&[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)]),

@@ -9,6 +9,8 @@ pub struct Tls {
     pub mode: TlsMode,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    /// Others, each with its key, for the names that are in them.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
     /// 0: no implicit TLS.
     pub implicit_port: u16,
     pub min_version: TlsVersion,

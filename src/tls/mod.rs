@@ -3,12 +3,13 @@
 //! but not the ticket. Knows sockets and certificates, nothing of FTP.
 #![forbid(unsafe_code)]
 
+mod faces;
+mod files;
 mod renewal;
 mod stream;
 mod ticket;
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::net::TcpStream;
 use std::path::Path;
@@ -16,8 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{
     ProducesTickets, ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier,
 };
@@ -25,6 +24,8 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config;
 
+use faces::Faces;
+use files::certificates;
 pub use stream::Stream;
 use ticket::{OwnTickets, Shown};
 
@@ -38,10 +39,7 @@ const DATA_PROTOCOL: &[u8] = b"ftp-data";
 /// Sessions that are remembered for a client of TLS 1.2 without tickets: the control connection's.
 const REMEMBERED: usize = 1;
 
-/// The largest certificate or key file that is read, in bytes.
-const LARGEST_FILE: u64 = 1 << 20;
-
-/// Certificate, key and rules. Read by the master, with the rights to do so; inherited by workers.
+/// Certificates, keys and rules. Read by the master, with the rights to do so; inherited by workers.
 #[derive(Clone, Debug)]
 pub struct Identity {
     rules: ServerConfig,
@@ -60,10 +58,11 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Identity {
-    /// Reads certificate and key, and the authorities of client certificates if there are any.
+    /// Reads certificates and keys, and the authorities of client certificates if there are any.
     ///
     /// # Errors
-    /// A file that cannot be read, or does not hold what it should; a key of another certificate.
+    /// A file that cannot be read, or does not hold what it should; a key of another certificate; one
+    /// of several certificates that is for no name.
     pub fn load(settings: &config::Tls) -> Result<Self, Error> {
         let provider = renewal::provider();
         let both: &[&SupportedProtocolVersion] = match settings.min_version {
@@ -77,10 +76,7 @@ impl Identity {
             None => builder.with_no_client_auth(),
             Some(path) => builder.with_client_cert_verifier(authorities(path, provider)?),
         };
-        let (certificate, key) = (named(&settings.certificate)?, named(&settings.key)?);
-        let mut rules = builder
-            .with_single_cert(certificates(certificate)?, private_key(key)?)
-            .map_err(|error| Error(format!("{}: {error}", key.display())))?;
+        let mut rules = builder.with_cert_resolver(Arc::new(Faces::load(settings)?));
         rules.alpn_protocols = vec![PROTOCOL.to_vec()];
         // What can be resumed belongs to one control connection: see Session.
         rules.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
@@ -166,37 +162,6 @@ impl Session {
         };
         Ok((stream, resumption))
     }
-}
-
-fn named(path: &Option<std::path::PathBuf>) -> Result<&Path, Error> {
-    path.as_deref()
-        .ok_or_else(|| Error("certificate and key are needed".to_owned()))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read as _;
-    let failed = |error: io::Error| Error(format!("{}: {error}", path.display()));
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(LARGEST_FILE)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let bytes = read(path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(Error(format!("{}: no certificate in it", path.display()))),
-        Err(error) => Err(Error(format!("{}: {error}", path.display()))),
-    }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_slice(&read(path)?)
-        .map_err(|error| Error(format!("{}: {error}", path.display())))
 }
 
 fn authorities(

@@ -70,13 +70,22 @@ pub(crate) fn known_by(
 
 /// Performs the handshake on `socket`, as a client.
 pub(crate) fn shake_hands(
+    socket: TcpStream,
+    memory: &Arc<ClientConfig>,
+) -> std::io::Result<TlsStream> {
+    shake_hands_with("localhost", socket, memory)
+}
+
+/// The same with the server of that name; of an address the server is told none.
+pub(crate) fn shake_hands_with(
+    name: &str,
     mut socket: TcpStream,
     memory: &Arc<ClientConfig>,
 ) -> std::io::Result<TlsStream> {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
     socket.set_nodelay(true).unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut tls = ClientConnection::new(Arc::clone(memory), name).unwrap();
     while tls.is_handshaking() {
         tls.complete_io(&mut socket)?;

@@ -1,0 +1,162 @@
+//! Certificates: which of several a client is shown.
+#![cfg(test)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use rustls::version::{TLS12, TLS13};
+use support::tls::{Certificate, certificate, memory, shake_hands_with};
+use support::{Daemon, Ftp, Scratch, is_here, own_address};
+
+/// Makes a certificate of `names` in `dir`; its file and that of its key.
+fn make(dir: &Scratch, name: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (
+        dir.file(&format!("{name}.pem"), made.cert.pem().as_bytes()),
+        dir.file(
+            &format!("{name}.key"),
+            made.signing_key.serialize_pem().as_bytes(),
+        ),
+    )
+}
+
+/// The value of `certificates` for these.
+fn listed(pairs: &[&(PathBuf, PathBuf)]) -> String {
+    let pairs = pairs
+        .iter()
+        .map(|(certificate, key)| format!("{} {}", certificate.display(), key.display()));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether whoever asks for `name` is shown the certificate in that file.
+fn is_shown(daemon: &Daemon, name: &str, file: &Path) -> bool {
+    let expected = pem(file);
+    [&TLS12, &TLS13].into_iter().all(|version| {
+        let mut ftp = Ftp::connect(daemon.address);
+        ftp.expect("AUTH TLS", 234);
+        let socket = ftp.control().try_clone().unwrap();
+        let stream = shake_hands_with(name, socket, &memory(version)).unwrap();
+        let shown = stream.conn.peer_certificates().unwrap();
+        shown.first().unwrap().as_ref() == expected
+    })
+}
+
+fn pem(file: &Path) -> Vec<u8> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    CertificateDer::from_pem_file(file).unwrap().to_vec()
+}
+
+#[test]
+fn a_client_is_shown_the_certificate_for_the_name_that_it_asks_for() {
+    let dir = Scratch::new();
+    let usual: Certificate = certificate(&dir);
+    let usual_file = dir.path().join("cert.pem");
+    let first = make(&dir, "first", &["ftp.example.com", "*.example.org"]);
+    let second = make(&dir, "second", &["deep.example.org", "example.net"]);
+    let both = listed(&[&first, &second]);
+    let daemon = Daemon::of_files(&usual.and(&[("tls.certificates", &both)]));
+    for (name, file) in [
+        ("localhost", &usual_file),
+        ("127.0.0.1", &usual_file),
+        ("elsewhere.example.com", &usual_file),
+        ("ftp.example.com", &first.0),
+        ("FTP.Example.COM", &first.0),
+        ("any.example.org", &first.0),
+        // A wildcard is for one label, and for one only.
+        ("example.org", &usual_file),
+        ("a.b.example.org", &usual_file),
+        // The first that fits.
+        ("deep.example.org", &first.0),
+        ("example.net", &second.0),
+    ] {
+        assert!(is_shown(&daemon, name, file), "{name}");
+    }
+
+    // A reload reads them again, and one that is wrong changes nothing.
+    let renewed = make(&dir, "first", &["ftp.example.com"]);
+    let turned = listed(&[&second, &renewed]);
+    let reload = |said: &str, list: &str| {
+        daemon.write_conf(&usual.and(&[("tls.certificates", list)]));
+        let mark = daemon.mark();
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_after(mark, said);
+    };
+    reload("reloaded", &turned);
+    assert!(is_shown(&daemon, "ftp.example.com", &renewed.0));
+    assert!(is_shown(&daemon, "any.example.org", &usual_file));
+    assert!(is_shown(&daemon, "deep.example.org", &second.0));
+    daemon.expect_error("config-error");
+    daemon.expect_error("reload-failed");
+    reload("reload-failed", &listed(&[&(second.0.clone(), renewed.1)]));
+    assert!(is_shown(&daemon, "example.net", &second.0));
+}
+
+#[test]
+fn a_certificate_that_could_not_be_shown_is_an_error() {
+    let dir = Scratch::new();
+    let usual = certificate(&dir);
+    let good = make(&dir, "good", &["ftp.example.com"]);
+    let nameless = make(&dir, "nameless", &["192.0.2.1"]);
+    let missing = (dir.path().join("no.pem"), good.1.clone());
+    let other_key = (good.0.clone(), nameless.1.clone());
+    for (pair, why) in [
+        (&nameless, "nameless.pem: it is for no name"),
+        (&missing, "no.pem: "),
+        (&other_key, "nameless.key: "),
+    ] {
+        let list = listed(&[&good, pair]);
+        let conf = support::conf(&dir, &usual.and(&[("tls.certificates", &list)]));
+        let conf = dir.file("nanoftpd.conf", conf.as_bytes());
+        dir.file("users", b"");
+        let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+            .arg("-t")
+            .arg("-c")
+            .arg(&conf)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn curl_finds_the_server_that_it_looks_for() {
+    if !is_here("curl") {
+        return;
+    }
+    let dir = Scratch::new();
+    let usual = certificate(&dir);
+    let other = make(&dir, "other", &["ftp.example.com"]);
+    let list = listed(&[&other]);
+    let address = own_address().to_string();
+    let daemon = Daemon::of_files(&usual.and(&[
+        ("tls.certificates", &*list),
+        ("tls.mode", "required"),
+        ("nanoftpd.listen_addr", &*address),
+    ]));
+    std::fs::write(daemon.files().join("a file"), "x").unwrap();
+    let port = daemon.address.port();
+    for (name, file) in [
+        ("ftp.example.com", &other.0),
+        ("localhost", &dir.path().join("cert.pem")),
+    ] {
+        let output = Command::new("curl")
+            .args(["-sS", "--max-time", "60", "--ssl-reqd", "--cacert"])
+            .arg(file)
+            .args(["-u", "test:test", "--resolve"])
+            .arg(format!("{name}:{port}:{address}"))
+            .arg(format!("ftp://{name}:{port}/"))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.trim_end().ends_with(" a file"), "{name}: {said}");
+    }
+}
