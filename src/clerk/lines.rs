@@ -13,12 +13,22 @@ use crate::vigil::{self, For};
 /// How often a disk that was full is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Lines that follow each other are left to gather for so long, unless there are so many bytes of them
+/// that a pipe could fill up: to be woken for each costs this process and all others more than to write it.
+const GATHERING: Duration = Duration::from_millis(10);
+const MANY: usize = 8 * 1024;
+
 /// Until nobody is left who could log anything.
 pub(super) fn work(leash: &leash::Clerk, mut arrivals: Arrivals) -> io::Result<()> {
     let (mut has_master, mut is_known_gone) = (true, false);
+    let mut rests_until = None;
     while arrivals.ends().next().is_some() {
-        wait(has_master.then_some(leash), &arrivals)?;
+        wait(has_master.then_some(leash), &arrivals, rests_until)?;
         let taken = arrivals.take();
+        let bytes: usize = taken.iter().map(|(_, lines)| lines.len()).sum();
+        rests_until = (1..MANY)
+            .contains(&bytes)
+            .then(|| Instant::now() + GATHERING);
         // Where lines go that were logged after the master had said so has been said by now.
         has_master = has_master && hear(leash, heed)?;
         for (which, lines) in taken {
@@ -33,10 +43,20 @@ pub(super) fn work(leash: &leash::Clerk, mut arrivals: Arrivals) -> io::Result<(
     Ok(())
 }
 
-/// Waits for lines, for the master, or until it is time to try again.
-fn wait(leash: Option<&leash::Clerk>, arrivals: &Arrivals) -> io::Result<()> {
-    let ends = arrivals.ends().map(|end| (end.as_fd(), For::Reading));
+/// Waits for lines, but not before `rests_until`, for the master, or until it is time to try again.
+fn wait(
+    leash: Option<&leash::Clerk>,
+    arrivals: &Arrivals,
+    rests_until: Option<Instant>,
+) -> io::Result<()> {
     let leash = leash.map(|leash| (leash.as_fd(), For::Reading));
+    if rests_until.is_some() {
+        match vigil::wait_until(leash.as_slice(), rests_until) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+            waited => return waited.map(|_| ()),
+        }
+    }
+    let ends = arrivals.ends().map(|end| (end.as_fd(), For::Reading));
     let sources: Vec<_> = ends.chain(leash).collect();
     let again = (logger::losses() > 0).then(|| Instant::now() + AGAIN);
     match vigil::wait_until(&sources, again) {

@@ -160,10 +160,13 @@ impl Sink {
         if std::mem::take(&mut self.torn) {
             self.rest.insert(0, b'\n');
         }
-        while let Ok(written @ 1..) = write(&self.descriptor, &self.rest) {
-            self.rest.drain(..written.min(self.rest.len()));
+        while !self.rest.is_empty() {
+            match write(&self.descriptor, &self.rest) {
+                Ok(written @ 1..) => self.rest.drain(..written.min(self.rest.len())),
+                _ => return false,
+            };
         }
-        self.rest.is_empty()
+        true
     }
 
     /// Whether the lines of this one go to somebody who writes them for us.
