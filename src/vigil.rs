@@ -63,7 +63,14 @@ struct Bystander {
     mood: Cell<Verdict>,
 }
 
+/// Somebody who wants to be called at an instant.
+struct Sleeper {
+    at: Cell<Option<Instant>>,
+    notice: RefCell<Box<dyn FnMut()>>,
+}
+
 thread_local! {
+    static SLEEPERS: RefCell<Vec<Rc<Sleeper>>> = const { RefCell::new(Vec::new()) };
     static BYSTANDERS: RefCell<Vec<Rc<Bystander>>> = const { RefCell::new(Vec::new()) };
     static DEAF: Cell<u32> = const { Cell::new(0) };
 }
@@ -97,6 +104,54 @@ pub fn watch(fd: BorrowedFd<'_>, notice: impl FnMut() -> Verdict + 'static) -> i
     });
     BYSTANDERS.with_borrow_mut(|all| all.push(Rc::clone(&one)));
     Ok(Watch(one))
+}
+
+/// Keeps somebody in mind; dropping it ends that.
+pub struct Reminder(Rc<Sleeper>);
+
+impl Reminder {
+    /// To be called once after `time`, unless that was asked for already.
+    pub fn set(&self, time: Duration) {
+        if self.0.at.get().is_none() {
+            self.0.at.set(Instant::now().checked_add(time));
+        }
+    }
+}
+
+impl Drop for Reminder {
+    fn drop(&mut self) {
+        SLEEPERS.with_borrow_mut(|all| all.retain(|one| !Rc::ptr_eq(one, &self.0)));
+    }
+}
+
+/// `notice` is called in the first [`wait`] of this thread in which the time that was set has come. It must
+/// not wait itself.
+#[must_use]
+pub fn remind(notice: impl FnMut() + 'static) -> Reminder {
+    let one = Rc::new(Sleeper {
+        at: Cell::new(None),
+        notice: RefCell::new(Box::new(notice)),
+    });
+    SLEEPERS.with_borrow_mut(|all| all.push(Rc::clone(&one)));
+    Reminder(one)
+}
+
+/// When the next one is to be called.
+fn next_call() -> Option<Instant> {
+    SLEEPERS.with_borrow(|all| all.iter().filter_map(|one| one.at.get()).min())
+}
+
+/// Calls those whose time has come.
+fn remind_due() {
+    let now = Instant::now();
+    let is_due = |one: &&Rc<Sleeper>| one.at.get().is_some_and(|at| at <= now);
+    let due: Vec<_> = SLEEPERS.with_borrow(|all| all.iter().filter(is_due).cloned().collect());
+    for one in due {
+        one.at.set(None);
+        if let Ok(mut notice) = one.notice.try_borrow_mut() {
+            notice();
+        }
+    }
 }
 
 /// While it lives, no bystander of this thread is called and no wait is ended by one.
@@ -182,10 +237,15 @@ fn look(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<
             .iter()
             .map(|one| PollFd::new(one.fd.as_fd(), PollFlags::POLLIN)),
     );
-    match poll(&mut polled, time_left(deadline)) {
+    let next_call = next_call();
+    let first = [deadline, next_call].into_iter().flatten().min();
+    match poll(&mut polled, time_left(first)) {
         Err(Errno::EINTR) => return Ok(None),
         Err(errno) => return Err(errno.into()),
         Ok(_) => {}
+    }
+    if next_call.is_some() {
+        remind_due();
     }
     let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
     for (one, fd) in watched.iter().zip(polled.iter().skip(fds.len())) {

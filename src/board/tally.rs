@@ -99,15 +99,15 @@ impl Tally {
         }
     }
 
-    /// A transfer has ended.
-    pub fn transferred(&mut self, is_upload: bool, is_complete: bool, bytes: u64) {
+    /// So many transfers have ended, of so many bytes together.
+    pub fn transferred(&mut self, is_upload: bool, is_complete: bool, count: u64, bytes: u64) {
         let way = match is_upload {
             true => &mut self.uploads,
             false => &mut self.downloads,
         };
         match is_complete {
-            true => way.complete += 1,
-            false => way.incomplete += 1,
+            true => way.complete += count,
+            false => way.incomplete += count,
         }
         way.bytes = way.bytes.saturating_add(bytes);
     }

@@ -54,9 +54,11 @@ impl Master<'_> {
             FromWorker::Transferred {
                 is_upload,
                 is_complete,
+                count,
                 bytes,
             } => {
-                self.tally.transferred(is_upload, is_complete, bytes);
+                self.tally
+                    .transferred(is_upload, is_complete, count.into(), bytes);
                 self.board.transferred(pid, is_upload, bytes);
             }
             FromWorker::Admit { number, peer } => self.admit(pid, number, peer, now),

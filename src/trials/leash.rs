@@ -92,6 +92,7 @@ fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
         4 => FromWorker::Transferred {
             is_upload: number % 2 == 0,
             is_complete: user.is_empty(),
+            count: number,
             bytes: draw.number(),
         },
         5 => FromWorker::Admit {

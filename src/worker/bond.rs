@@ -174,6 +174,11 @@ impl Bond {
         self.rest(false);
     }
 
+    /// Whether what others of this user may move depends on what this session does.
+    pub(super) fn shares_rates(&self) -> bool {
+        self.whole != (0, 0)
+    }
+
     /// A command begins: of one that is soon over the master hears no bytes.
     pub(super) fn begin_command(&self) {
         let now = Instant::now();

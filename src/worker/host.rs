@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use super::bond::Bond;
+use super::reports::Reports;
 use crate::auth::{Account, Password, Trouble};
 use crate::ftp::{Direction, Doing, Host, Refusal, Traffic, Transfer};
 use crate::leash::{FromWorker, Upload, Word};
@@ -15,7 +15,8 @@ use crate::sys::title;
 use crate::text::{bare, quoted};
 use crate::vigil::{self, Verdict, Watch};
 
-/// What may take long: the master hears of each, and of its end, however fast they follow.
+/// What may take long: where it decides how fast others may go the master hears of each at once, and
+/// of its end.
 const LONG: [&str; 7] = ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"];
 
 /// One session's host.
@@ -27,7 +28,7 @@ pub(super) struct Session {
     account: Option<Account>,
     /// Of the master's words.
     watch: Watch,
-    pace: Pace,
+    reports: Reports,
     /// Failed logins that are allowed, 0: any number; and those that there were.
     attempts: usize,
     failures: usize,
@@ -45,12 +46,12 @@ impl Session {
     ) -> Self {
         bond.begin();
         let session = Self {
+            reports: Reports::new(&bond),
             bond,
             peer: peer.to_canonical(),
             name: name.to_owned(),
             account: None,
             watch,
-            pace: Pace::new(Instant::now()),
             attempts,
             failures: 0,
             was_long: false,
@@ -117,6 +118,12 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.reports.end();
+    }
+}
+
 impl Host for Session {
     fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal> {
         let members = self.bond.members();
@@ -164,11 +171,9 @@ impl Host for Session {
         self.was_long = is_long;
         self.bond.begin_command();
         // Of a visitor the master only wants to know that there is one.
-        if self.account.is_some() && (self.pace.may_go(Instant::now()) || is_news) {
-            self.bond.mention(&FromWorker::Doing {
-                verb: verb.to_owned(),
-                argument: argument.to_vec(),
-            });
+        if self.account.is_some() {
+            let is_urgent = is_news && self.bond.shares_rates();
+            self.reports.doing(verb, argument, is_urgent);
         }
     }
 
@@ -185,12 +190,10 @@ impl Host for Session {
     }
 
     fn transferred(&mut self, transfer: &Transfer<'_>) {
-        self.bond.mention(&FromWorker::Transferred {
-            is_upload: transfer.direction == Direction::Up,
-            is_complete: transfer.complete,
-            bytes: transfer.bytes,
-        });
-        if self.bond.has_hooks && transfer.direction == Direction::Up {
+        let is_upload = transfer.direction == Direction::Up;
+        self.reports
+            .transferred(is_upload, transfer.complete, transfer.bytes);
+        if self.bond.has_hooks && is_upload {
             self.tell_of_upload(transfer);
         }
         logger::transferred(&logger::Transfer {
@@ -207,59 +210,5 @@ impl Host for Session {
             ascii: transfer.ascii,
             complete: transfer.complete,
         });
-    }
-}
-
-/// How often the master is told of what is soon over: once a second in the long run, a few times in
-/// a row.
-#[derive(Debug)]
-struct Pace {
-    saved: u32,
-    last: Instant,
-}
-
-impl Pace {
-    const MOST: u32 = 8;
-
-    fn new(now: Instant) -> Self {
-        Self {
-            saved: Self::MOST,
-            last: now,
-        }
-    }
-
-    fn may_go(&mut self, now: Instant) -> bool {
-        let seconds = now.saturating_duration_since(self.last).as_secs();
-        if seconds > 0 {
-            let earned = u32::try_from(seconds).unwrap_or(Self::MOST);
-            self.saved = self.saved.saturating_add(earned).min(Self::MOST);
-            self.last = self
-                .last
-                .checked_add(Duration::from_secs(seconds))
-                .unwrap_or(now);
-        }
-        let may_go = self.saved > 0;
-        self.saved = self.saved.saturating_sub(1);
-        may_go
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reports_come_once_a_second_in_the_long_run() {
-        let start = Instant::now();
-        let mut pace = Pace::new(start);
-        let mut sent = |millis| {
-            let now = start + Duration::from_millis(millis);
-            (0..20).filter(|_| pace.may_go(now)).count()
-        };
-        assert_eq!(sent(0), 8);
-        assert_eq!(sent(900), 0);
-        assert_eq!(sent(1900), 1);
-        assert_eq!(sent(2000), 1);
-        assert_eq!(sent(100_000), 8);
     }
 }

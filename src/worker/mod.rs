@@ -29,6 +29,7 @@ mod door;
 mod gate;
 mod host;
 mod members;
+mod reports;
 
 use bond::Bond;
 use door::{Came, Door};
@@ -218,6 +219,7 @@ fn serve(
         &settings.session,
     );
     ftp::serve(control, peer, &settings, &mut session);
+    drop(session);
     drop(signal);
     bond.rest(true);
     bond.members().forget();

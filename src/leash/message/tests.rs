@@ -87,6 +87,7 @@ fn every_message_of_a_worker_travels() {
         FromWorker::Transferred {
             is_upload: true,
             is_complete: false,
+            count: u32::MAX,
             bytes: u64::MAX,
         },
         FromWorker::Room {

@@ -39,10 +39,11 @@ pub enum FromWorker {
     Entered { user: Vec<u8>, module: String },
     /// The client's command; an empty verb: it waits for one.
     Doing { verb: String, argument: Vec<u8> },
-    /// A transfer of a file has ended.
+    /// So many transfers of files have ended, of so many bytes together.
     Transferred {
         is_upload: bool,
         is_complete: bool,
+        count: u32,
         bytes: u64,
     },
     /// An upload has ended of which the site's program is to be told.
@@ -141,10 +142,12 @@ impl Message for FromWorker {
             Self::Transferred {
                 is_upload,
                 is_complete,
+                count,
                 bytes,
-            } => Writer::new(11)
+            } => Writer::new(18)
                 .byte(u8::from(*is_upload))
                 .byte(u8::from(*is_complete))
+                .number(*count)
                 .size(*bytes),
         }
         .end()
@@ -181,9 +184,11 @@ impl Message for FromWorker {
                 Some(news) => Self::News(news),
                 None => return Ok(None),
             },
-            11 => Self::Transferred {
+            // In the first of these versions each was told by itself.
+            tag @ (11 | 18) => Self::Transferred {
                 is_upload: reader.byte()? != 0,
                 is_complete: reader.byte()? != 0,
+                count: if tag == 11 { 1 } else { reader.number()? },
                 bytes: reader.size()?,
             },
             tag => match Self::question(tag, &mut reader)? {
