@@ -19,6 +19,19 @@ pub trait Auth {
         password: &Password,
         authority: &dyn Authority,
     ) -> Result<Option<Account>, Trouble>;
+
+    /// The account of `user`, who has proved in another way who it is. `None` also where a password
+    /// cannot be done without.
+    ///
+    /// # Errors
+    /// It cannot be found out now.
+    fn recognize(
+        &self,
+        _user: &[u8],
+        _authority: &dyn Authority,
+    ) -> Result<Option<Account>, Trouble> {
+        Ok(None)
+    }
 }
 
 /// Who can be asked. An empty answer says that it cannot be known now.
@@ -64,11 +77,23 @@ impl Auth for Text {
         password: &Password,
         authority: &dyn Authority,
     ) -> Result<Option<Account>, Trouble> {
-        let found = Found::decode(&authority.record(user)?)
-            .ok_or_else(|| Trouble::Unavailable("the users cannot be read".to_owned()))?;
+        let found = look_up(user, authority)?;
         let is_right = found.verify(password);
         Ok(found.record.filter(|_| is_right).map(Account::from))
     }
+
+    fn recognize(
+        &self,
+        user: &[u8],
+        authority: &dyn Authority,
+    ) -> Result<Option<Account>, Trouble> {
+        Ok(look_up(user, authority)?.record.map(Account::from))
+    }
+}
+
+fn look_up(user: &[u8], authority: &dyn Authority) -> Result<Found, Trouble> {
+    Found::decode(&authority.record(user)?)
+        .ok_or_else(|| Trouble::Unavailable("the users cannot be read".to_owned()))
 }
 
 /// A program of the site, run by the clerk.
@@ -134,5 +159,20 @@ mod tests {
         // Not even asked.
         assert_eq!(admit(AuthModule::Exec, "", yes), Ok(None));
         assert_eq!(admit(AuthModule::Exec, "a\nb", yes), Ok(None));
+    }
+
+    #[test]
+    fn who_is_known_otherwise_needs_an_account_all_the_same() {
+        let md5 = b"0\n0\n098f6bcd4621d373cade4e832627b4f6\n1\n2\nFile\nann";
+        let recognize =
+            |module, answer: &[u8]| named(module).recognize(b"ann", &Oracle(answer.to_vec()));
+        let account = recognize(AuthModule::Text, md5).unwrap().unwrap();
+        assert_eq!(account.name, b"ann");
+        assert_eq!(recognize(AuthModule::Text, b"0\n0"), Ok(None));
+        assert!(recognize(AuthModule::Text, b"").is_err());
+        assert_eq!(
+            recognize(AuthModule::Exec, b"yes\n1\n2\nFile\nann"),
+            Ok(None)
+        );
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::keys::SECTIONS;
 use super::{
-    ActivePort, Allo, Auth, AuthExec, AuthModule, AuthText, Collation, Config, ContentMd5, Crypt,
-    Extended, File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs, Nanoftpd, Overwrite,
-    Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode, SessionReuse, Status, Tls, TlsMode,
-    TlsVersion, TransferFormat, Truncation, Type, Upload,
+    ActivePort, Allo, Auth, AuthExec, AuthModule, AuthText, ClientCertificate, Collation, Config,
+    ContentMd5, Crypt, Extended, File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs,
+    Nanoftpd, Overwrite, Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode, SessionReuse,
+    Status, Tls, TlsMode, TlsVersion, TransferFormat, Truncation, Type, Upload,
 };
 
 impl Default for Config {
@@ -98,6 +98,9 @@ fn tls() -> Tls {
         session_reuse: SessionReuse::Off,
         truncation: Truncation::Ignore,
         client_ca: None,
+        client_crl: None,
+        client_certificate: ClientCertificate::Optional,
+        client_login: false,
     }
 }
 

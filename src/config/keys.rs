@@ -10,9 +10,9 @@ use super::form::{
 };
 use super::net::{Address, HostPort, Net, is_host};
 use super::{
-    ActivePort, Allo, AuthModule, Collation, Config, ContentMd5, Crypt, Extended, ListTimes,
-    LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion, TransferFormat,
-    Truncation, Type, Upload,
+    ActivePort, Allo, AuthModule, ClientCertificate, Collation, Config, ContentMd5, Crypt,
+    Extended, ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode,
+    TlsVersion, TransferFormat, Truncation, Type, Upload,
 };
 
 /// A section, with its keys in the order in which they are printed.
@@ -289,7 +289,15 @@ pub(super) const SECTIONS: &[Section] = sections! {
             ]),
             "an upload that ends without close_notify: ignore, log (and store), require (426)";
         client_ca = "", Maybe(AbsolutePath),
-            "clients need a certificate that these authorities signed, PEM; empty: they need none";
+            "authorities that sign certificates of clients, PEM; empty: clients are asked for none";
+        client_crl = "", Maybe(AbsolutePath),
+            "which of these certificates are revoked, PEM";
+        client_certificate = "required", OneOf(&[
+                ("optional", ClientCertificate::Optional), ("required", ClientCertificate::Required),
+            ]),
+            "whether clients need one that client_ca signed: optional or required";
+        client_login = "no", YesNo,
+            "whoever has one with the name of an account in it needs no password";
     }
     [limits] "What clients may do, and how much of it." {
         max_per_ip = "0", Number(0, 1_000_000),

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use keys::{Key, Section};
 pub use mogilefs::{Collation, ContentMd5, Extended, ListTimes, Mogilefs, Overwrite, Upload};
 pub use net::{Host, Network};
-pub use tls::{SessionReuse, Tls, TlsMode, TlsVersion, Truncation};
+pub use tls::{ClientCertificate, SessionReuse, Tls, TlsMode, TlsVersion, Truncation};
 
 /// The whole effective configuration.
 #[derive(Clone, Debug, PartialEq)]

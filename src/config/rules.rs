@@ -19,6 +19,7 @@ pub(super) fn broken(config: &Config) -> Vec<(&'static [Name], String)> {
         program(config),
         certificate(config),
         two_ports(config),
+        authority(config),
     ];
     all.into_iter().flatten().collect()
 }
@@ -86,6 +87,14 @@ fn certificate(config: &Config) -> Broken {
     (is_on && !has_both).then(|| {
         let keys: &[Name] = &[("tls", "mode"), ("tls", "certificate"), ("tls", "key")];
         (keys, "TLS needs certificate and key".to_owned())
+    })
+}
+
+fn authority(config: &Config) -> Broken {
+    (config.tls.client_login && config.tls.client_ca.is_none()).then(|| {
+        let keys: &[Name] = &[("tls", "client_login"), ("tls", "client_ca")];
+        let why = "client_login = yes needs authorities: client_ca";
+        (keys, why.to_owned())
     })
 }
 

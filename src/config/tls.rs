@@ -16,8 +16,20 @@ pub struct Tls {
     pub min_version: TlsVersion,
     pub session_reuse: SessionReuse,
     pub truncation: Truncation,
-    /// Authorities of client certificates; `None`: clients need none.
+    /// Authorities of client certificates; `None`: clients are asked for none.
     pub client_ca: Option<PathBuf>,
+    /// What they have revoked.
+    pub client_crl: Option<PathBuf>,
+    pub client_certificate: ClientCertificate,
+    /// Whether a certificate with the name of an account is as good as its password.
+    pub client_login: bool,
+}
+
+/// `[tls] client_certificate`: whether a client must have one that `client_ca` has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    Optional,
+    Required,
 }
 
 /// `[tls] mode`

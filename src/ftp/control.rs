@@ -73,18 +73,23 @@ impl Control {
         })
     }
 
-    /// Goes on under TLS. What the client has sent ahead of the handshake is forgotten: it may not
+    /// Goes on under TLS, with whom the certificate says that it is. What the client has sent ahead of the handshake is forgotten: it may not
     /// be the client that sent it (the class of CVE-2011-0411).
     ///
     /// # Errors
     /// The handshake failed, or was not ended in time.
-    pub(super) fn secure(&mut self, session: &tls::Session, limit: Duration) -> io::Result<()> {
+    pub(super) fn secure(
+        &mut self,
+        session: &tls::Session,
+        limit: Duration,
+    ) -> io::Result<tls::Client> {
         self.lines = Lines::new();
         let socket = self.wire.socket().try_clone()?;
         let stream = session.accept(socket, limit)?;
         self.version = Some(stream.version());
+        let client = session.client(&stream);
         self.wire = Wire::Secure(Box::new(stream));
-        Ok(())
+        Ok(client)
     }
 
     /// Has the client get a new ticket with the next reply.

@@ -48,6 +48,15 @@ pub trait Host {
     /// Why not, see [`Refusal`].
     fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal>;
 
+    /// The same for who needs no password, having proved in another way who it is; `None`: there is
+    /// no such user, or it does need one.
+    ///
+    /// # Errors
+    /// As for [`Host::log_in`].
+    fn recognize(&mut self, _user: &[u8]) -> Result<Option<Box<dyn Store>>, Refusal> {
+        Ok(None)
+    }
+
     /// What the account that has logged in has for uid and gid: numbers as a rule, for the client
     /// to look at.
     fn numbers(&self) -> (&str, &str) {

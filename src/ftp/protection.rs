@@ -11,13 +11,16 @@ use super::reply::Reply;
 use super::session::Session;
 use super::verb::{Answer, Step, say};
 use crate::config::TlsMode;
-use crate::tls;
+use crate::text::quoted;
+use crate::tls::{self, Client};
 
 /// How far a session is protected.
 #[derive(Default)]
 pub(super) struct Shield {
     /// Of the control connection, once it is under TLS.
     session: Option<tls::Session>,
+    /// Who the client is by its certificate.
+    client: Option<Vec<u8>>,
     /// Whether PBSZ was said, which PROT must follow.
     is_sized: bool,
     /// PROT P: data connections go under TLS.
@@ -58,15 +61,29 @@ impl Session<'_> {
         };
         let session = security.identity.session()?;
         let limit = self.settings.nanoftpd.login_time;
-        self.control.borrow_mut().secure(&session, limit)?;
+        let client = self.control.borrow_mut().secure(&session, limit)?;
         self.shield.session = Some(session);
-        let control = self.control.borrow();
-        info!(
-            "secured {} version={}",
-            self.tag(),
-            control.version().unwrap_or_default()
-        );
+        self.shield.client = None;
+        let who = match client {
+            Client::Nobody => String::new(),
+            Client::Refused(why) => format!(" certificate=refused why={}", quoted(why.as_bytes())),
+            Client::Named(name) => {
+                let who = format!(" certificate=ok client={}", quoted(&name));
+                self.shield.client = Some(name);
+                who
+            }
+        };
+        let version = self.control.borrow();
+        let version = version.version().unwrap_or_default();
+        info!("secured {} version={version}{who}", self.tag());
         Ok(())
+    }
+
+    /// Whether the client's certificate is as good as the password of `user`.
+    pub(super) fn is_vouched_for(&self, user: &[u8]) -> bool {
+        let rules = self.settings.security.as_ref();
+        let may = rules.is_some_and(|security| security.rules.client_login);
+        may && self.shield.client.as_deref() == Some(user)
     }
 
     /// As [`Session::secure`], on a port where TLS comes first; data connections follow suit.

@@ -13,6 +13,7 @@ use super::session::Session;
 use super::verb::{Answer, Arg, Step, Verb, find, say};
 use super::{Account, Refusal};
 use crate::auth::Password;
+use crate::store::Store;
 use crate::text;
 
 /// A client before its login.
@@ -74,9 +75,12 @@ impl<'a> Visitor<'a> {
         self.name = name;
     }
 
-    /// USER: the same answer to every name.
+    /// USER: the same answer to every name, unless the client has shown that it is its own.
     fn user(&mut self, name: &[u8]) -> Answer {
         self.session.check_login()?;
+        if let Some(answer) = self.recognized(name, 232) {
+            return answer;
+        }
         self.name = Some(name.to_vec());
         Ok(Step::Say(password_required(name)))
     }
@@ -86,30 +90,59 @@ impl<'a> Visitor<'a> {
         let Some(user) = self.name.take() else {
             return Err(Error::refused(503, "Login with USER first."));
         };
+        // A member who said USER has been asked for it.
+        if let Some(answer) = self.recognized(&user, 230) {
+            return answer;
+        }
         let password = Password::from(password.to_vec());
-        let tag = self.session.tag();
         match self.session.host.log_in(&user, &password) {
-            Ok(store) => {
-                info!("login {tag} user={}", text::quoted(&user));
-                let text = [b"User ", user.as_slice(), b" logged in."].concat();
-                Ok(Step::Enter(Reply::new(230, text), Account { user, store }))
-            }
-            Err(Refusal::WrongLogin) => {
-                info!("login-failed {tag} user={}", text::quoted(&user));
+            Ok(store) => Ok(self.entered(&user, store, 230, "")),
+            Err(refusal) => self.refused(&user, refusal),
+        }
+    }
+
+    /// Whom the certificate vouches for needs no password (RFC 2228 §4: 232).
+    fn recognized(&mut self, user: &[u8], code: u16) -> Option<Answer> {
+        if !self.session.is_vouched_for(user) {
+            return None;
+        }
+        match self.session.host.recognize(user) {
+            Ok(None) => None,
+            Ok(Some(store)) => Some(Ok(self.entered(user, store, code, " by=certificate"))),
+            Err(refusal) => Some(self.refused(user, refusal)),
+        }
+    }
+
+    fn entered(&self, user: &[u8], store: Box<dyn Store>, code: u16, by: &str) -> Step {
+        info!(
+            "login {}{by} user={}",
+            self.session.tag(),
+            text::quoted(user)
+        );
+        let text = [b"User ", user, b" logged in."].concat();
+        let user = user.to_vec();
+        Step::Enter(Reply::new(code, text), Account { user, store })
+    }
+
+    fn refused(&self, user: &[u8], refusal: Refusal) -> Answer {
+        let (tag, user) = (self.session.tag(), text::quoted(user));
+        match refusal {
+            Refusal::WrongLogin => {
+                info!("login-failed {tag} user={user}");
                 say(530, "Not logged in. (authentication failed)")
             }
-            Err(Refusal::NoMoreLogins(text)) => {
-                info!("login-failed {tag} user={}", text::quoted(&user));
+            Refusal::NoMoreLogins(text) => {
+                info!("login-failed {tag} user={user}");
                 Ok(Step::Leave(Reply::new(421, text)))
             }
-            Err(Refusal::NotNow(text)) => Ok(Step::Leave(Reply::new(421, text))),
-            Err(Refusal::Unavailable(cause)) => {
-                let (cause, user) = (text::quoted(cause.as_bytes()), text::quoted(&user));
+            Refusal::NotNow(text) => Ok(Step::Leave(Reply::new(421, text))),
+            Refusal::Unavailable(cause) => {
+                let cause = text::quoted(cause.as_bytes());
                 error!("login-unavailable {tag} cause={cause} user={user}");
                 let text = "Storage is not available now, try again later.";
                 Ok(Step::Leave(Reply::new(421, text)))
             }
-            Err(Refusal::Interrupted) => Err(Error::Interrupted),
+            Refusal::Interrupted => Err(Error::Interrupted),
         }
     }
 }

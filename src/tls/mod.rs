@@ -3,29 +3,28 @@
 //! but not the ticket. Knows sockets and certificates, nothing of FTP.
 #![forbid(unsafe_code)]
 
+mod clients;
 mod faces;
 mod files;
 mod renewal;
 mod stream;
+pub(crate) mod subject;
 mod ticket;
 
 use std::fmt;
 use std::io;
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::CryptoProvider;
-use rustls::server::{
-    ProducesTickets, ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier,
-};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config;
 
+pub use clients::Client;
+use clients::Clients;
 use faces::Faces;
-use files::certificates;
 pub use stream::Stream;
 use ticket::{OwnTickets, Shown};
 
@@ -43,6 +42,7 @@ const REMEMBERED: usize = 1;
 #[derive(Clone, Debug)]
 pub struct Identity {
     rules: ServerConfig,
+    clients: Option<Arc<Clients>>,
 }
 
 /// What is wrong with the certificate or the key.
@@ -72,15 +72,16 @@ impl Identity {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(both)
             .map_err(|error| Error(error.to_string()))?;
-        let builder = match &settings.client_ca {
+        let clients = Clients::load(settings, provider)?;
+        let builder = match &clients {
             None => builder.with_no_client_auth(),
-            Some(path) => builder.with_client_cert_verifier(authorities(path, provider)?),
+            Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as Arc<_>),
         };
         let mut rules = builder.with_cert_resolver(Arc::new(Faces::load(settings)?));
         rules.alpn_protocols = vec![PROTOCOL.to_vec()];
         // What can be resumed belongs to one control connection: see Session.
         rules.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(Self { rules })
+        Ok(Self { rules, clients })
     }
 
     /// A fresh session: one for each control connection.
@@ -106,6 +107,7 @@ impl Identity {
         Ok(Session {
             control: Arc::new(control),
             data: Arc::new(data),
+            clients: self.clients.clone(),
             id,
         })
     }
@@ -118,6 +120,7 @@ impl Identity {
 pub struct Session {
     control: Arc<ServerConfig>,
     data: Arc<ServerConfig>,
+    clients: Option<Arc<Clients>>,
     /// What is sealed in each ticket, and compared.
     id: [u8; 16],
 }
@@ -144,6 +147,15 @@ impl Session {
         Ok(stream)
     }
 
+    /// Who is at the other end of a control connection, as far as its certificate says so.
+    #[must_use]
+    pub fn client(&self, stream: &Stream) -> Client {
+        let clients = self.clients.as_ref();
+        clients.map_or(Client::Nobody, |clients| {
+            clients.judge(stream.certificates())
+        })
+    }
+
     /// The same on a data connection.
     ///
     /// # Errors
@@ -162,20 +174,6 @@ impl Session {
         };
         Ok((stream, resumption))
     }
-}
-
-fn authorities(
-    path: &Path,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, Error> {
-    let failed = |error: &dyn fmt::Display| Error(format!("{}: {error}", path.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| failed(&error))?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| failed(&error))
 }
 
 #[cfg(test)]

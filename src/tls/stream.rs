@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 
 use super::renewal;
@@ -97,10 +98,9 @@ impl Stream {
             .map_or_else(String::new, |version| format!("{version:?}"))
     }
 
-    /// The client's certificate in DER, where one was asked for.
-    #[must_use]
-    pub fn client_certificate(&self) -> Option<&[u8]> {
-        self.tls.peer_certificates()?.first().map(AsRef::as_ref)
+    /// What the client has shown, its own certificate first, where it was asked for one.
+    pub(super) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.tls.peer_certificates()
     }
 
     /// Sets the longest wait of later reads and writes.

@@ -10,7 +10,7 @@ mod path;
 mod tests;
 mod text;
 
-use crate::{ftp, master, mogilefs, proxy};
+use crate::{ftp, master, mogilefs, proxy, tls};
 
 /// One trial: its name, and what it does with the bytes.
 pub type Trial = (&'static str, fn(&[u8]));
@@ -28,6 +28,7 @@ pub const TRIALS: &[Trial] = &[
     ("config", config::config),
     ("import", config::import),
     ("proxy", proxy::trials::proxy),
+    ("subject", tls::subject::trial),
     ("leash", leash::leash),
     ("will", master::trials::will),
     ("tracker", mogilefs::tracker),

@@ -110,6 +110,7 @@ trials! {
     config 300,
     import 1000,
     proxy 3000,
+    subject 3000,
     leash 3000,
     will 3000,
     tracker 3000,

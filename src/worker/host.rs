@@ -60,6 +60,18 @@ impl Session {
         session
     }
 
+    /// The session is this account's, unless there is no place for it.
+    fn enter(&mut self, account: Account) -> Result<Box<dyn Store>, Refusal> {
+        let store = self.bond.members().open(&account)?;
+        let word = self.bond.enter(&account.name, account.module.name());
+        match word.map_err(refusal)? {
+            Word::Stay(_) => {}
+            Word::Go(_, text) => return Err(Refusal::NotNow(text)),
+        }
+        self.account = Some(account);
+        Ok(store)
+    }
+
     /// The login was wrong: the answer waits, and may be the last one.
     fn failed(&mut self) -> Refusal {
         self.failures = self.failures.saturating_add(1);
@@ -128,23 +140,17 @@ impl Host for Session {
     fn log_in(&mut self, user: &[u8], password: &Password) -> Result<Box<dyn Store>, Refusal> {
         let members = self.bond.members();
         let admitted = members.auth().admit(user, password, &*self.bond);
-        let account = admitted.map_err(|trouble| match trouble {
-            Trouble::Unavailable(cause) => Refusal::Unavailable(cause),
-            Trouble::Interrupted => Refusal::Interrupted,
-        })?;
-        let Some(account) = account else {
-            return Err(self.failed());
-        };
-        let store = members.open(&account)?;
-        let word = self.bond.enter(&account.name, account.module.name());
-        match word {
-            Ok(Word::Stay(_)) => {}
-            Ok(Word::Go(_, text)) => return Err(Refusal::NotNow(text)),
-            Err(Trouble::Unavailable(cause)) => return Err(Refusal::Unavailable(cause)),
-            Err(Trouble::Interrupted) => return Err(Refusal::Interrupted),
+        match admitted.map_err(refusal)? {
+            Some(account) => self.enter(account),
+            None => Err(self.failed()),
         }
-        self.account = Some(account);
-        Ok(store)
+    }
+
+    fn recognize(&mut self, user: &[u8]) -> Result<Option<Box<dyn Store>>, Refusal> {
+        let members = self.bond.members();
+        let known = members.auth().recognize(user, &*self.bond);
+        let account = known.map_err(refusal)?;
+        account.map(|account| self.enter(account)).transpose()
     }
 
     fn numbers(&self) -> (&str, &str) {
@@ -210,5 +216,12 @@ impl Host for Session {
             ascii: transfer.ascii,
             complete: transfer.complete,
         });
+    }
+}
+
+fn refusal(trouble: Trouble) -> Refusal {
+    match trouble {
+        Trouble::Unavailable(cause) => Refusal::Unavailable(cause),
+        Trouble::Interrupted => Refusal::Interrupted,
     }
 }

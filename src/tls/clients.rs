@@ -1,0 +1,137 @@
+//! Who a client is by its certificate: signed by an authority that is trusted with that, and not
+//! revoked.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, SignatureScheme,
+};
+use webpki::EndEntityCert;
+
+use super::subject::common_name;
+use super::{Error, files};
+use crate::config::{self, ClientCertificate};
+
+/// What a client's certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// It has shown none.
+    Nobody,
+    /// One that does not count, and why; only where clients need none.
+    Refused(String),
+    /// One that counts, with this common name in it.
+    Named(Vec<u8>),
+}
+
+/// Judges certificates of clients.
+#[derive(Debug)]
+pub(super) struct Clients {
+    judge: Arc<dyn ClientCertVerifier>,
+    /// Whether a client may come without one: then one that does not count is no hindrance, either.
+    is_optional: bool,
+}
+
+impl Clients {
+    /// By the rules of `settings`; `None`: nobody is asked for a certificate.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or does not hold what it should.
+    pub(super) fn load(
+        settings: &config::Tls,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Option<Arc<Self>>, Error> {
+        let Some(path) = &settings.client_ca else {
+            return Ok(None);
+        };
+        let failed =
+            |path: &Path, error: &dyn fmt::Display| Error(format!("{}: {error}", path.display()));
+        let mut roots = RootCertStore::empty();
+        for certificate in files::certificates(path)? {
+            roots
+                .add(certificate)
+                .map_err(|error| failed(path, &error))?;
+        }
+        let is_optional = settings.client_certificate == ClientCertificate::Optional;
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        if is_optional {
+            builder = builder.allow_unauthenticated();
+        }
+        if let Some(path) = &settings.client_crl {
+            builder = builder
+                .with_crls(files::revocations(path)?)
+                .only_check_end_entity_revocation()
+                .enforce_revocation_expiration();
+        }
+        let judge = builder.build().map_err(|error| failed(path, &error))?;
+        Ok(Some(Arc::new(Self { judge, is_optional })))
+    }
+
+    /// Who has shown these certificates, its own first.
+    pub(super) fn judge(&self, shown: Option<&[CertificateDer<'_>]>) -> Client {
+        let Some((own, others)) = shown.and_then(<[_]>::split_first) else {
+            return Client::Nobody;
+        };
+        if let Err(error) = self.judge.verify_client_cert(own, others, UnixTime::now()) {
+            return Client::Refused(error.to_string());
+        }
+        let parsed = EndEntityCert::try_from(own).ok();
+        match parsed.as_ref().and_then(|own| common_name(own.subject())) {
+            Some(name) => Client::Named(name.to_vec()),
+            None => Client::Refused("there is not one common name in it".to_owned()),
+        }
+    }
+}
+
+impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        !self.is_optional
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.judge.root_hint_subjects()
+    }
+
+    /// Only that the handshake may go on. Whether the certificate counts is asked of
+    /// [`Clients::judge`].
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, TlsError> {
+        match self.judge.verify_client_cert(own, others, now) {
+            Err(_) if self.is_optional => Ok(ClientCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.judge.verify_tls12_signature(message, own, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.judge.verify_tls13_signature(message, own, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.judge.supported_verify_schemes()
+    }
+}
