@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, splice};
 use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,6 +21,7 @@ use super::transfer::Progress;
 use super::wire::Wire;
 use crate::config::{self, SessionReuse, Truncation};
 use crate::proxy;
+use crate::sys::pipe::{self, Pipe};
 use crate::sys::queue;
 use crate::tls;
 use crate::vigil::{self, For};
@@ -284,11 +284,26 @@ impl Link {
             Ok(most) => most,
             Err(error) => return Some(Err(error)),
         };
-        let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
-        let poured = self.attempt(For::Reading, |wire| {
-            Ok(splice(wire.socket(), None, pipe, None, most, flags)?)
-        });
+        let poured = self.attempt(For::Reading, |wire| pipe::pour(wire.socket(), pipe, most));
         Some(poured.inspect(|count| self.passed(*count)))
+    }
+
+    /// Sends the `count` bytes that are in `pipe` without touching them.
+    ///
+    /// # Errors
+    /// What the connection says; what is left in the pipe is lost.
+    pub(super) fn drain(&mut self, pipe: &Pipe, count: usize) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let most = self.flow.grant(Way::Down, left)?;
+            let sent = self.attempt(For::Writing, |wire| pipe.empty(wire.socket(), most))?;
+            if sent == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.passed(sent);
+            left = left.saturating_sub(sent);
+        }
+        Ok(())
     }
 
     /// Ends our side and returns when the client's kernel has acknowledged every byte; as long as

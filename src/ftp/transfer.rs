@@ -1,9 +1,9 @@
 //! Bytes between a store and a data connection, and how far they are. Memory stays flat: one block,
-//! or none where the kernel can send a file by itself.
+//! or none where the kernel can send a file by itself, or take it from where it comes.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Instant;
@@ -13,11 +13,18 @@ use super::control::Control;
 use super::data::Link;
 use super::error::Error;
 use super::reply::Reply;
-use crate::store::Body;
+use crate::store::{Body, Source};
+use crate::sys::pipe::Pipe;
 use crate::vigil::{self, Verdict, Watch};
 
 /// How much is held in memory of a body that comes from elsewhere.
 const BLOCK: usize = 128 * 1024;
+
+/// What is shorter is not worth a pipe.
+const LONG: u64 = 256 * 1024;
+
+/// What a pipe holds.
+const PIPE: usize = 1024 * 1024;
 
 /// How far a transfer is, for STAT and for the log.
 #[derive(Debug)]
@@ -132,11 +139,19 @@ fn send_file(file: &File, mut offset: u64, len: u64, link: &mut Link) -> Result<
     Ok(())
 }
 
-fn pump(source: &mut dyn Read, len: u64, link: &mut Link, ascii: bool) -> Result<(), Error> {
-    let mut block = vec![0; BLOCK];
+fn pump(source: &mut dyn Source, len: u64, link: &mut Link, ascii: bool) -> Result<(), Error> {
+    let is_touched = ascii || link.is_secure() || len < LONG;
+    let pipe = (!is_touched).then(|| Pipe::open(PIPE)).flatten();
+    let mut block = vec![0; usize::try_from(len).unwrap_or(BLOCK).min(BLOCK)];
     let mut converted = ascii.then(|| (ToWire::default(), Vec::with_capacity(2 * BLOCK)));
     let mut left = len;
     while left > 0 {
+        if let Some(pipe) = &pipe
+            && let Some(poured) = pour(source, left, pipe, link)
+        {
+            left = left.saturating_sub(poured?);
+            continue;
+        }
         let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         let room = block.get_mut(..most).unwrap_or_default();
         let count = match source.read(room) {
@@ -158,6 +173,25 @@ fn pump(source: &mut dyn Read, len: u64, link: &mut Link, ascii: bool) -> Result
         .map_err(|error| Error::data(&error))?;
     }
     Ok(())
+}
+
+/// Moves some of `source` through `pipe`; how much. `None`: what comes next has to be read.
+fn pour(
+    source: &mut dyn Source,
+    left: u64,
+    pipe: &Pipe,
+    link: &mut Link,
+) -> Option<Result<u64, Error>> {
+    let most = usize::try_from(left).unwrap_or(PIPE).min(PIPE);
+    let moved = match source.pour(pipe.mouth(), most)? {
+        Ok(0) => Err(ended_early(left)),
+        Ok(count) => link
+            .drain(pipe, count)
+            .map(|()| count as u64)
+            .map_err(|error| Error::data(&error)),
+        Err(error) => Err(Error::body(&error)),
+    };
+    Some(moved)
 }
 
 fn ended_early(left: u64) -> Error {

@@ -4,13 +4,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
-use nix::unistd::pipe2;
 
 use super::{Error, Source};
+use crate::sys::pipe::Pipe;
 
 /// How much is read at once: of what may be a small file, and of what is not.
 const FIRST: usize = 16 * 1024;
@@ -38,14 +36,14 @@ pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Erro
             block = vec![0; BLOCK];
         }
     }
-    if let Some(pipe) = Pipe::open() {
-        while let Some(poured) = source.pour(pipe.mouth.as_fd(), PIPE) {
+    if let Some(pipe) = Pipe::open(PIPE) {
+        while let Some(poured) = source.pour(pipe.mouth(), PIPE) {
             let poured = poured.map_err(source_failed)?;
             bytes += poured as u64;
             if poured == 0 {
                 return Ok(bytes);
             }
-            if !pipe.empty(poured, file, &mut block)? {
+            if !empty(&pipe, poured, file, &mut block)? {
                 break;
             }
         }
@@ -65,61 +63,33 @@ fn read_on(block: &mut [u8], file: &mut File, source: &mut dyn Source) -> Result
     Ok(read)
 }
 
-/// A pipe that holds [`PIPE`] bytes.
-struct Pipe {
-    end: File,
-    mouth: OwnedFd,
+/// Moves all that is in `pipe` into `file`; whether that can be done again. Not every file system
+/// can.
+fn empty(pipe: &Pipe, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<bool, Error> {
+    while left > 0 {
+        match pipe.empty(&*file, left) {
+            Ok(0) => return Err(Error::Broken("a pipe lost what was in it".to_owned())),
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                copy(pipe, left, file, block)?;
+                return Ok(false);
+            }
+            Err(error) => return Err(broken(&error)),
+        }
+    }
+    Ok(true)
 }
 
-impl Pipe {
-    /// `None` where there are too many, or none so large: then it goes without.
-    fn open() -> Option<Self> {
-        let (end, mouth) = pipe2(OFlag::O_CLOEXEC).ok()?;
-        let size = i32::try_from(PIPE).ok()?;
-        fcntl(&mouth, FcntlArg::F_SETPIPE_SZ(size)).ok()?;
-        Some(Self {
-            end: end.into(),
-            mouth,
-        })
+fn copy(mut pipe: &Pipe, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<(), Error> {
+    while left > 0 {
+        let most = left.min(block.len());
+        let room = block.get_mut(..most).unwrap_or_default();
+        let copied = pipe.read_exact(room).and_then(|()| file.write_all(room));
+        copied.map_err(|error| broken(&error))?;
+        left = left.saturating_sub(most);
     }
-
-    /// Moves all that is in the pipe into `file`; whether that can be done again. Not every file
-    /// system can.
-    fn empty(&self, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<bool, Error> {
-        while left > 0 {
-            match splice(
-                &self.end,
-                None,
-                &*file,
-                None,
-                left,
-                SpliceFFlags::SPLICE_F_MOVE,
-            ) {
-                Ok(0) => return Err(Error::Broken("a pipe lost what was in it".to_owned())),
-                Ok(count) => left = left.saturating_sub(count),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EINVAL) => {
-                    self.copy(left, file, block)?;
-                    return Ok(false);
-                }
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(true)
-    }
-
-    fn copy(&self, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<(), Error> {
-        while left > 0 {
-            let most = left.min(block.len());
-            let room = block.get_mut(..most).unwrap_or_default();
-            let copied = (&self.end)
-                .read_exact(room)
-                .and_then(|()| file.write_all(room));
-            copied.map_err(|error| broken(&error))?;
-            left = left.saturating_sub(most);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn source_failed(error: io::Error) -> Error {
@@ -141,10 +111,12 @@ pub(super) fn broken(error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io::Seek;
-    use std::os::fd::BorrowedFd;
+    use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::sys::pipe::pour;
+    use crate::vigil::For;
 
     /// A socket as source, which counts how often it was poured.
     struct Socket(UnixStream, usize);
@@ -158,8 +130,8 @@ mod tests {
     impl Source for Socket {
         fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
             self.1 += 1;
-            let flags = SpliceFFlags::empty();
-            Some(splice(&self.0, None, pipe, None, most, flags).map_err(io::Error::from))
+            let waited = crate::vigil::wait(self.0.as_fd(), For::Reading, None);
+            Some(waited.and_then(|()| pour(&self.0, pipe, most)))
         }
     }
 

@@ -247,7 +247,7 @@ pub enum Body {
     File(File, u64, u64),
     /// Bytes that come from elsewhere: the reader and the number of bytes that it will give. The
     /// reader's `Ok(0)` before that number is an error of the store.
-    Stream(Box<dyn Read>, u64),
+    Stream(Box<dyn Source>, u64),
 }
 
 impl Body {
@@ -278,7 +278,7 @@ impl Body {
     }
 }
 
-/// Where the bytes of an upload come from.
+/// Bytes on their way: those of an upload from a client, those of a file from a store.
 pub trait Source: Read {
     /// Waits until something can be read, be it the end or an error, at most `limit` long; whether
     /// that is so.
@@ -291,13 +291,47 @@ pub trait Source: Read {
 
     /// Moves what is there, at most `most` bytes, into `pipe`, which must have room for it, without
     /// bringing it into this process: the kernel does the rest. Otherwise as [`Read::read`].
-    /// `None`: this source has to be read.
+    /// `None`: what comes next has to be read.
     fn pour(&mut self, _pipe: BorrowedFd<'_>, _most: usize) -> Option<io::Result<usize>> {
         None
     }
 }
 
 impl Source for &[u8] {}
+impl Source for File {}
+impl Source for io::Empty {}
+impl Source for io::Cursor<Vec<u8>> {}
+
+impl Source for Box<dyn Source> {
+    fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
+        (**self).is_ready(limit)
+    }
+
+    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
+        (**self).pour(pipe, most)
+    }
+}
+
+impl<S: Source> Source for io::Take<S> {
+    fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
+        if self.limit() == 0 {
+            return Ok(true);
+        }
+        self.get_mut().is_ready(limit)
+    }
+
+    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
+        let left = self.limit();
+        let most = usize::try_from(left).map_or(most, |left| left.min(most));
+        if most == 0 {
+            return Some(Ok(0));
+        }
+        let poured = self.get_mut().pour(pipe, most)?;
+        let count = poured.as_ref().map_or(0, |count| *count as u64);
+        self.set_limit(left.saturating_sub(count));
+        Some(poured)
+    }
+}
 
 /// How an upload is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

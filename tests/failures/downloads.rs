@@ -113,6 +113,67 @@ const ROWS: [(&str, &[&str], u16); 29] = [
     ),
 ];
 
+/// The same of a file that is long enough to be moved by the kernel, when much of it has been.
+const LONG_ROWS: [(&str, &[&str], u16); 9] = [
+    (
+        "a node dies midway",
+        &["cut method=GET at=3333333 count=1"],
+        226,
+    ),
+    (
+        "a node resets midway",
+        &["cut method=GET at=2500001 rst=1 count=1"],
+        226,
+    ),
+    (
+        "a node dies at the last byte",
+        &["cut method=GET at=4999999 count=1"],
+        226,
+    ),
+    (
+        "both nodes die more than once",
+        &["cut method=GET at=1300007 count=3"],
+        226,
+    ),
+    (
+        "a node stalls midway",
+        &["stall method=GET at=3100003 count=1"],
+        226,
+    ),
+    (
+        "a node gets slow midway",
+        &[
+            "cut method=GET at=1500001 count=1",
+            "slow method=GET bytes=7 ms=200 after=1 count=1",
+        ],
+        226,
+    ),
+    (
+        "the other one lies about what is left",
+        &[
+            "cut method=GET at=1500001 count=1",
+            "wrong-length after=1 count=1",
+        ],
+        226,
+    ),
+    (
+        "the other one begins anew",
+        &[
+            "cut method=GET at=1500001 count=1",
+            "no-range after=1 count=1",
+        ],
+        226,
+    ),
+    (
+        "all die where they died before",
+        &[
+            "cut method=GET at=3000000",
+            "status method=GET code=500 after=1",
+        ],
+        451,
+    ),
+];
+
 /// A file with two copies.
 fn scene(content: &[u8]) -> Scene {
     let scene = Scene::new(&[]);
@@ -167,6 +228,24 @@ fn a_download_survives_what_can_be_survived_and_never_claims_to_be_whole() {
     let lines = scene.daemon.lines();
     let said = |line: &&String| line.contains("replica-missing");
     assert_eq!(lines.iter().filter(said).count(), 1, "where no node has it");
+}
+
+#[test]
+fn a_long_download_goes_on_at_the_exact_byte() {
+    let content = noise(5_000_000, 5);
+    let scene = scene(&content);
+    for (what, faults, expected) in LONG_ROWS {
+        let mut ftp = scene.session();
+        scene.break_it(faults);
+        let (got, code, reply) = fetch(&mut ftp);
+        scene.mend(what);
+        assert_eq!(code, expected, "{what}: {reply}");
+        assert_eq!(got.len() == content.len(), code == 226, "{what}");
+        assert!(got == content[..got.len()], "{what}");
+        let (again, code, _) = fetch(&mut ftp);
+        assert!(code == 226 && again == content, "{what}");
+    }
+    assert_eq!(scene.leaves((0, 0)), None);
 }
 
 #[test]

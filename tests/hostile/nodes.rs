@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 
 use crate::liar::{Liar, Present, Saying, changed, read_all, value};
-use crate::support::{Cluster, Daemon, own_address};
+use crate::support::{Cluster, Daemon, Ftp, noise, own_address};
 use crate::trackers::{daemon_at, use_everything};
 use crate::{MOST_MEMORY, answer, is_in_step, is_unharmed, peak_of};
 
@@ -138,6 +138,85 @@ fn a_wrong_answer_is_never_a_whole_file() {
         is_in_step(&mut ftp);
         is_unharmed(&daemon);
         assert!(trap.accept().is_err(), "{lie:?} was followed");
+    }
+}
+
+/// An answer of a node to a GET.
+fn said(head: &str, body: &[u8]) -> Saying {
+    let head = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n");
+    Saying::once([head.as_bytes(), body].concat())
+}
+
+/// The last code, what came, and the last reply.
+fn fetched(ftp: &mut Ftp) -> (u16, Vec<u8>, String) {
+    let data = ftp.data().stream();
+    let (code, reply) = answer(ftp, b"RETR photos/a");
+    if code != 150 {
+        return (code, Vec::new(), reply);
+    }
+    let got = read_all(data);
+    let (code, reply) = ftp.reply();
+    (code, got, reply)
+}
+
+/// Of a file that is long enough to be moved by the kernel.
+#[test]
+fn a_long_wrong_answer_is_never_a_whole_file_either() {
+    let truth = noise(600_000, 6);
+    let cluster = Cluster::faulty();
+    cluster.put("photos/a", "photos", &truth);
+    let present = Present::new(Saying::once(""));
+    let (_node, _tracker, daemon) = site_of(&cluster, &present);
+    let more = [
+        &truth[..],
+        b"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n",
+    ]
+    .concat();
+    let chunks = [b"927c0\r\n", &truth[..], b"\r\n0\r\n\r\n"].concat();
+    let length = "Content-Length: 600000";
+    for (what, lie, is_whole) in [
+        ("the truth", said(length, &truth), true),
+        ("more than promised", said(length, &more), true),
+        ("a byte too few", said(length, &truth[1..]), false),
+        ("half of it", said(length, &truth[..300_000]), false),
+        (
+            "another length",
+            said("Content-Length: 600001", &more),
+            false,
+        ),
+        (
+            "no length",
+            said("Transfer-Encoding: chunked", &chunks),
+            false,
+        ),
+        (
+            "encoded",
+            said(&format!("{length}\r\nContent-Encoding: gzip"), &truth),
+            false,
+        ),
+    ] {
+        present.set(lie);
+        let mut ftp = daemon.log_in();
+        // What one answer left behind is nothing to the next.
+        for _ in 0..2 {
+            let (code, got, reply) = fetched(&mut ftp);
+            assert_eq!(code == 226, is_whole, "{what}: {reply}");
+            assert_eq!(got.len() == truth.len(), is_whole, "{what}");
+            let is_true = got == truth[..got.len()];
+            assert!(is_true || what == "a byte too few", "{what}");
+        }
+        is_in_step(&mut ftp);
+        is_unharmed(&daemon);
+    }
+    // Both lengths: whichever of them is meant, it is all of the file or no 226.
+    let both = format!("{length}\r\nTransfer-Encoding: chunked");
+    for body in [&truth, &chunks] {
+        present.set(said(&both, body));
+        let mut ftp = daemon.log_in();
+        let (code, got, _) = fetched(&mut ftp);
+        assert!(code != 226 || got == truth);
+        is_in_step(&mut ftp);
+        is_unharmed(&daemon);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checksums on request: HASH and the verbs that came before it. The store may know one; else the
 //! file is read, block by block, while the control connection is listened to.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::ftp::digest::{Algorithm, Sum};
 use crate::ftp::error::Error;
 use crate::ftp::transfer::Progress;
 use crate::ftp::verb::{Answer, say};
-use crate::store::{Body, Kind};
+use crate::store::{Body, Kind, Source};
 use crate::vigil;
 
 /// How much is read at once.
@@ -103,7 +103,7 @@ impl Member<'_> {
 
 fn read(body: Body, bytes: u64, mut sum: Sum, progress: &Progress) -> Result<String, Error> {
     let failed = |error: io::Error| Error::body(&error);
-    let mut source: Box<dyn Read> = match body {
+    let mut source: Box<dyn Source> = match body {
         Body::File(mut file, offset, _) => {
             file.seek(SeekFrom::Start(offset)).map_err(failed)?;
             Box::new(file)

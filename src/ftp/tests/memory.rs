@@ -91,6 +91,8 @@ impl Memory {
 /// Zeros for ever.
 struct Zeros;
 
+impl Source for Zeros {}
+
 impl Read for Zeros {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         buffer.fill(0);

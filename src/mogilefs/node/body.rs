@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use ureq::BodyReader;
+
+use super::transport::Tap;
 
 /// So many bytes a node must send within `read_timeout`.
 const LEAST: usize = 1024;
@@ -13,8 +16,17 @@ const LEAST: usize = 1024;
 /// error.
 pub(crate) struct Bytes {
     pub(super) body: BodyReader<'static>,
+    /// The connection, where the rest of the body is what comes from it as it is.
+    pub(super) tap: Option<Tap>,
+    /// ureq has not seen all of it: it must not use the connection again.
+    pub(super) was_tapped: bool,
     pub(super) left: u64,
     pub(super) pace: Pace,
+}
+
+/// Why it goes on no more, though the connection does.
+fn too_slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "it is too slow")
 }
 
 /// How fast a node is that is not dead: a few bytes now and then would keep every wait short and
@@ -36,33 +48,71 @@ impl Pace {
         }
     }
 
-    /// What came after another wait; whether that is too slow.
-    fn is_too_slow(&mut self, waited: Duration, came: usize) -> bool {
+    /// What came after another wait.
+    fn add(&mut self, waited: Duration, came: usize) {
         self.waited = self.waited.saturating_add(waited);
         self.came = self.came.saturating_add(came);
         if self.came >= LEAST {
             *self = Self::new(self.limit);
         }
+    }
+
+    fn is_too_slow(&self) -> bool {
         self.waited >= self.limit
+    }
+}
+
+impl Bytes {
+    /// Whether the next bytes can be had by [`Bytes::pour`].
+    pub(crate) fn can_pour(&self) -> bool {
+        self.left > 0 && self.tap.as_ref().is_some_and(Tap::is_clear)
+    }
+
+    /// Moves what is there, at most `most` bytes, into `pipe`, which must have room for it. It is
+    /// never 0.
+    ///
+    /// # Errors
+    /// As of reading.
+    pub(crate) fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+        let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_clear()) else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        if self.pace.is_too_slow() {
+            return Err(too_slow());
+        }
+        let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        let asked = Instant::now();
+        self.was_tapped = true;
+        let poured = tap.pour(pipe, most, self.pace.limit)?;
+        self.came(asked, poured)?;
+        Ok(poured)
+    }
+
+    /// So many more came, since they were asked for. Whoever was given them has them: that they took
+    /// too long is said next time.
+    fn came(&mut self, asked: Instant, count: usize) -> io::Result<()> {
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.pace.add(asked.elapsed(), count);
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(())
     }
 }
 
 impl Read for Bytes {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
+        if self.left == 0 || buf.is_empty() {
             return Ok(0);
+        }
+        if self.pace.is_too_slow() {
+            return Err(too_slow());
         }
         let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
         let asked = Instant::now();
         let read = self.body.read(buf.get_mut(..most).unwrap_or_default())?;
-        if self.pace.is_too_slow(asked.elapsed(), read) && self.left > read as u64 {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it is too slow"));
-        }
-        if read == 0 && most > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= read as u64;
-        if self.left == 0 {
+        self.came(asked, read)?;
+        if self.left == 0 && self.tap.is_some() && !self.was_tapped {
             // The end is there already, and only who has read it can use the connection again.
             let _ = self.body.read(&mut [0]);
         }
@@ -99,20 +149,5 @@ impl Read for Exactly<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_sends_a_byte_now_and_then_is_too_slow() {
-        let second = Duration::from_secs(1);
-        let mut pace = Pace::new(20 * second);
-        for _ in 0..19 {
-            assert!(!pace.is_too_slow(second, 1));
-        }
-        assert!(pace.is_too_slow(second, 1));
-        let mut pace = Pace::new(20 * second);
-        for _ in 0..100 {
-            assert!(!pace.is_too_slow(second, LEAST / 10));
-        }
-    }
-}
+#[path = "body_tests.rs"]
+mod tests;

@@ -17,9 +17,10 @@ use super::health::Health;
 use super::{Error, Gossip, Solitude};
 use crate::config::{self, Network};
 use crate::figures::{self, Event, Wait};
-use transport::{Dialler, Literal, Unconnected};
+use transport::{Dialler, Literal, Speaker, Unconnected};
 
 mod body;
+mod buffers;
 mod heads;
 mod location;
 mod transport;
@@ -30,9 +31,6 @@ pub(crate) use body::Bytes;
 use body::{Exactly, Pace};
 use heads::Heads;
 pub(crate) use location::Location;
-
-/// How much is taken from or handed to the kernel at once, in bytes.
-const BLOCK: usize = 128 * 1024;
 
 /// How long an idle connection to a node is kept; nodes close them after 30 s.
 const IDLE: Duration = Duration::from_secs(15);
@@ -51,6 +49,8 @@ pub(crate) struct Nodes {
     getter: Agent,
     /// Does not: a node that has closed an idle connection would be noticed too late.
     putter: Agent,
+    /// The getter's connection that answered last.
+    speaker: Speaker,
     read_timeout: Duration,
     store_timeout: Duration,
     allowed: Rc<[Network]>,
@@ -61,9 +61,11 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(super) fn new(settings: &config::Mogilefs) -> Self {
+        let speaker = Speaker::default();
         Self {
-            getter: agent(settings, 4),
-            putter: agent(settings, 0),
+            getter: agent(settings, 4, &speaker),
+            putter: agent(settings, 0, &Speaker::default()),
+            speaker,
             read_timeout: settings.read_timeout,
             store_timeout: settings.store_timeout,
             allowed: settings.storage.clone().into(),
@@ -100,7 +102,9 @@ impl Nodes {
             request = request.header(header::RANGE, format!("bytes={offset}-"));
         }
         let begun = Instant::now();
-        let response = self.judged(from.address, request.call())?;
+        let response = request.call();
+        let tap = self.speaker.take();
+        let response = self.judged(from.address, response)?;
         figures::took(Wait::NodeGet, begun.elapsed());
         let (head, body) = response.into_parts();
         // None was asked for: the bytes would not be those of the file.
@@ -123,9 +127,13 @@ impl Nodes {
             }
             (status, _) => return Err(Error::Http(status.as_u16())),
         }
+        let left = length - offset;
         Ok(Bytes {
+            // What comes in chunks is not to be had beside ureq.
+            tap: tap.filter(|_| body.content_length() == Some(left)),
+            was_tapped: false,
             body: body.into_reader(),
-            left: length - offset,
+            left,
             pace: Pace::new(self.read_timeout),
         })
     }
@@ -255,7 +263,7 @@ pub(crate) enum Unstored {
     Body(io::Error),
 }
 
-fn agent(settings: &config::Mogilefs, idle: usize) -> Agent {
+fn agent(settings: &config::Mogilefs, idle: usize, speaker: &Speaker) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
@@ -263,8 +271,6 @@ fn agent(settings: &config::Mogilefs, idle: usize) -> Agent {
         .http_status_as_error(false)
         .accept_encoding("identity")
         .user_agent(concat!("nanoftpd/", env!("CARGO_PKG_VERSION")))
-        .input_buffer_size(BLOCK)
-        .output_buffer_size(BLOCK)
         .max_idle_connections(idle)
         .max_idle_connections_per_host(idle.min(1))
         .max_idle_age(IDLE)
@@ -273,6 +279,7 @@ fn agent(settings: &config::Mogilefs, idle: usize) -> Agent {
         .build();
     let dialler = Dialler {
         limit: settings.timeout,
+        speaker: speaker.clone(),
     };
     Agent::with_parts(config, dialler, Literal)
 }

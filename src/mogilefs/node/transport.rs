@@ -6,18 +6,20 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Duration as Limit;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::buffers::Growing;
 use crate::mogilefs::dial::dial;
+use crate::sys::pipe;
 use crate::vigil::{self, For};
 
 /// Takes an authority that is an address and a port; names are nobody's here.
@@ -57,6 +59,57 @@ impl std::error::Error for Unconnected {}
 #[derive(Debug)]
 pub(super) struct Dialler {
     pub(super) limit: Duration,
+    pub(super) speaker: Speaker,
+}
+
+/// Which connection spoke last: ureq does not tell whose an answer is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Speaker(Arc<Mutex<Option<Tap>>>);
+
+impl Speaker {
+    /// The one that has given the answer that has just been received.
+    pub(super) fn take(&self) -> Option<Tap> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is(&self, tap: &Tap) {
+        let spoke = Some(tap.clone());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = spoke;
+    }
+}
+
+/// A connection, beside ureq: what it has not read from it can be had from here instead. Whoever
+/// takes some of it there must not let ureq use the connection again.
+#[derive(Clone, Debug)]
+pub(super) struct Tap {
+    stream: Arc<TcpStream>,
+    /// How many bytes ureq has received and not given out.
+    held: Arc<AtomicUsize>,
+}
+
+impl Tap {
+    /// Whether ureq holds nothing that comes before what is in the socket.
+    pub(super) fn is_clear(&self) -> bool {
+        self.held.load(Ordering::Relaxed) == 0
+    }
+
+    /// Moves what is there, at most `most` bytes, into `pipe`, after at most `limit`; 0 at the end.
+    pub(super) fn pour(
+        &self,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+        limit: Duration,
+    ) -> io::Result<usize> {
+        loop {
+            match pipe::pour(&*self.stream, pipe, most) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    vigil::wait(self.stream.as_fd(), For::Reading, Some(limit))?;
+                }
+                poured => return poured,
+            }
+        }
+    }
 }
 
 impl Connector<()> for Dialler {
@@ -71,14 +124,19 @@ impl Connector<()> for Dialler {
             return Err(ureq::Error::HostNotFound);
         };
         match dial(*address, self.limit) {
-            Ok(stream) => Ok(Some(Line {
-                stream,
-                peer: *address,
-                buffers: LazyBuffers::new(
-                    details.config.input_buffer_size(),
-                    details.config.output_buffer_size(),
-                ),
-            })),
+            Ok(stream) => {
+                let buffers = Growing::default();
+                let tap = Tap {
+                    stream: Arc::new(stream),
+                    held: buffers.held(),
+                };
+                Ok(Some(Line {
+                    tap,
+                    speaker: self.speaker.clone(),
+                    peer: *address,
+                    buffers,
+                }))
+            }
             Err(error) if vigil::was_interrupted(&error) => Err(ureq::Error::Io(error)),
             Err(error) => Err(ureq::Error::Io(io::Error::new(
                 error.kind(),
@@ -90,9 +148,10 @@ impl Connector<()> for Dialler {
 
 /// One connection to a node.
 pub(super) struct Line {
-    stream: TcpStream,
+    tap: Tap,
+    speaker: Speaker,
     peer: SocketAddr,
-    buffers: LazyBuffers,
+    buffers: Growing,
 }
 
 impl fmt::Debug for Line {
@@ -108,20 +167,20 @@ impl Transport for Line {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let limit = limit(timeout.for_write());
-        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        let mut rest = self.buffers.outgoing(amount);
         while !rest.is_empty() {
-            match (&self.stream).write(rest) {
+            match (&*self.tap.stream).write(rest) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let fd = self.stream.as_fd();
+                    let fd = self.tap.stream.as_fd();
                     let waits = [(fd, For::Writing), (fd, For::Reading)];
                     let deadline = limit.map(|limit| std::time::Instant::now() + limit);
                     if vigil::wait_until(&waits, deadline)? == 1 {
-                        return Err(early_answer(&self.stream));
+                        return Err(early_answer(&self.tap.stream));
                     }
                 }
-                Err(error) if is_reset(&error) => return Err(early_answer(&self.stream)),
+                Err(error) if is_reset(&error) => return Err(early_answer(&self.tap.stream)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -131,14 +190,15 @@ impl Transport for Line {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let limit = limit(timeout.for_read());
         loop {
-            match (&self.stream).read(self.buffers.input_append_buf()) {
+            match (&*self.tap.stream).read(self.buffers.input_append_buf()) {
                 Ok(amount) => {
                     self.buffers.input_appended(amount);
+                    self.speaker.is(&self.tap);
                     return Ok(amount > 0);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    vigil::wait(self.stream.as_fd(), For::Reading, limit)?;
+                    vigil::wait(self.tap.stream.as_fd(), For::Reading, limit)?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -146,7 +206,7 @@ impl Transport for Line {
     }
 
     fn is_open(&mut self) -> bool {
-        let read = (&self.stream).read(&mut [0]);
+        let read = (&*self.tap.stream).read(&mut [0]);
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }

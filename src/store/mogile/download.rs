@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
@@ -12,7 +13,7 @@ use super::givers::Givers;
 use super::layout::Spot;
 use crate::figures::{self, Event};
 use crate::mogilefs::{self, Bytes, Client, Location, Object};
-use crate::store::{Error, Replaced};
+use crate::store::{Error, Replaced, Source};
 use crate::text::{quoted, quoted_error};
 use crate::vigil;
 
@@ -213,18 +214,26 @@ impl Download {
         if buf.is_empty() || self.position >= self.object.length {
             return Ok(0);
         }
-        // A client that took its time is not a file that gave nothing.
-        self.paused = self.last_byte.elapsed() > PAUSE;
-        self.last_byte = Instant::now();
+        self.begin_step();
         let read = self.read_some(buf)?;
         self.position += read as u64;
         self.verify(buf.get(..read).unwrap_or_default())?;
+        self.end_step();
+        Ok(read)
+    }
+
+    /// A client that took its time is not a file that gave nothing.
+    fn begin_step(&mut self) {
+        self.paused = self.last_byte.elapsed() > PAUSE;
+        self.last_byte = Instant::now();
+    }
+
+    fn end_step(&mut self) {
         if self.position - self.since >= PROGRESS {
             self.since = self.position;
             self.failures = 0;
         }
         self.last_byte = Instant::now();
-        Ok(read)
     }
 
     /// Compares the sum of the whole with what the tracker has: the last bytes of what is wrong are
@@ -259,36 +268,52 @@ impl Download {
                 Some(bytes) => bytes,
                 None => self.reopen()?,
             };
-            let error = match bytes.read(buf) {
+            match bytes.read(buf) {
                 Ok(read) => {
                     self.bytes = Some(bytes);
                     return Ok(read);
                 }
-                Err(error) if vigil::was_interrupted(&error) => {
-                    return Err(mogilefs::Error::Interrupted);
-                }
-                Err(error) => error,
-            };
-            if std::mem::take(&mut self.paused) {
-                self.stall_resumes += 1;
-                log::debug!(
-                    "replica-resumed fid={} error={}",
-                    self.object.fid,
-                    quoted_error(&error)
-                );
-                continue;
+                Err(error) => self.broke(&error)?,
             }
-            if let Some(copy) = self.copies.get(self.copy % self.copies.len().max(1)) {
-                log::warn!(
-                    "replica-broke fid={} url={} offset={} error={}",
-                    self.object.fid,
-                    copy.url,
-                    self.position,
-                    quoted_error(&error)
-                );
-                self.client.nodes().blame(copy.address);
-            }
-            self.next_copy();
+        }
+    }
+
+    /// The current copy gives no more; an error if that is nobody's fault.
+    fn broke(&mut self, error: &io::Error) -> Result<(), mogilefs::Error> {
+        if vigil::was_interrupted(error) {
+            return Err(mogilefs::Error::Interrupted);
+        }
+        if std::mem::take(&mut self.paused) {
+            self.stall_resumes += 1;
+            log::debug!(
+                "replica-resumed fid={} error={}",
+                self.object.fid,
+                quoted_error(error)
+            );
+            return Ok(());
+        }
+        if let Some(copy) = self.copies.get(self.copy % self.copies.len().max(1)) {
+            log::warn!(
+                "replica-broke fid={} url={} offset={} error={}",
+                self.object.fid,
+                copy.url,
+                self.position,
+                quoted_error(error)
+            );
+            self.client.nodes().blame(copy.address);
+        }
+        self.next_copy();
+        Ok(())
+    }
+
+    fn told(&self, error: mogilefs::Error) -> io::Error {
+        match error {
+            mogilefs::Error::Interrupted => io::Error::other(vigil::Interrupted),
+            _ if self.replaced => io::Error::other(Replaced),
+            error => io::Error::other(format!(
+                "fid {} at {}: {error}",
+                self.object.fid, self.position
+            )),
         }
     }
 }
@@ -318,14 +343,30 @@ impl Read for Download {
             self.first.drain(..read);
             return Ok(read);
         }
-        self.fill(buf).map_err(|error| match error {
-            mogilefs::Error::Interrupted => io::Error::other(vigil::Interrupted),
-            _ if self.replaced => io::Error::other(Replaced),
-            error => io::Error::other(format!(
-                "fid {} at {}: {error}",
-                self.object.fid, self.position
-            )),
-        })
+        self.fill(buf).map_err(|error| self.told(error))
+    }
+}
+
+impl Source for Download {
+    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
+        if self.hash.is_some() || !self.first.is_empty() {
+            return None;
+        }
+        let mut bytes = self.bytes.take_if(|bytes| bytes.can_pour())?;
+        self.begin_step();
+        match bytes.pour(pipe, most) {
+            Ok(poured) => {
+                self.bytes = Some(bytes);
+                self.position += poured as u64;
+                self.end_step();
+                Some(Ok(poured))
+            }
+            // Whoever reads on is given another copy.
+            Err(error) => match self.broke(&error) {
+                Ok(()) => None,
+                Err(error) => Some(Err(self.told(error))),
+            },
+        }
     }
 }
 

@@ -1,0 +1,61 @@
+//! Moving bytes from one descriptor to another without looking at them: through a pipe, whose pages
+//! the kernel hands on.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::unistd::pipe2;
+
+/// A pipe for one process.
+#[derive(Debug)]
+pub struct Pipe {
+    end: File,
+    mouth: OwnedFd,
+}
+
+impl Pipe {
+    /// One that holds `size` bytes. `None` where there are too many, or none so large: then it goes
+    /// without.
+    #[must_use]
+    pub fn open(size: usize) -> Option<Self> {
+        let (end, mouth) = pipe2(OFlag::O_CLOEXEC).ok()?;
+        let size = i32::try_from(size).ok()?;
+        fcntl(&mouth, FcntlArg::F_SETPIPE_SZ(size)).ok()?;
+        Some(Self {
+            end: end.into(),
+            mouth,
+        })
+    }
+
+    /// Where it is filled.
+    #[must_use]
+    pub fn mouth(&self) -> BorrowedFd<'_> {
+        self.mouth.as_fd()
+    }
+
+    /// Moves at most `most` of the bytes that are in it to `to`; how many.
+    ///
+    /// # Errors
+    /// What splice(2) says; `InvalidInput` where `to` can only be written to.
+    pub fn empty(&self, to: impl AsFd, most: usize) -> io::Result<usize> {
+        pour(&self.end, to, most)
+    }
+}
+
+impl Read for &Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.end).read(buffer)
+    }
+}
+
+/// Moves what is there, at most `most` bytes, from `from` to `to`, of which one is an end of a pipe;
+/// how many, 0 at the end of `from`.
+///
+/// # Errors
+/// What splice(2) says; `WouldBlock` where nothing is there, or no room.
+pub fn pour(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+    let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+    Ok(splice(from, None, to, None, most, flags)?)
+}
