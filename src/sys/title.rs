@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::libc;
 
@@ -20,6 +21,9 @@ struct Room {
 }
 
 static ROOM: OnceLock<Room> = OnceLock::new();
+
+/// How long the title is that is shown; at first what stands there is none.
+static SHOWN: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// The kernel shows no more than one page of a title.
 const PAGE: usize = 4096;
@@ -77,25 +81,28 @@ pub fn set(title: &str) {
         return;
     };
     let size = room.end.saturating_sub(room.start);
-    let mut shown = title.as_bytes().to_vec();
-    shown.truncate(size.saturating_sub(1));
-    shown.resize(size, 0);
+    let title = title.as_bytes();
+    let title = title.get(..size.saturating_sub(1)).unwrap_or(title);
+    // Behind the last title there are zeros already: pages are not written to without need.
+    let last = SHOWN.swap(title.len(), Ordering::Relaxed).min(size);
     // A byte that is not zero where the arguments ended tells the kernel that the text was
     // replaced, and that it ends at its first zero.
     let mark = room.seam.saturating_sub(room.start).saturating_sub(1);
-    if let Some(byte) = shown.get_mut(mark).filter(|byte| **byte == 0) {
-        *byte = if mark > title.len() { b'.' } else { 0 };
-    }
     // SAFETY: the kernel says that start..end is the memory of this process's arguments and
     // environment: mapped, writable, ours for the life of the process. Nobody else uses it: the
-    // environment was copied by `take_arguments`, and the arguments are not read after that.
+    // environment was copied by `take_arguments`, and the arguments are not read after that. All that
+    // is written is in start..start + size.
     #[expect(unsafe_code, reason = "the process title")]
     unsafe {
-        std::ptr::copy_nonoverlapping(
-            shown.as_ptr(),
-            std::ptr::with_exposed_provenance_mut::<u8>(room.start),
-            size,
-        );
+        let start = std::ptr::with_exposed_provenance_mut::<u8>(room.start);
+        start.copy_from_nonoverlapping(title.as_ptr(), title.len());
+        if last > title.len() {
+            start.add(title.len()).write_bytes(0, last - title.len());
+        }
+        if mark >= title.len() {
+            let byte = if mark > title.len() { b'.' } else { 0 };
+            start.add(mark).write(byte);
+        }
     }
 }
 
