@@ -26,8 +26,8 @@ pub(super) enum Line {
 /// Lines that are here, and the beginning of the next.
 pub(super) struct Lines {
     telnet: Telnet,
-    /// Never grows past [`ROOM`]: a copy would stay where it was.
-    text: Zeroizing<Vec<u8>>,
+    /// Never grows past [`ROOM`]: a copy would stay where it was. What is taken out is wiped at once.
+    text: Vec<u8>,
     /// Within a line that is too long.
     is_skipping: bool,
 }
@@ -37,7 +37,7 @@ impl Lines {
     pub(super) fn new() -> Self {
         Self {
             telnet: Telnet::default(),
-            text: Zeroizing::new(Vec::with_capacity(ROOM)),
+            text: Vec::with_capacity(ROOM),
             is_skipping: false,
         }
     }
@@ -89,7 +89,8 @@ impl Lines {
         // One more than the longest: the CR of its end.
         if !self.have_line() && (self.is_skipping || self.text.len() > LONGEST + 1) {
             self.is_skipping = true;
-            self.text.zeroize();
+            self.text.as_mut_slice().zeroize();
+            self.text.clear();
         }
     }
 
@@ -105,6 +106,13 @@ impl Lines {
                 line.trim_ascii()
             }
         })
+    }
+}
+
+impl Drop for Lines {
+    /// Room that nothing was put into is not touched: it would be pages of a session's own.
+    fn drop(&mut self) {
+        self.text.as_mut_slice().zeroize();
     }
 }
 
