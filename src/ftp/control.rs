@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use log::{Level, debug, log_enabled};
-use socket2::{SockRef, TcpKeepalive};
 
 use super::lines::{BLOCK, Line, Lines};
 use super::reply::Reply;
@@ -17,10 +16,6 @@ use super::wire::Wire;
 use crate::text;
 use crate::tls;
 use crate::vigil::{self, For, Verdict};
-
-/// After so long without a word the kernel asks whether the client is there, which also keeps
-/// address translators from forgetting it during a long transfer.
-const KEEPALIVE: Duration = Duration::from_secs(120);
 
 /// How long a client that is sent away may take to close its side, and how much it may still say.
 const LINGER: Duration = Duration::from_secs(1);
@@ -49,17 +44,10 @@ enum Filled {
 }
 
 impl Control {
-    /// Takes the connection over. `patience` is how long a client may take to accept a reply.
-    ///
-    /// # Errors
-    /// What setting the socket up says.
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        let socket = SockRef::from(&stream);
-        socket.set_out_of_band_inline(true)?;
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-        Ok(Self {
+    /// Takes a connection over that is prepared (`sys::sockets`) and does not block. `patience` is how
+    /// long a client may take to accept a reply.
+    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
             wire: Wire::Plain(stream),
             patience,
             block: vec![0; BLOCK],
@@ -70,7 +58,7 @@ impl Control {
             speaker: None,
             version: None,
             linger: LINGER,
-        })
+        }
     }
 
     /// Goes on under TLS, with whom the certificate says that it is. What the client has sent ahead of the handshake is forgotten: it may not

@@ -208,7 +208,8 @@ struct Account {
     store: Box<dyn Store>,
 }
 
-/// Serves one client until it leaves, is lost, or is sent away.
+/// Serves one client until it leaves, is lost, or is sent away. Its connection is prepared
+/// (`sys::sockets`), and does not block.
 pub fn serve(control: TcpStream, peer: SocketAddr, settings: &Settings<'_>, host: &mut dyn Host) {
     session::serve(control, peer, settings, host);
 }

@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
         host: &'a mut dyn Host,
     ) -> io::Result<Self> {
         let local = canonical(control.local_addr()?);
-        let control = Control::new(control, settings.nanoftpd.idle_time)?;
+        let control = Control::new(control, settings.nanoftpd.idle_time);
         Ok(Self {
             control: Rc::new(RefCell::new(control)),
             host,

@@ -6,13 +6,13 @@
 
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 mod message;
 mod wire;
@@ -61,6 +61,27 @@ pub fn pair<Down, Up>(receive: Receive) -> io::Result<(End<Down, Up>, End<Up, Do
     Ok((End::new(master, receive), End::new(child, receive)))
 }
 
+/// Room for any packet.
+#[derive(Debug)]
+pub struct Room(Vec<u8>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(vec![0; LONGEST])
+    }
+}
+
+impl<In> Heard<In> {
+    /// What `error` says of a leash.
+    fn nothing(error: io::Error) -> io::Result<Self> {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Self::Nothing),
+            io::ErrorKind::ConnectionReset => Ok(Self::End),
+            _ => Err(error),
+        }
+    }
+}
+
 impl<Out, In> End<Out, In> {
     /// An end that was handed over.
     #[must_use]
@@ -79,16 +100,18 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// # Errors
     /// `WouldBlock` when the other end does not listen, `BrokenPipe` when it is gone.
     pub fn send(&self, message: &Out) -> io::Result<()> {
+        let mut packet = message.encode();
+        let sent = self.send_packet(&packet, message.descriptor());
         // There may be a password in it.
-        let packet = Zeroizing::new(message.encode());
-        let parts = [IoSlice::new(&packet)];
-        let fds: Vec<RawFd> = message
-            .descriptor()
-            .iter()
-            .map(AsRawFd::as_raw_fd)
-            .collect();
-        let rights = [ControlMessage::ScmRights(&fds)];
-        let control = if fds.is_empty() { &[][..] } else { &rights };
+        packet.as_mut_slice().zeroize();
+        sent
+    }
+
+    fn send_packet(&self, packet: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let parts = [IoSlice::new(packet)];
+        let fd = fd.map(|fd| [fd.as_raw_fd()]);
+        let rights = fd.as_ref().map(|fd| [ControlMessage::ScmRights(fd)]);
+        let control = rights.as_ref().map_or(&[][..], |rights| &rights[..]);
         let flags = MsgFlags::MSG_NOSIGNAL;
         match sendmsg::<()>(self.socket.as_raw_fd(), &parts, control, flags, None) {
             Ok(_) => Ok(()),
@@ -103,26 +126,30 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// [`Malformed`], as `InvalidData`: the other end does not speak our language.
     pub fn receive(&self) -> io::Result<Heard<In>> {
         // Room for the longest would be more memory than all else that a session writes to.
-        let received = self.next_length().and_then(|length| {
-            let mut packet = vec![0; length.min(LONGEST)];
-            let (length, fd) = (self.receive)(self.socket.as_fd(), &mut packet)?;
-            Ok((packet, length, fd))
-        });
-        let (mut packet, length, fd) = match received {
+        match self.next_length() {
+            Ok(length) => self.take(&mut vec![0; length.min(LONGEST)]),
+            Err(error) => Heard::nothing(error),
+        }
+    }
+
+    /// The same with one call less, for who hears much: the room is kept.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub fn receive_in(&self, room: &mut Room) -> io::Result<Heard<In>> {
+        self.take(&mut room.0)
+    }
+
+    fn take(&self, packet: &mut [u8]) -> io::Result<Heard<In>> {
+        let (length, fd) = match (self.receive)(self.socket.as_fd(), packet) {
             Ok(received) => received,
-            Err(error) => {
-                return match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Heard::Nothing),
-                    io::ErrorKind::ConnectionReset => Ok(Heard::End),
-                    _ => Err(error),
-                };
-            }
+            Err(error) => return Heard::nothing(error),
         };
-        match packet.get(..length) {
+        match packet.get_mut(..length) {
             None | Some([]) => Ok(Heard::End),
             Some(heard) => {
                 let decoded = In::decode(heard, fd);
-                packet.get_mut(..length).unwrap_or_default().zeroize();
+                heard.zeroize();
                 Ok(decoded?.map_or(Heard::Strange, Heard::Message))
             }
         }

@@ -29,10 +29,14 @@ impl Listeners {
     /// the first address that could not be had, and why.
     #[must_use]
     pub fn take(passed: Vec<Passed>, config: &Config) -> (Self, Option<Unbound>) {
-        let passed = passed.into_iter().map(|passed| Listener {
-            wanted: passed.wanted,
-            socket: passed.socket,
-            is_lent: passed.is_lent,
+        let passed = passed.into_iter().map(|passed| {
+            // A connection that is not prepared is a connection all the same.
+            let _ = sockets::prepare(&passed.socket);
+            Listener {
+                wanted: passed.wanted,
+                socket: passed.socket,
+                is_lent: passed.is_lent,
+            }
         });
         let mut all = Self(passed.collect());
         let failed = all.rebind(config).err();

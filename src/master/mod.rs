@@ -159,6 +159,8 @@ struct Master<'a> {
     board: Board,
     births: Births,
     leashes: BTreeMap<i32, MasterOfWorker>,
+    /// Where their words are heard.
+    room: leash::Room,
     /// The workers that another program has left.
     heirlooms: BTreeSet<i32>,
     clerks: Clerks,
@@ -240,6 +242,7 @@ impl<'a> Master<'a> {
             board: Board::default(),
             births: Births::default(),
             leashes: BTreeMap::new(),
+            room: leash::Room::default(),
             heirlooms: BTreeSet::new(),
             clerks: Clerks::default(),
             door: Door::default(),

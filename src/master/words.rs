@@ -11,16 +11,26 @@ use crate::logger;
 use crate::sys::supervisor::{self, Condition};
 use crate::text::quoted;
 
-/// So much is heard of one worker before it is another's turn.
-const WORDS_A_TURN: usize = 32;
+/// More words than a worker can have left.
+const LAST_WORDS: usize = 1024;
 
 impl Master<'_> {
+    /// Hears one message. Where there are more it rings again.
     pub(super) fn hear_worker(&mut self, pid: i32, now: Instant) {
-        for _ in 0..WORDS_A_TURN {
+        self.hear_words(pid, 1, now);
+    }
+
+    /// Hears what one had left to say.
+    pub(super) fn hear_last_words(&mut self, pid: i32, now: Instant) {
+        self.hear_words(pid, LAST_WORDS, now);
+    }
+
+    fn hear_words(&mut self, pid: i32, most: usize, now: Instant) {
+        for _ in 0..most {
             let Some(leash) = self.leashes.get(&pid) else {
                 return;
             };
-            match leash.receive() {
+            match leash.receive_in(&mut self.room) {
                 Ok(Heard::Message(message)) => self.obey(pid, message, now),
                 // Of a worker of another version, which wants no answer.
                 Ok(Heard::Strange) if self.heirlooms.contains(&pid) => {}

@@ -177,8 +177,7 @@ impl Master<'_> {
     }
 
     pub(super) fn bury_worker(&mut self, pid: i32, ending: Ending, now: Instant) {
-        // Its last words are still to be heard.
-        self.hear_worker(pid, now);
+        self.hear_last_words(pid, now);
         self.unleash(pid, now);
         self.spools.gone(pid);
         self.shares.gone(pid, now);

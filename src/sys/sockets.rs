@@ -12,6 +12,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 /// How many clients may wait to be accepted; the kernel's own limit (`somaxconn`) may be lower.
 const BACKLOG: i32 = 4096;
 
+/// After so long without a word the kernel asks whether the client is there, which also keeps
+/// address translators from forgetting it during a long transfer.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
 /// Listens on `address`. An IPv6 address takes IPv6 only, so that `0.0.0.0` and `::` can both be
 /// listened on. Accepting never blocks.
 ///
@@ -25,6 +29,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    prepare(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -70,19 +75,21 @@ pub fn stop_listening(listener: &TcpListener) {
     );
 }
 
-/// Prepares an accepted control connection: replies are not held back, a peer that vanished is
-/// noticed in time, and no call on it blocks.
+/// Prepares a control connection, or all that will come in by a listening socket, which pass it on to
+/// those that are accepted: replies are not held back, urgent data are read where they stand, and a
+/// peer that vanished is noticed in time.
 ///
 /// # Errors
 /// What the kernel says; the connection may be gone already.
-pub fn prepare(control: &TcpStream) -> io::Result<()> {
-    control.set_nonblocking(true)?;
-    control.set_nodelay(true)?;
+pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_out_of_band_inline(true)?;
     let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
+        .with_time(KEEPALIVE)
         .with_interval(Duration::from_secs(20))
         .with_retries(4);
-    SockRef::from(control).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]
@@ -102,6 +109,20 @@ mod tests {
             first.accept().unwrap_err().kind(),
             io::ErrorKind::WouldBlock
         );
+    }
+
+    #[test]
+    fn who_comes_in_is_prepared() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.out_of_band_inline().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
     }
 
     #[test]

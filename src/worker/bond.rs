@@ -320,19 +320,32 @@ impl Bond {
 
     /// Hears all that the master has said.
     pub(super) fn hear(&self) -> Verdict {
-        loop {
+        self.hear_words(usize::MAX)
+    }
+
+    /// Hears one word, when there is one. Who waits is woken again where there are more.
+    pub(super) fn hear_next(&self) -> Verdict {
+        self.hear_words(1)
+    }
+
+    fn hear_words(&self, most: usize) -> Verdict {
+        for _ in 0..most {
             match self.leash.receive() {
                 Ok(Heard::Message(message)) => self.obey(message),
                 // Of a master of another version, which needs no answer.
                 Ok(Heard::Strange) => {}
-                Ok(Heard::Nothing) => return self.verdict(),
-                Ok(Heard::End) => break,
+                Ok(Heard::Nothing) => break,
+                Ok(Heard::End) => return self.hear_the_end(),
                 Err(error) => {
                     log::error!("leash-broken why=\"{error}\"");
-                    break;
+                    return self.hear_the_end();
                 }
             }
         }
+        self.verdict()
+    }
+
+    fn hear_the_end(&self) -> Verdict {
         self.orphaned();
         match self.verdict() {
             // There is nothing more to hear, and it would be heard for ever.

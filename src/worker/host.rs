@@ -27,7 +27,7 @@ pub(super) struct Session {
     name: String,
     account: Option<Account>,
     /// Of the master's words.
-    watch: Watch,
+    watch: Rc<Watch>,
     reports: Reports,
     /// Failed logins that are allowed, 0: any number; and those that there were.
     attempts: usize,
@@ -40,7 +40,7 @@ impl Session {
     pub(super) fn new(
         bond: Rc<Bond>,
         peer: IpAddr,
-        watch: Watch,
+        watch: Rc<Watch>,
         attempts: usize,
         name: &str,
     ) -> Self {
@@ -176,8 +176,9 @@ impl Host for Session {
         let is_news = is_long || self.was_long;
         self.was_long = is_long;
         self.bond.begin_command();
-        // Of a visitor the master only wants to know that there is one.
-        if self.account.is_some() {
+        // Of a visitor the master only wants to know that there is one; and one that quits will be gone
+        // when it hears of it.
+        if self.account.is_some() && verb != "QUIT" {
             let is_urgent = is_news && self.bond.shares_rates();
             self.reports.doing(verb, argument, is_urgent);
         }

@@ -19,7 +19,7 @@ use crate::proxy;
 use crate::store::mogile::{Lore, Room, Shared};
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
-use crate::sys::{process, sockets, title};
+use crate::sys::{process, title};
 use crate::tls::Identity;
 use crate::vigil;
 use crate::{auth, store};
@@ -119,6 +119,10 @@ fn work(
 ) -> io::Result<()> {
     let mut left = config.pool.sessions_per_worker;
     let mut door = Some(door);
+    // The master and the signals are heard in every wait of a session.
+    let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
+    let word = Rc::new(vigil::watch(bond.leash(), move || hearer.hear_next())?);
+    let _signal = vigil::watch(bond.ear(), move || listener.hear_signal())?;
     title::set("nanoftpd [worker] idle");
     bond.tell(&FromWorker::Ready)?;
     while let Some(open) = &door {
@@ -131,7 +135,7 @@ fn work(
             door = None;
             bond.close_listeners();
         }
-        serve(bond, config, zone, tls, control, peer)?;
+        serve(bond, &word, config, (zone, tls), control, peer)?;
         if let lines @ 1.. = logger::take_losses() {
             let lines = u32::try_from(lines).unwrap_or(u32::MAX);
             bond.mention(&FromWorker::Unlogged { lines });
@@ -159,7 +163,7 @@ fn wait(bond: &Bond, door: &Door) -> io::Result<Option<(TcpStream, SocketAddr)>>
         for came in door.wait()? {
             match came {
                 Came::Word => {
-                    bond.hear();
+                    bond.hear_next();
                 }
                 Came::Signal => {
                     bond.hear_signal();
@@ -176,20 +180,16 @@ fn wait(bond: &Bond, door: &Door) -> io::Result<Option<(TcpStream, SocketAddr)>>
 
 fn serve(
     bond: &Rc<Bond>,
+    word: &Rc<vigil::Watch>,
     config: &Config,
-    zone: &TimeZone,
-    tls: Option<&Identity>,
+    (zone, tls): (&TimeZone, Option<&Identity>),
     control: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
-    if let Err(error) = sockets::prepare(&control) {
+    if let Err(error) = control.set_nonblocking(true) {
         log::debug!("client-lost peer={} why=\"{error}\"", peer.ip());
         return Ok(());
     }
-    // The master and the signals are heard in every wait of the session.
-    let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
-    let word = vigil::watch(bond.leash(), move || hearer.hear())?;
-    let signal = vigil::watch(bond.ear(), move || listener.hear_signal())?;
     let (peer, proxied) = match client_of(&control, peer, config) {
         Ok(known) => known,
         Err(error) => {
@@ -214,13 +214,12 @@ fn serve(
     let mut session = Session::new(
         Rc::clone(bond),
         peer.ip(),
-        word,
+        Rc::clone(word),
         attempts,
         &settings.session,
     );
     ftp::serve(control, peer, &settings, &mut session);
     drop(session);
-    drop(signal);
     bond.rest(true);
     bond.members().forget();
     bond.tell_figures(Instant::now());

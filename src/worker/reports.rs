@@ -24,6 +24,8 @@ pub(super) struct Reports {
 #[derive(Debug)]
 struct Waiting {
     doing: Option<(String, Vec<u8>)>,
+    /// The master takes the session for one that is busy.
+    is_busy: bool,
     sums: [Sum; 4],
     /// For what the client does, and for what it has transferred.
     paces: [Pace; 2],
@@ -41,6 +43,7 @@ impl Reports {
         let pace = Pace::new(Instant::now());
         let waiting = Rc::new(RefCell::new(Waiting {
             doing: None,
+            is_busy: false,
             sums: [Sum::default(); 4],
             paces: [pace; 2],
         }));
@@ -55,9 +58,15 @@ impl Reports {
     /// The client's command; an empty verb: it waits for one.
     pub(super) fn doing(&self, verb: &str, argument: &[u8], is_urgent: bool) {
         let mut waiting = self.waiting.borrow_mut();
+        if verb.is_empty() && !waiting.is_busy {
+            // As the master has it, who has just heard of the login or never of the command.
+            waiting.doing = None;
+            return;
+        }
         let Waiting { doing, paces, .. } = &mut *waiting;
         if is_urgent || paces.first_mut().is_some_and(Pace::may_go) {
             *doing = None;
+            waiting.is_busy = !verb.is_empty();
             self.bond.mention(&FromWorker::Doing {
                 verb: verb.to_owned(),
                 argument: argument.to_vec(),
@@ -97,6 +106,7 @@ impl Waiting {
     fn tell(&mut self, bond: &Bond) {
         self.tell_transferred(bond);
         if let Some((verb, argument)) = self.doing.take() {
+            self.is_busy = !verb.is_empty();
             bond.mention(&FromWorker::Doing { verb, argument });
         }
     }

@@ -22,6 +22,7 @@ use super::{Doing, Host, Refusal, Settings, Transfer, serve};
 use crate::auth::Password;
 use crate::config::Config;
 use crate::store::Store;
+use crate::sys::sockets;
 use crate::vigil::{self, Verdict};
 
 use memory::{Memory, Shared};
@@ -106,6 +107,8 @@ impl Server {
         };
         let thread = std::thread::spawn(move || {
             let (control, peer) = listener.accept().unwrap();
+            sockets::prepare(&control).unwrap();
+            control.set_nonblocking(true).unwrap();
             let _watch = vigil::watch(ear.as_fd(), || Verdict::Leave).unwrap();
             let settings = Settings {
                 nanoftpd: &config.nanoftpd,

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::draw::Draw;
 use crate::path::Path;
 use crate::store::Store;
+use crate::sys::sockets;
 use crate::vigil::{self, Verdict};
 use client::Client;
 use memory::{Memory, Tree};
@@ -88,6 +89,8 @@ fn connection() -> Option<(TcpStream, SocketAddr, TcpStream)> {
     })?;
     let far = TcpStream::connect(door.local_addr().ok()?).ok()?;
     let (near, peer) = door.accept().ok()?;
+    sockets::prepare(&near).ok()?;
+    near.set_nonblocking(true).ok()?;
     Some((near, peer, far))
 }
 
