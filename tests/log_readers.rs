@@ -7,7 +7,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use socket2::SockRef;
 use support::{Daemon, Ftp, eventually, is_here};
 
 /// What `fail2ban-regex` finds in `log`: an address a line.
@@ -80,23 +82,51 @@ fn an_analyser_of_transfer_logs_counts_every_line() {
     if !is_here("awffull") {
         return;
     }
-    let (daemon, text) = transfers("xferlog");
-    let report = daemon.dir().join("report");
-    fs::create_dir(&report).unwrap();
-    let output = Command::new("awffull")
-        .args(["-c", "/dev/null", "-F", "ftp", "-o"])
-        .args([&report, &daemon.dir().join("xferlog")])
-        .output()
+    for (format, kind) in [("xferlog", "ftp"), ("clf", "clf")] {
+        let (daemon, text) = transfers(format);
+        let report = daemon.dir().join("report");
+        fs::create_dir(&report).unwrap();
+        let output = Command::new("awffull")
+            .args(["-c", "/dev/null", "-F", kind, "-o"])
+            .args([&report, &daemon.dir().join("xferlog")])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        // Month, year, and hits.
+        let history = fs::read_to_string(report.join("awffull.hist")).unwrap();
+        let hits: Vec<&str> = history
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_whitespace().nth(2))
+            .collect();
+        assert_eq!(hits, ["2"], "{history}\n{text}");
+    }
+}
+
+/// A transfer that is broken off is known by its status.
+#[test]
+fn transfers_can_be_read_as_those_of_a_web_server() {
+    let (daemon, text) = transfers("clf");
+    let mut ftp = daemon.log_in();
+    let data = ftp.data();
+    ftp.expect("STOR broken", 150);
+    let stream = data.stream();
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
         .unwrap();
-    assert!(output.status.success());
-    // Month, year, and hits.
-    let history = fs::read_to_string(report.join("awffull.hist")).unwrap();
-    let hits: Vec<&str> = history
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_whitespace().nth(2))
-        .collect();
-    assert_eq!(hits, ["2"], "{history}\n{text}");
+    drop(stream);
+    ftp.reply_of(426);
+    let text = text + &daemon.written("xferlog", " /broken");
+    let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap();
+    for (part, end) in [
+        ("] \"PUT /a%20%C3%BC%20%22b%22.bin\"", " 200 1024"),
+        ("] \"GET /a%20%C3%BC%20%22b%22.bin\"", " 200 1024"),
+        ("] \"PUT /broken\"", " 426 0"),
+    ] {
+        let line = line(part);
+        assert!(line.starts_with("127.0.0.1 - test ["), "{line}");
+        assert!(line.ends_with(end), "{line}");
+    }
 }
 
 #[test]

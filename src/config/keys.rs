@@ -359,9 +359,10 @@ pub(super) const SECTIONS: &[Section] = sections! {
         xferlog = "/var/log/nanoftpd/xferlog", Maybe(AbsolutePath),
             "a line for each transfer; empty: none";
         transfer_format = "xferlog", OneOf(&[
-                ("xferlog", TransferFormat::Xferlog), ("json", TransferFormat::Json),
+                ("xferlog", TransferFormat::Xferlog), ("clf", TransferFormat::Clf),
+                ("json", TransferFormat::Json),
             ]),
-            "xferlog: as wu-ftpd wrote it; json: an object a line";
+            "xferlog: as wu-ftpd wrote it; clf: as web servers do; json: an object a line";
     }
     [status] "The control socket." {
         socket = "/run/nanoftpd/control.sock", AbsolutePath,

@@ -312,6 +312,8 @@ pub struct Logging {
 pub enum TransferFormat {
     /// As wu-ftpd wrote it.
     Xferlog,
+    /// As web servers wrote it.
+    Clf,
     /// An object a line.
     Json,
 }

@@ -177,11 +177,12 @@ impl Journal {
     }
 
     pub(super) fn transferred(&self, transfer: &Transfer<'_>) {
-        let now = self.now();
+        let now = Timestamp::now().to_zoned(self.zone.clone());
         let mut sinks = self.sinks();
         let line = match sinks.format {
-            TransferFormat::Xferlog => xferlog::line(now, transfer),
-            TransferFormat::Json => xferlog::object(now, transfer),
+            TransferFormat::Xferlog => xferlog::line(now.datetime(), transfer),
+            TransferFormat::Clf => xferlog::common(&now, transfer),
+            TransferFormat::Json => xferlog::object(now.datetime(), transfer),
         };
         if let Some(sink) = &mut sinks.xferlog {
             sink.put(&line);

@@ -1,10 +1,12 @@
-//! The transfer log, line by line: as wu-ftpd wrote it, since that is what log analysers read, or as
-//! JSON.
+//! The transfer log, line by line: as wu-ftpd or as web servers wrote it, since that is what log
+//! analysers read, or as JSON.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use jiff::Zoned;
 use jiff::civil::DateTime;
 
 use crate::text::json;
@@ -81,6 +83,39 @@ pub(super) fn object(now: DateTime, transfer: &Transfer<'_>) -> Vec<u8> {
         json(transfer.path),
     );
     line.into_bytes()
+}
+
+/// The same as in the Common Log Format of web servers, with its end: host, no identity, user, time,
+/// request, status, bytes. A transfer that was broken off has the status of FTP for that.
+pub(super) fn common(now: &Zoned, transfer: &Transfer<'_>) -> Vec<u8> {
+    let method = match transfer.direction {
+        Direction::Down => "GET",
+        Direction::Up => "PUT",
+    };
+    let line = format!(
+        "{} - {} [{}] \"{method} {}\" {} {}\n",
+        transfer.peer.to_canonical(),
+        escaped(transfer.user),
+        now.strftime("%d/%b/%Y:%H:%M:%S %z"),
+        escaped(transfer.path),
+        if transfer.complete { 200 } else { 426 },
+        transfer.bytes,
+    );
+    line.into_bytes()
+}
+
+/// As in a URL (RFC 3986 §2.1): nothing that could end a field, a quotation or a line, and nothing that
+/// an analyser would take for the beginning of a query.
+fn escaped(name: &[u8]) -> String {
+    name.iter().fold(String::new(), |mut text, byte| {
+        let is_plain = byte.is_ascii_graphic() && !b"\"%\\?#".contains(byte);
+        if is_plain {
+            text.push(char::from(*byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
 }
 
 /// Fields end at blanks and lines at line ends, so neither may be in a name.
