@@ -32,6 +32,8 @@ pub struct Tree {
     root: OwnedFd,
     create_mask: Mode,
     fsync: bool,
+    /// Where the file goes that may be put: it is put there.
+    place: Option<(Path, OwnedFd)>,
 }
 
 impl Tree {
@@ -58,6 +60,7 @@ impl Tree {
             root,
             create_mask: Mode::from_bits_truncate(settings.create_mask),
             fsync: settings.fsync,
+            place: None,
         })
     }
 
@@ -107,7 +110,9 @@ impl Tree {
 
     /// Opens a plain file; anything else is refused before it is opened.
     fn open_plain(&self, path: &Path, flags: OFlag) -> Result<(File, u64), Error> {
-        is_plain(&self.status(path)?)?;
+        if !self.seems_plain(path) {
+            is_plain(&self.status(path)?)?;
+        }
         let file = self.resolve(
             path,
             flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY,
@@ -118,19 +123,30 @@ impl Tree {
         Ok((file.into(), size(&status)))
     }
 
+    /// Whether there is a plain file, as it seems: links may have led anywhere, so that this decides nothing
+    /// but whether a closer look can be spared before it is opened and looked at again.
+    fn seems_plain(&self, path: &Path) -> bool {
+        let found = fstatat(&self.root, path.relative(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        found.is_ok_and(|status| is_plain(&status).is_ok())
+    }
+
     fn file_mode(&self) -> Mode {
         Mode::from_bits_truncate(0o666 & !self.create_mask.bits())
     }
 
     /// A new version: under a name of its own until it is whole.
-    fn put_new(&self, path: &Path, source: &mut dyn Source) -> Result<Receipt, Error> {
-        let (dir, name) = self.home(path)?;
-        let mut unfinished = Unfinished::create(&dir, self.file_mode())?;
+    fn put_new(
+        &self,
+        dir: &OwnedFd,
+        path: &Path,
+        source: &mut dyn Source,
+    ) -> Result<Receipt, Error> {
+        let mut unfinished = Unfinished::create(dir, self.file_mode())?;
         let bytes = fill(&mut unfinished.file, source)?;
         if self.fsync {
             unfinished.file.sync_all().map_err(|error| broken(&error))?;
         }
-        unfinished.finish(name)?;
+        unfinished.finish(path.name())?;
         if self.fsync {
             let dir = self.resolve(&path.parent(), OFlag::O_DIRECTORY, Mode::empty())?;
             nix::unistd::fsync(dir)?;
@@ -171,23 +187,28 @@ impl Tree {
         })
     }
 
-    /// Whether there is something at `path`; an error if that, or nothing, is not what `plan` can
-    /// do with.
-    fn may_replace(&self, path: &Path, plan: &Plan) -> Result<bool, Error> {
+    /// The directory that `path` is in; an error if what is there, or nothing, is not what `plan` can do
+    /// with.
+    fn place(&self, path: &Path, plan: &Plan) -> Result<OwnedFd, Error> {
         if path.name().starts_with(UNFINISHED) {
             return Err(Error::BadName("reserved for unfinished uploads"));
         }
-        match self.status(path) {
-            Ok(status) => {
+        let (dir, name) = self.home(path)?;
+        let found = match fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(status) if kind_bits(&status) == SFlag::S_IFLNK => self.status(path),
+            found => found.map_err(Error::from),
+        };
+        match (found, plan.at) {
+            (Ok(status), at) => {
                 is_plain(&status)?;
-                match plan.at {
+                match at {
                     At::Offset(offset) if offset > size(&status) => Err(Error::BeyondEnd),
-                    _ => Ok(true),
+                    _ => Ok(dir),
                 }
             }
-            Err(Error::NotFound) if matches!(plan.at, At::Offset(1..)) => Err(Error::BeyondEnd),
-            Err(Error::NotFound) => Ok(false),
-            Err(error) => Err(error),
+            (Err(Error::NotFound), At::Offset(1..)) => Err(Error::BeyondEnd),
+            (Err(Error::NotFound), _) => Ok(dir),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -219,18 +240,21 @@ impl Store for Tree {
     }
 
     fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
-        self.may_replace(path, plan)?;
+        let dir = match self.place.take() {
+            Some((place, dir)) if place == *path => dir,
+            _ => self.place(path, plan)?,
+        };
         match plan.at {
-            At::Start => self.put_new(path, source),
+            At::Start => self.put_new(&dir, path, source),
             at => self.put_on(path, at, source),
         }
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {
-        if self.may_replace(path, plan)? {
-            return Ok(());
-        }
-        self.home(path).map(|_| ())
+        self.place = None;
+        let dir = self.place(path, plan)?;
+        self.place = Some((path.clone(), dir));
+        Ok(())
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), Error> {
