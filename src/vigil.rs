@@ -58,7 +58,7 @@ pub fn was_interrupted(error: &io::Error) -> bool {
 }
 
 struct Bystander {
-    fd: OwnedFd,
+    fd: Rc<OwnedFd>,
     notice: RefCell<Box<dyn FnMut() -> Verdict>>,
     mood: Cell<Verdict>,
 }
@@ -73,6 +73,7 @@ thread_local! {
     static SLEEPERS: RefCell<Vec<Rc<Sleeper>>> = const { RefCell::new(Vec::new()) };
     static BYSTANDERS: RefCell<Vec<Rc<Bystander>>> = const { RefCell::new(Vec::new()) };
     static DEAF: Cell<u32> = const { Cell::new(0) };
+    static ROUNDS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Keeps a bystander watched; dropping it ends that.
@@ -97,13 +98,24 @@ impl Drop for Watch {
 /// # Errors
 /// The descriptor could not be duplicated.
 pub fn watch(fd: BorrowedFd<'_>, notice: impl FnMut() -> Verdict + 'static) -> io::Result<Watch> {
+    Ok(watch_shared(Rc::new(fd.try_clone_to_owned()?), notice))
+}
+
+/// The same of a descriptor that is watched again and again: it is not duplicated.
+pub fn watch_shared(fd: Rc<OwnedFd>, notice: impl FnMut() -> Verdict + 'static) -> Watch {
     let one = Rc::new(Bystander {
-        fd: fd.try_clone_to_owned()?,
+        fd,
         notice: RefCell::new(Box::new(notice)),
         mood: Cell::new(Verdict::Stay),
     });
     BYSTANDERS.with_borrow_mut(|all| all.push(Rc::clone(&one)));
-    Ok(Watch(one))
+    Watch(one)
+}
+
+/// How often bystanders were looked at: who finds another number than before knows that they were.
+#[must_use]
+pub fn rounds() -> u64 {
+    ROUNDS.get()
 }
 
 /// Keeps somebody in mind; dropping it ends that.
@@ -246,6 +258,9 @@ fn look(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<
     }
     if next_call.is_some() {
         remind_due();
+    }
+    if DEAF.get() == 0 {
+        ROUNDS.set(ROUNDS.get().wrapping_add(1));
     }
     let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
     for (one, fd) in watched.iter().zip(polled.iter().skip(fds.len())) {

@@ -3,7 +3,8 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use log::{Level, debug, log_enabled};
@@ -34,6 +35,8 @@ pub(super) struct Control {
     /// Of TLS.
     version: Option<String>,
     linger: Duration,
+    /// The socket once more, for those who listen to it during a wait.
+    ear: Option<Rc<OwnedFd>>,
 }
 
 enum Filled {
@@ -58,6 +61,7 @@ impl Control {
             speaker: None,
             version: None,
             linger: LINGER,
+            ear: None,
         }
     }
 
@@ -112,13 +116,14 @@ impl Control {
             if let Some(line) = self.line_at_hand() {
                 return Ok(Some(line));
             }
+            // Most clients wait for a reply before they say more: to look first would be in vain.
+            if !self.has_ended && !self.wire.has_read_ahead() {
+                vigil::wait_until(&[(self.wire.as_fd(), For::Reading)], deadline)?;
+            }
             match self.fill()? {
-                Filled::Some => {}
+                Filled::Some | Filled::NothingYet => {}
                 // Without room there is a line, so that cannot be.
                 Filled::Ended | Filled::NoRoom => return Ok(None),
-                Filled::NothingYet => {
-                    vigil::wait_until(&[(self.wire.as_fd(), For::Reading)], deadline)?;
-                }
             }
         }
     }
@@ -130,6 +135,19 @@ impl Control {
     pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
         self.log_reply(reply);
         self.send_bytes(&reply.wire())
+    }
+
+    /// Has a reply go together with what is said next, or with [`Control::release`].
+    pub(super) fn hold(&mut self, reply: &Reply) {
+        self.log_reply(reply);
+        self.queue(&reply.wire());
+    }
+
+    /// Sends what was held back, as far as the client takes it now; the rest goes with the next reply.
+    pub(super) fn release(&mut self) {
+        if self.push().is_err() {
+            self.has_ended = true;
+        }
     }
 
     /// Sends a part of a reply that is too long to be held in memory.
@@ -151,12 +169,7 @@ impl Control {
     /// answered in its turn.
     pub(super) fn overhear(&mut self, progress: &Progress) -> Verdict {
         loop {
-            while let Some(reply) = self.reply_at_once(progress) {
-                self.answer_at_once(&reply);
-            }
-            let is_abort = |line: &[u8]| line.eq_ignore_ascii_case(b"ABOR");
-            if self.lines.waiting().any(is_abort) {
-                self.is_aborted = true;
+            if self.overhear_lines(progress) == Verdict::Leave {
                 return Verdict::Leave;
             }
             let filled = self.fill();
@@ -171,6 +184,26 @@ impl Control {
                 Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
             }
         }
+    }
+
+    /// The same of what came together with the command, and makes the socket readable no more.
+    pub(super) fn overhear_at_hand(&mut self, progress: &Progress) -> Verdict {
+        if self.wire.has_read_ahead() {
+            return self.overhear(progress);
+        }
+        self.overhear_lines(progress)
+    }
+
+    fn overhear_lines(&mut self, progress: &Progress) -> Verdict {
+        while let Some(reply) = self.reply_at_once(progress) {
+            self.answer_at_once(&reply);
+        }
+        let is_abort = |line: &[u8]| line.eq_ignore_ascii_case(b"ABOR");
+        if self.lines.waiting().any(is_abort) {
+            self.is_aborted = true;
+            return Verdict::Leave;
+        }
+        Verdict::Stay
     }
 
     /// The reply to the first line, if it need not wait, and if the client takes replies.
@@ -207,6 +240,19 @@ impl Control {
     /// That command has had its reply.
     pub(super) fn end_turn(&mut self) {
         self.is_aborted = false;
+    }
+
+    /// What is to be watched during a wait.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub(super) fn ear(&mut self) -> io::Result<Rc<OwnedFd>> {
+        if let Some(ear) = &self.ear {
+            return Ok(Rc::clone(ear));
+        }
+        let ear = Rc::new(self.wire.as_fd().try_clone_to_owned()?);
+        self.ear = Some(Rc::clone(&ear));
+        Ok(ear)
     }
 
     /// Logs a command as the client gave it, or as it may be shown.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 use nix::errno::Errno;
-use nix::libc::off_t;
+use nix::libc::{self, off_t};
 use nix::sys::sendfile::sendfile;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::Error;
 use super::flow::{Flow, Way};
@@ -39,6 +39,8 @@ pub(super) enum Route {
     Active(SocketAddr),
     /// That is under way.
     Called(TcpStream),
+    /// The client is there already.
+    Met(TcpStream),
 }
 
 /// Who the two ends are, and how long each may take.
@@ -106,6 +108,32 @@ impl Protection<'_> {
 }
 
 impl Route {
+    /// The same, with the client if it has connected already: nothing is waited for.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn meet(self, ends: &Ends<'_>) -> io::Result<Self> {
+        match self {
+            Self::Passive(listener) if ends.gateway.is_none() => match listener.accept() {
+                Ok((stream, from)) if from.ip().to_canonical() == ends.peer => {
+                    Ok(Self::Met(stream))
+                }
+                Ok((_, from)) => {
+                    warn_of_stranger(from.ip().to_canonical(), ends);
+                    Ok(Self::Passive(listener))
+                }
+                Err(error) if is_passing(&error) => Ok(Self::Passive(listener)),
+                Err(error) => Err(error),
+            },
+            route => Ok(route),
+        }
+    }
+
+    /// Whether nothing more has to be waited for.
+    pub(super) fn is_met(&self) -> bool {
+        matches!(self, Self::Met(_))
+    }
+
     /// Makes the connection; the listener is closed, whatever comes of it.
     ///
     /// # Errors
@@ -116,16 +144,19 @@ impl Route {
         flow: Flow,
         progress: &Rc<Progress>,
     ) -> io::Result<Link> {
-        let stream = match self {
+        let stream = match self.meet(ends)? {
+            Self::Met(stream) => stream,
             Self::Passive(listener) => accept(&listener, ends)?,
             Self::Active(address) => connect(address, ends)?,
             Self::Called(stream) => connected(stream, ends)?,
         };
         stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
         let wire = match &ends.protection {
             None => Wire::Plain(stream),
-            Some(protection) => protection.apply(stream, ends)?,
+            Some(protection) => {
+                stream.set_nodelay(true)?;
+                protection.apply(stream, ends)?
+            }
         };
         Ok(Link {
             wire,
@@ -138,6 +169,8 @@ impl Route {
             progress: Rc::clone(progress),
             unheard: 0,
             broken: None,
+            is_prompt: ends.protection.is_some(),
+            before_waiting: None,
         })
     }
 }
@@ -146,7 +179,7 @@ impl Route {
 /// out (RFC 2577 §2).
 fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
     let deadline = Instant::now().checked_add(ends.connect);
-    let mut strangers: u64 = 0;
+    let mut is_known = false;
     loop {
         vigil::wait_until(&[(listener.as_fd(), For::Reading)], deadline)?;
         match listener.accept() {
@@ -155,9 +188,8 @@ fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
                 if who(&stream, from, ends)? == Some(ends.peer) {
                     return Ok(stream);
                 }
-                strangers += 1;
-                if strangers == 1 {
-                    warn!("data-stranger {} from={from}", ends.tag);
+                if !std::mem::replace(&mut is_known, true) {
+                    warn_of_stranger(from, ends);
                 }
             }
             Err(error) if is_passing(&error) => {}
@@ -167,6 +199,10 @@ fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
+}
+
+fn warn_of_stranger(from: IpAddr, ends: &Ends<'_>) {
+    warn!("data-stranger {} from={from}", ends.tag);
 }
 
 /// Who has connected: `from`, or whoever the proxy says that it is; the client itself does not come
@@ -237,6 +273,11 @@ pub(super) struct Link {
     /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
     /// must not look as if it had ended well.
     broken: Option<io::ErrorKind>,
+    /// What is written goes out at once, however little it is. What the kernel sends of itself needs
+    /// no such care.
+    is_prompt: bool,
+    /// What must have happened before anything is waited for.
+    before_waiting: Option<Box<dyn FnOnce()>>,
 }
 
 impl Link {
@@ -272,6 +313,35 @@ impl Link {
         let sent = sent.map_err(|errno| Error::body(&errno.into()))?;
         self.passed(sent);
         Ok(sent)
+    }
+
+    /// Sends `bytes`, which are all that there is, so that they go together with the end; how many of them
+    /// went now.
+    ///
+    /// # Errors
+    /// `Refused` (426): the connection failed.
+    pub(super) fn send_last(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let granted = self.flow.grant(Way::Down, bytes.len());
+        let most = granted.map_err(|error| Error::data(&error))?;
+        let bytes = bytes.get(..most).unwrap_or_default();
+        let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+        let sent = self.attempt(For::Writing, |wire| {
+            SockRef::from(wire.socket()).send_with_flags(bytes, flags)
+        });
+        let sent = sent.map_err(|error| Error::data(&error))?;
+        self.passed(sent);
+        Ok(sent)
+    }
+
+    /// Has `notice` called before anything is waited for.
+    pub(super) fn before_waiting(&mut self, notice: impl FnOnce() + 'static) {
+        self.before_waiting = Some(Box::new(notice));
+    }
+
+    fn will_wait(&mut self) {
+        if let Some(notice) = self.before_waiting.take() {
+            notice();
+        }
     }
 
     /// Moves what is there, at most `most` bytes, into `pipe`, which must have room, without
@@ -331,6 +401,7 @@ impl Link {
             } else if moved.elapsed() >= self.stall {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            self.will_wait();
             if is_closed {
                 vigil::pause(nap)?;
             } else {
@@ -415,6 +486,9 @@ impl Link {
         }
         let mut must_wait = self.unheard >= HEARD_EVERY;
         loop {
+            if must_wait {
+                self.will_wait();
+            }
             let waited = if !must_wait {
                 Ok(())
             } else if direction == For::Reading && self.wire.has_read_ahead() {
@@ -461,6 +535,10 @@ impl Read for Link {
 
 impl Write for Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.is_prompt {
+            self.wire.socket().set_nodelay(true)?;
+            self.is_prompt = true;
+        }
         let most = self.flow.grant(Way::Down, bytes.len())?;
         let bytes = bytes.get(..most).unwrap_or_default();
         let count = self.attempt(For::Writing, |wire| wire.write(bytes))?;

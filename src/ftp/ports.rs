@@ -9,11 +9,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted: a stranger's must not keep the client's out.
 const BACKLOG: i32 = 16;
 
-/// Listens at `local`'s address on a free port of `low..=high`; without blocking.
+/// Listens at `local`'s address on a free port of `low..=high`, which it also gives; without blocking.
 ///
 /// # Errors
 /// `AddrInUse` when no port of the range is free; otherwise what the kernel says.
-pub(super) fn listen(local: SocketAddr, low: u16, high: u16) -> io::Result<TcpListener> {
+pub(super) fn listen(local: SocketAddr, low: u16, high: u16) -> io::Result<(TcpListener, u16)> {
     let count = u32::from(high.saturating_sub(low)) + 1;
     let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
     let start = u32::try_from(random % u64::from(count)).unwrap_or_default();
@@ -22,7 +22,7 @@ pub(super) fn listen(local: SocketAddr, low: u16, high: u16) -> io::Result<TcpLi
     for _ in 0..count {
         let port = u16::try_from(u32::from(low) + at).unwrap_or(high);
         match listen_on(with_port(local, port)) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => return Ok((listener, port)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
         }
@@ -58,11 +58,10 @@ fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
-        Type::STREAM,
+        Type::STREAM.nonblocking(),
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -94,8 +93,8 @@ mod tests {
     #[test]
     fn ports_come_from_the_range() {
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let listener = listen(local, 20_000, 29_999).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let (listener, port) = listen(local, 20_000, 29_999).unwrap();
+        assert_eq!(listener.local_addr().unwrap().port(), port);
         assert!((20_000..30_000).contains(&port), "{port}");
     }
 }

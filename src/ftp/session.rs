@@ -312,10 +312,28 @@ impl<'a> Session<'a> {
         transfer::watch(&self.control, progress)
     }
 
+    /// Whether downloads go as they are and as fast as the client takes them.
+    pub(super) fn sends_freely(&self) -> bool {
+        self.protection().is_none() && self.host.traffic().download_rate() == 0
+    }
+
+    /// Where nothing is in the way of the data connection it is made now.
+    pub(super) fn meet(&self, route: Route) -> Result<Route, Error> {
+        let met = self.with_ends(|ends| route.meet(ends));
+        met.map_err(|error| self.not_opened(&error))
+    }
+
     /// Makes the data connection that the client has prepared.
     pub(super) fn connect(&self, route: Route, progress: &Rc<Progress>) -> Result<Link, Error> {
+        let flow = Flow::new(self.host.traffic());
+        let route = self.called(route);
+        let opened = self.with_ends(|ends| route.open(ends, flow, progress));
+        opened.map_err(|error| self.not_opened(&error))
+    }
+
+    fn with_ends<T>(&self, work: impl FnOnce(&Ends<'_>) -> T) -> T {
         let passive = self.settings.passive;
-        let ends = Ends {
+        work(&Ends {
             peer: self.peer.ip(),
             local: self.local,
             gateway: self.settings.gateway().map(|gateway| gateway.rules),
@@ -323,23 +341,22 @@ impl<'a> Session<'a> {
             stall: passive.stall_timeout,
             protection: self.protection(),
             tag: &self.tag(),
-        };
-        let flow = Flow::new(self.host.traffic());
-        let opened = self.called(route).open(&ends, flow, progress);
-        opened.map_err(|error| {
-            if vigil::was_interrupted(&error) {
-                Error::Interrupted
-            } else if Foreign::is_cause_of(&error) {
-                info!("data-not-resumed {}", self.tag());
-                Error::refused(
-                    522,
-                    "Data connections must resume the TLS session of this one.",
-                )
-            } else {
-                info!("data-not-opened {} cause={error}", self.tag());
-                Error::refused(425, "Can't open data connection.")
-            }
         })
+    }
+
+    fn not_opened(&self, error: &io::Error) -> Error {
+        if vigil::was_interrupted(error) {
+            return Error::Interrupted;
+        }
+        if Foreign::is_cause_of(error) {
+            info!("data-not-resumed {}", self.tag());
+            return Error::refused(
+                522,
+                "Data connections must resume the TLS session of this one.",
+            );
+        }
+        info!("data-not-opened {} cause={error}", self.tag());
+        Error::refused(425, "Can't open data connection.")
     }
 
     /// The same route from the port for data, where that is wanted and can be had.

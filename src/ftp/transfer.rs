@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -25,6 +25,9 @@ const LONG: u64 = 256 * 1024;
 
 /// What a pipe holds.
 const PIPE: usize = 1024 * 1024;
+
+/// A file no longer than this is read and sent in one piece, together with the end of the connection.
+const SHORT: u64 = 16 * 1024;
 
 /// How far a transfer is, for STAT and for the log.
 #[derive(Debug)]
@@ -89,24 +92,28 @@ pub(super) fn watch(
     control: &Rc<RefCell<Control>>,
     progress: &Rc<Progress>,
 ) -> Result<Option<Watch>, Error> {
-    // What came together with the command makes the socket readable no more.
-    let verdict = control.borrow_mut().overhear(progress);
+    let verdict = control.borrow_mut().overhear_at_hand(progress);
     match verdict {
         Verdict::Leave => return Err(Error::Interrupted),
         Verdict::Rest => return Ok(None),
         Verdict::Stay => {}
     }
     let (overheard, progress) = (Rc::clone(control), Rc::clone(progress));
-    let watch = vigil::watch(control.borrow().as_fd(), move || {
+    let ear = control.borrow_mut().ear();
+    let ear =
+        ear.map_err(|error| Error::failed(451, "No resources", format!("a watch: {error}")))?;
+    Ok(Some(vigil::watch_shared(ear, move || {
         // Borrowed: a reply is being sent to a client that does not read.
         match overheard.try_borrow_mut() {
             Ok(mut control) => control.overhear(&progress),
             Err(_) => Verdict::Rest,
         }
-    });
-    watch
-        .map(Some)
-        .map_err(|error| Error::failed(451, "No resources", format!("a watch: {error}")))
+    })))
+}
+
+/// Whether all of `body` can be sent in one piece, whatever the client does meanwhile.
+pub(super) fn is_short(body: &Body) -> bool {
+    matches!(body, Body::File(_, _, len) if *len <= SHORT)
 }
 
 /// Sends a whole body and closes the data connection; `Ok` when the client has all of it.
@@ -116,7 +123,8 @@ pub(super) fn watch(
 pub(super) fn send(body: Body, mut link: Link, ascii: bool) -> Result<(), Error> {
     match body {
         Body::File(file, offset, len) if !ascii && !link.is_secure() => {
-            send_file(&file, offset, len, &mut link)?
+            let sent = send_short(&file, offset, len, &mut link)?;
+            send_file(&file, offset + sent, len - sent, &mut link)?
         }
         Body::File(mut file, offset, len) => {
             file.seek(SeekFrom::Start(offset))
@@ -126,6 +134,19 @@ pub(super) fn send(body: Body, mut link: Link, ascii: bool) -> Result<(), Error>
         Body::Stream(mut reader, len) => pump(&mut reader, len, &mut link, ascii)?,
     }
     link.finish().map_err(|error| Error::data(&error))
+}
+
+/// Sends a file that is short; how much of it went.
+fn send_short(file: &File, offset: u64, len: u64, link: &mut Link) -> Result<u64, Error> {
+    if !(1..=SHORT).contains(&len) {
+        return Ok(0);
+    }
+    let mut block = vec![0; usize::try_from(len).unwrap_or_default()];
+    let read = file.read_at(&mut block, offset);
+    if read.map_err(|error| Error::body(&error))? < block.len() {
+        return Ok(0);
+    }
+    link.send_last(&block).map(|sent| sent as u64)
 }
 
 fn send_file(file: &File, mut offset: u64, len: u64, link: &mut Link) -> Result<(), Error> {

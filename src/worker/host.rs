@@ -34,6 +34,8 @@ pub(super) struct Session {
     failures: usize,
     /// The last command was a long one.
     was_long: bool,
+    /// Of the vigil, when the last command ended or the present one began.
+    rounds: u64,
 }
 
 impl Session {
@@ -55,6 +57,7 @@ impl Session {
             attempts,
             failures: 0,
             was_long: false,
+            rounds: vigil::rounds(),
         };
         session.show("connected", b"");
         session
@@ -164,13 +167,14 @@ impl Host for Session {
             Doing::Command { verb, argument } => (verb, argument),
         };
         let must_leave = self.bond.rest(what == Doing::Idle);
-        if what != Doing::Idle {
-            // A session that always has something to do never waits; it hears the master all the
-            // same.
+        // A session that always has something to do never waits; it hears the master all the same.
+        let has_waited = vigil::rounds() != self.rounds;
+        if what != Doing::Idle && !has_waited {
             self.watch.set(self.bond.hear());
         } else if must_leave {
             self.watch.set(Verdict::Leave);
         }
+        self.rounds = vigil::rounds();
         self.show(if verb.is_empty() { "IDLE" } else { verb }, argument);
         let is_long = LONG.contains(&verb);
         let is_news = is_long || self.was_long;

@@ -21,8 +21,7 @@ impl Member<'_> {
         let IpAddr::V4(local) = self.session.seen_as.ip() else {
             return Err(Error::refused(425, "PASV is for IPv4 only; use EPSV."));
         };
-        let listener = self.listen()?;
-        let port = port_of(&listener)?;
+        let (listener, port) = self.listen()?;
         self.prepare(Route::Passive(listener))?;
         let [a, b, c, d] = self.announced(local).octets();
         let [high, low] = port.to_be_bytes();
@@ -46,8 +45,7 @@ impl Member<'_> {
             Ok(_) | Err(Mistake::Protocol) => return Err(self.other_protocol()),
             Err(Mistake::Syntax) => return Err(Error::refused(501, "EPSV takes 1, 2 or ALL.")),
         }
-        let listener = self.listen()?;
-        let port = port_of(&listener)?;
+        let (listener, port) = self.listen()?;
         self.prepare(Route::Passive(listener))?;
         say(229, format!("Entering Extended Passive Mode (|||{port}|)"))
     }
@@ -92,7 +90,7 @@ impl Member<'_> {
         self.session.renew_ticket()
     }
 
-    fn listen(&mut self) -> Result<TcpListener, Error> {
+    fn listen(&mut self) -> Result<(TcpListener, u16), Error> {
         // The port of the last one is free again before the next is sought.
         self.route = None;
         let settings = self.session.settings.nanoftpd;
@@ -146,13 +144,6 @@ impl Member<'_> {
             _ => local,
         }
     }
-}
-
-fn port_of(listener: &TcpListener) -> Result<u16, Error> {
-    listener
-        .local_addr()
-        .map(|address| address.port())
-        .map_err(|error| no_port(&error))
 }
 
 fn no_port(error: &io::Error) -> Error {
