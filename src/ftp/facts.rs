@@ -1,7 +1,5 @@
 //! Machine listings (RFC 3659 §7): the facts of an entry, and which of them a client wants.
 
-use std::io::Write as _;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -74,15 +72,11 @@ impl Facts {
             if !wanted {
                 continue;
             }
-            // Writing to memory does not fail.
-            let _ = match (fact, entry) {
-                ("type", _) => {
-                    let kind = match entry.kind {
-                        Kind::File => "file",
-                        Kind::Dir => "dir",
-                    };
-                    write!(out, "type={kind};")
-                }
+            match (fact, entry) {
+                ("type", _) => out.extend_from_slice(match entry.kind {
+                    Kind::File => b"type=file;",
+                    Kind::Dir => b"type=dir;",
+                }),
                 (
                     "size",
                     Entry {
@@ -91,7 +85,9 @@ impl Facts {
                         ..
                     },
                 ) => {
-                    write!(out, "size={size};")
+                    out.extend_from_slice(b"size=");
+                    digits(*size, 1, b'0', out);
+                    out.push(b';');
                 }
                 (
                     "modify",
@@ -99,18 +95,17 @@ impl Facts {
                         modified: Some(seconds),
                         ..
                     },
-                ) => match civil(*seconds) {
-                    Some(time) => {
+                ) => {
+                    if let Some(time) = civil(*seconds) {
                         out.extend_from_slice(b"modify=");
                         put_time(time, out);
-                        out.write_all(b";")
+                        out.push(b';');
                     }
-                    None => Ok(()),
-                },
+                }
                 ("perm", _) => {
                     out.extend_from_slice(b"perm=");
                     put_permissions(entry, can, out);
-                    out.write_all(b";")
+                    out.push(b';');
                 }
                 (
                     "unique",
@@ -119,13 +114,30 @@ impl Facts {
                         ..
                     },
                 ) => {
-                    write!(out, "unique={unique:x};")
+                    out.extend_from_slice(b"unique=");
+                    put_bits(*unique, 4, 1, out);
+                    out.push(b';');
                 }
-                ("UNIX.mode", _) => write!(out, "UNIX.mode={:04o};", entry.mode & 0o7777),
-                _ => Ok(()),
-            };
+                ("UNIX.mode", _) => {
+                    out.extend_from_slice(b"UNIX.mode=");
+                    put_bits((entry.mode & 0o7777).into(), 3, 4, out);
+                    out.push(b';');
+                }
+                _ => {}
+            }
         }
         out.push(b' ');
+    }
+}
+
+/// `number` in figures of so many bits each, `least` of them at least.
+fn put_bits(number: u64, bits: usize, least: usize, out: &mut Vec<u8>) {
+    const FIGURES: &[u8; 16] = b"0123456789abcdef";
+    let mask = (1 << bits) - 1;
+    let wide = number.checked_ilog2().map_or(0, |last| last as usize + 1);
+    for at in (0..wide.div_ceil(bits).max(least)).rev() {
+        let figure = usize::try_from((number >> (at * bits)) & mask).ok();
+        out.extend(figure.and_then(|figure| FIGURES.get(figure)));
     }
 }
 
@@ -206,6 +218,17 @@ mod tests {
         let mut out = Vec::new();
         facts.put(entry, Abilities::default(), &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn figures_are_those_of_the_number() {
+        for number in [0, 1, 8, 0o17, 0o644, 0o7777, 0xff, 1 << 63, u64::MAX] {
+            let mut out = Vec::new();
+            put_bits(number, 4, 1, &mut out);
+            out.push(b' ');
+            put_bits(number, 3, 4, &mut out);
+            assert_eq!(out, format!("{number:x} {number:04o}").into_bytes());
+        }
     }
 
     #[test]

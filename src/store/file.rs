@@ -335,7 +335,8 @@ impl Iterator for Listing {
             };
             let name = found.file_name();
             let bytes = name.to_bytes();
-            let is_ours = matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED);
+            let is_ours = bytes.first() == Some(&b'.')
+                && (matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED));
             if is_ours || !self.wish.wants(bytes) {
                 continue;
             }
