@@ -30,6 +30,10 @@ use crate::vigil::{self, For};
 /// client would otherwise never let an ABOR be heard.
 const HEARD_EVERY: usize = 1024 * 1024;
 
+/// What the kernel holds that it has not sent, of what is long: more would only be further away from the
+/// processor when its turn comes, and memory of ours with a slow client.
+const UNSENT: u32 = 256 * 1024;
+
 /// How the next data connection is to be made.
 #[derive(Debug)]
 pub(super) enum Route {
@@ -170,6 +174,7 @@ impl Route {
             unheard: 0,
             broken: None,
             is_prompt: ends.protection.is_some(),
+            is_lean: false,
             before_waiting: None,
         })
     }
@@ -276,6 +281,8 @@ pub(super) struct Link {
     /// What is written goes out at once, however little it is. What the kernel sends of itself needs
     /// no such care.
     is_prompt: bool,
+    /// The kernel was told what it may hold.
+    is_lean: bool,
     /// What must have happened before anything is waited for.
     before_waiting: Option<Box<dyn FnOnce()>>,
 }
@@ -473,7 +480,13 @@ impl Link {
     fn passed(&mut self, count: usize) {
         self.unheard = self.unheard.saturating_add(count);
         self.progress.add(count);
-        self.flow.passed(count, self.progress.moved());
+        let moved = self.progress.moved();
+        self.flow.passed(count, moved);
+        if !self.is_lean && moved >= HEARD_EVERY as u64 {
+            self.is_lean = true;
+            // It is good to have, no more.
+            let _ = SockRef::from(self.wire.socket()).set_tcp_notsent_lowat(UNSENT);
+        }
     }
 
     fn attempt<T>(
