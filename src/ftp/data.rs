@@ -389,6 +389,8 @@ impl Link {
     /// # Errors
     /// The client reset the connection, or took nothing for too long.
     pub(super) fn finish(mut self) -> io::Result<()> {
+        /// The end of a connection counts as one byte.
+        const END: usize = 1;
         self.attempt(For::Writing, Wire::flush)?;
         self.wire.end()?;
         let mut left = usize::MAX;
@@ -400,7 +402,8 @@ impl Link {
             if let Some(error) = self.wire.socket().take_error()? {
                 return Err(error);
             }
-            if now_left == 0 {
+            // That its end has come need not be known.
+            if now_left <= END {
                 return Ok(());
             }
             if now_left < left {
@@ -501,6 +504,11 @@ impl Link {
         loop {
             if must_wait {
                 self.will_wait();
+                if direction == For::Reading && self.wire.is_secure() {
+                    // Many clients do not send their last record before the one ahead of it is
+                    // acknowledged, for which the kernel would take its time.
+                    let _ = SockRef::from(self.wire.socket()).set_tcp_quickack(true);
+                }
             }
             let waited = if !must_wait {
                 Ok(())
