@@ -115,6 +115,9 @@ fn strictest(one: Outcome, other: Outcome) -> Option<Outcome> {
 
 /// `ranges` begin where they say and end where the next begins.
 fn by_halves(ranges: &[(u32, Outcome)]) -> BpfProgram {
+    if let Some(program) = with_shared_ends(ranges) {
+        return program;
+    }
     let (low, high) = ranges.split_at(ranges.len() / 2);
     match (low, high) {
         ([], [(_, Outcome::Say(action)), ..]) => vec![instruction(RETURN, 0, 0, *action)],
@@ -133,6 +136,62 @@ fn by_halves(ranges: &[(u32, Outcome)]) -> BpfProgram {
             [choice, low, high].concat()
         }
     }
+}
+
+/// All questions first, then each outcome once; `None` where that is farther away than a question can
+/// jump.
+fn with_shared_ends(ranges: &[(u32, Outcome)]) -> Option<BpfProgram> {
+    let mut at = ranges.len().checked_sub(1)?;
+    let mut ends: Vec<(&Outcome, usize)> = Vec::new();
+    for (_, outcome) in ranges {
+        if ends.iter().all(|(known, _)| *known != outcome) {
+            ends.push((outcome, at));
+            at += match outcome {
+                Outcome::Say(_) => 1,
+                Outcome::Weigh(body) => body.len(),
+            };
+        }
+    }
+    let mut program = Vec::with_capacity(at);
+    ask(ranges, &ends, &mut program)?;
+    for (outcome, _) in ends {
+        match outcome {
+            Outcome::Say(action) => program.push(instruction(RETURN, 0, 0, *action)),
+            Outcome::Weigh(body) => program.extend_from_slice(body),
+        }
+    }
+    Some(program)
+}
+
+/// Appends the questions that tell `ranges` apart: one less than there are.
+fn ask(
+    ranges: &[(u32, Outcome)],
+    ends: &[(&Outcome, usize)],
+    program: &mut BpfProgram,
+) -> Option<()> {
+    let (low, high) = ranges.split_at(ranges.len() / 2);
+    let [(pivot, _), ..] = high else {
+        return None;
+    };
+    if low.is_empty() {
+        return Some(());
+    }
+    let here = program.len();
+    program.push(instruction(JUMP_IF_AT_LEAST, 0, 0, *pivot));
+    let jump_to = |half: &[(u32, Outcome)], next: usize| {
+        let end = match half {
+            [(_, outcome)] => ends.iter().find(|(known, _)| *known == outcome)?.1,
+            _ => next,
+        };
+        u8::try_from(end.checked_sub(here + 1)?).ok()
+    };
+    let if_lower = jump_to(low, program.len())?;
+    ask(low, ends, program)?;
+    let if_not = jump_to(high, program.len())?;
+    ask(high, ends, program)?;
+    let question = program.get_mut(here)?;
+    (question.jt, question.jf) = (if_not, if_lower);
+    Some(())
 }
 
 fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
