@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -170,6 +171,7 @@ pub fn give_up(identity: Option<Identity>, may_fork: bool) -> io::Result<()> {
 /// What the kernel says; this process must not go on.
 pub fn keep_those_of_service() -> io::Result<()> {
     drop_bounding_set(SERVICE)?;
+    BOUNDING.store(SERVICE, Ordering::Relaxed);
     let held = capabilities()?;
     set_capabilities(held & SERVICE)?;
     prctl::set_no_new_privs()?;
@@ -215,19 +217,20 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, most, most)?)
 }
 
+/// What the bounding set of the master was cut down to: children have no more to drop.
+static BOUNDING: AtomicU64 = AtomicU64::new(u64::MAX);
+
 /// While we still may: afterwards no file with capabilities could give more than `kept` to us.
 fn drop_bounding_set(kept: u64) -> io::Result<()> {
-    for capability in (0..64).filter(|capability| kept & (1 << capability) == 0) {
+    let held = BOUNDING.load(Ordering::Relaxed);
+    let dropped = held & !kept;
+    for capability in (0..64).filter(|capability| dropped & (1 << capability) != 0) {
         let number: libc::c_ulong = capability;
         let ask = |what: libc::c_int| {
             // SAFETY: these prctls take numbers and touch no memory of ours.
             #[expect(unsafe_code, reason = "nix has no call for it")]
             Errno::result(unsafe { libc::prctl(what, number, NONE, NONE, NONE) })
         };
-        // The master has dropped most for all: to look is a tenth of the work.
-        if ask(libc::PR_CAPBSET_READ) == Ok(0) {
-            continue;
-        }
         match ask(libc::PR_CAPBSET_DROP) {
             Ok(_) => {}
             // One more than the kernel knows.
