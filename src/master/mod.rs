@@ -106,6 +106,8 @@ pub fn run(mut start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Er
     title::set("nanoftpd [master]");
     rights::keep_those_of_service()
         .map_err(|error| Error::Failed(format!("cannot give rights up: {error}")))?;
+    // The C library looks the call up the first time: here, and not at each birth.
+    let _ = getrandom::u32();
     let mut estate = start.estate.take();
     let control = estate.as_mut().and_then(|estate| estate.control.take());
     let mut master = Master::new(start, gutter, control, ready)?;
@@ -158,6 +160,8 @@ struct Master<'a> {
     bell: Bell,
     board: Board,
     births: Births,
+    /// When workers were last forked.
+    last_births: Option<Instant>,
     leashes: BTreeMap<i32, MasterOfWorker>,
     /// Where their words are heard.
     room: leash::Room,
@@ -241,6 +245,7 @@ impl<'a> Master<'a> {
             bell,
             board: Board::default(),
             births: Births::default(),
+            last_births: None,
             leashes: BTreeMap::new(),
             room: leash::Room::default(),
             heirlooms: BTreeSet::new(),

@@ -17,6 +17,11 @@ use crate::text::quoted;
 /// So many are forked before somebody is listened to again.
 const FORKS_A_TURN: usize = 8;
 
+/// Where births follow each other within so short a time, so many more are begun together: after each
+/// fork the master pays for all pages that it writes to next, be it one fork or several.
+const RUSH: Duration = Duration::from_millis(50);
+const TOGETHER: usize = 3;
+
 /// How often it is said that forking fails.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -49,7 +54,10 @@ impl Master<'_> {
             self.retire(pid);
         }
         if self.births.may_begin(now) {
-            let missing = self.births.at_once(self.missing_workers());
+            let missing = self.births.at_once(self.missing_workers(now));
+            if missing > 0 {
+                self.last_births = Some(now);
+            }
             for _ in 0..missing.min(FORKS_A_TURN) {
                 if !self.try_spawn_worker(now) {
                     break;
@@ -58,11 +66,15 @@ impl Master<'_> {
         }
     }
 
-    fn missing_workers(&self) -> usize {
+    fn missing_workers(&self, now: Instant) -> usize {
         let (counts, pool) = (self.board.counts(), &self.config.pool);
-        let is_rush = counts.idle == 0 && counts.visitors > 0;
-        let wanted = if is_rush {
+        let is_crowd = counts.idle == 0 && counts.visitors > 0;
+        let last = self.last_births;
+        let is_rush = last.is_some_and(|last| now.saturating_duration_since(last) < RUSH);
+        let wanted = if is_crowd {
             pool.max_spare
+        } else if is_rush && counts.spare < pool.min_spare {
+            pool.max_spare.min(pool.min_spare.saturating_add(TOGETHER))
         } else {
             pool.min_spare
         };
@@ -72,7 +84,7 @@ impl Master<'_> {
 
     /// When workers are to be started next, if any are missing.
     pub(super) fn worker_due(&self, now: Instant) -> Option<Instant> {
-        let is_short = self.stop.is_none() && self.missing_workers() > 0;
+        let is_short = self.stop.is_none() && self.missing_workers(now) > 0;
         is_short.then(|| self.births.next().unwrap_or(now))
     }
 
