@@ -27,9 +27,9 @@ PLACES = sed -e 's|/usr/local/|$(PREFIX)/|g' -e 's|/etc/nanoftpd/|$(SYSCONFDIR)/
 # that is.
 GIVEN_FLAGS := $(RUSTFLAGS)
 UNPLACED = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
-all check-all bench: export RUSTFLAGS = $(strip $(GIVEN_FLAGS) $(UNPLACED))
+all check-all bench conformance: export RUSTFLAGS = $(strip $(GIVEN_FLAGS) $(UNPLACED))
 
-.PHONY: all run test lint check check-all fuzz bench dist deb install uninstall clean
+.PHONY: all run test lint check check-all fuzz bench conformance dist deb install uninstall clean
 
 all:
 	$(CARGO) build --release --workspace --locked
@@ -65,6 +65,7 @@ check-all: all
 	tests/run-in-private-root tests/package-scenario '$(TARGET)'
 	etc/package/dist '$(TARGET)'
 	tests/run-in-private-root tests/dist-scenario '$(TARGET)'
+	tests/scoreboard/run '$(TARGET)/release' ours
 	fuzz/run-if-possible 5
 
 # TIME=seconds for each target, TARGET=name for one of them: see docs/fuzzing.md.
@@ -75,6 +76,16 @@ fuzz:
 # to write elsewhere than to docs. As root: the other servers run in a private root that vanishes.
 bench: all
 	CASES='$(CASES)' ROUNDS='$(or $(ROUNDS),7)' DOCS='$(DOCS)' bench/run '$(TARGET)/release'
+
+# What the RFCs ask for, case by case, beside other servers: docs/conformance.md. As root, in a private root.
+# ADDRESS=host:port USER= PASSWORD= DIRECTORY= for any server instead; ONLY='TLS 2428' for some of the cases.
+ifdef ADDRESS
+conformance:
+	@ADDRESS='$(ADDRESS)' USER='$(USER)' PASSWORD='$(PASSWORD)' DIRECTORY='$(DIRECTORY)' ONLY='$(ONLY)' tests/scoreboard/run -
+else
+conformance: all
+	ONLY='$(ONLY)' tests/scoreboard/run '$(TARGET)/release'
+endif
 
 # Source with all crates, a static binary, what it is made of, and checksums, in target/dist.
 dist:

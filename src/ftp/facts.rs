@@ -26,16 +26,19 @@ impl Default for Facts {
 
 impl Facts {
     /// What OPTS MLST chooses: `type;size;`. Names that are no facts of ours are ignored, as RFC
-    /// 3659 §7.9 has it.
-    pub(super) fn chosen(argument: &str) -> Self {
+    /// 3659 §7.9 has it; a list with blanks in it is none.
+    pub(super) fn chosen(argument: &str) -> Option<Self> {
+        if argument.contains(char::is_whitespace) {
+            return None;
+        }
         let is_wanted = |fact: &str| {
             argument
                 .split(';')
-                .any(|name| name.trim().eq_ignore_ascii_case(fact))
+                .any(|name| name.eq_ignore_ascii_case(fact))
         };
-        Self {
+        Some(Self {
             wanted: FACTS.map(is_wanted),
-        }
+        })
     }
 
     /// The chosen facts, as the reply to OPTS MLST shows them: `type;size;`.
@@ -285,14 +288,15 @@ mod tests {
             ("unix.mode;", "UNIX.mode;", "UNIX.mode=0644; "),
             ("", "", " "),
         ] {
-            let chosen = Facts::chosen(argument);
+            let chosen = Facts::chosen(argument).unwrap();
             assert_eq!(chosen.chosen_names(), names);
             assert_eq!(facts(chosen, &file()), line);
         }
         assert_eq!(
-            Facts::chosen("type;perm").feature(),
+            Facts::chosen("type;perm").unwrap().feature(),
             "type*;size;modify;perm*;unique;UNIX.mode;"
         );
+        assert_eq!(Facts::chosen("type size"), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
         .feat(Feat::Line("CLNT")),
         Verb::new("CSID", Arg::Optional, "tells who the server is", Self::csid)
             .feat(Feat::Line("CSID")),
-        Verb::new("FEAT", Arg::None, "lists the extensions", Self::feat),
+        Verb::new("FEAT", Arg::Optional, "lists the extensions", Self::feat),
         Verb::new(
             "HELP",
             Arg::Optional,
@@ -138,7 +138,10 @@ pub(super) trait Seat<'a>: Sized + 'a {
     }
 
     /// FEAT (RFC 2389 §3)
-    fn feat(&mut self, _: &[u8]) -> Answer {
+    fn feat(&mut self, argument: &[u8]) -> Answer {
+        if !argument.trim_ascii().is_empty() {
+            return Err(Error::refused(501, "FEAT takes nothing."));
+        }
         let (facts, hash) = (self.session().facts, self.session().hash);
         let has_tls = self.session().settings.security.is_some();
         let features = Member::OWN.iter().map(|verb| verb.feat);
@@ -193,7 +196,9 @@ pub(super) trait Seat<'a>: Sized + 'a {
                 say(200, "Names are UTF-8.")
             }
             ("MLST", options) => {
-                let facts = Facts::chosen(options);
+                let Some(facts) = Facts::chosen(options) else {
+                    return Err(Error::refused(501, "Facts are named like this: type;size;"));
+                };
                 self.session().facts = facts;
                 let text = format!("MLST OPTS {}", facts.chosen_names());
                 say(200, text.trim_end())
