@@ -33,14 +33,7 @@ fn blank() -> Config {
             max_clients: 0,
             sessions_per_worker: 0,
         },
-        passive: Passive {
-            address: None,
-            nat: Vec::new(),
-            accept_timeout: Duration::ZERO,
-            stall_timeout: Duration::ZERO,
-            active: false,
-            active_port: ActivePort::Any,
-        },
+        passive: passive(),
         auth: Auth {
             module: AuthModule::Text,
             crypt: Crypt::Md5,
@@ -84,6 +77,18 @@ fn blank() -> Config {
         status: Status {
             socket: PathBuf::new(),
         },
+    }
+}
+
+fn passive() -> Passive {
+    Passive {
+        address: None,
+        nat: Vec::new(),
+        accept_timeout: Duration::ZERO,
+        stall_timeout: Duration::ZERO,
+        active: false,
+        active_port: ActivePort::Any,
+        deflate: false,
     }
 }
 

@@ -149,6 +149,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "allow PORT and EPRT";
         active_port = "any", OneOf(&[("any", ActivePort::Any), ("data", ActivePort::Data)]),
             "where their connections come from: any port, or data: the one before listen_port, 20";
+        deflate = "no", YesNo,
+            "allow MODE Z: data connections that are packed (zlib)";
     }
     [auth] "Who may come in." {
         module = "Text", OneOf(&[("Text", AuthModule::Text), ("Exec", AuthModule::Exec)]),

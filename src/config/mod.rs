@@ -143,6 +143,8 @@ pub struct Passive {
     /// Whether PORT and EPRT are allowed.
     pub active: bool,
     pub active_port: ActivePort,
+    /// Whether MODE Z is allowed.
+    pub deflate: bool,
 }
 
 /// `[passive] active_port`: where the connections of PORT and EPRT come from.

@@ -14,6 +14,7 @@ use nix::libc::{self, off_t};
 use nix::sys::sendfile::sendfile;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::deflate::{Deflater, Inflater};
 use super::error::Error;
 use super::flow::{Flow, Way};
 use super::ports;
@@ -61,6 +62,8 @@ pub(super) struct Ends<'a> {
     pub(super) stall: Duration,
     /// What TLS must do for it; `None`: it is in the clear.
     pub(super) protection: Option<Protection<'a>>,
+    /// How hard it is packed (MODE Z); `None`: it is a plain stream.
+    pub(super) level: Option<u8>,
     /// `peer=… session=…`
     pub(super) tag: &'a dyn std::fmt::Display,
 }
@@ -171,6 +174,8 @@ impl Route {
             stall: ends.stall,
             flow,
             progress: Rc::clone(progress),
+            level: ends.level,
+            packer: None,
             unheard: 0,
             broken: None,
             is_prompt: ends.protection.is_some(),
@@ -273,6 +278,9 @@ pub(super) struct Link {
     stall: Duration,
     flow: Flow,
     progress: Rc<Progress>,
+    /// Of MODE Z.
+    level: Option<u8>,
+    packer: Option<Packer>,
     /// Bytes that were moved since bystanders were last looked at.
     unheard: usize,
     /// The kernel reports a reset once and the end of the stream afterwards: what was once broken
@@ -287,10 +295,16 @@ pub(super) struct Link {
     before_waiting: Option<Box<dyn FnOnce()>>,
 }
 
+/// MODE Z, one way or the other.
+enum Packer {
+    In(Inflater),
+    Out(Deflater),
+}
+
 impl Link {
-    /// Whether the kernel can send by itself: it cannot seal.
-    pub(super) fn is_secure(&self) -> bool {
-        self.wire.is_secure()
+    /// Whether the kernel can move bytes by itself: it can neither seal nor pack.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.wire.is_secure() && self.level.is_none()
     }
 
     /// Sends a part of `file` from `offset` on without touching it; how much of it, 0 at its end.
@@ -352,9 +366,9 @@ impl Link {
     }
 
     /// Moves what is there, at most `most` bytes, into `pipe`, which must have room, without
-    /// touching it; 0 at the end. `None`: the kernel cannot open what is sealed.
+    /// touching it; 0 at the end. `None`: the kernel cannot open what is sealed or packed.
     pub(super) fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
-        if self.is_secure() {
+        if !self.is_plain() {
             return None;
         }
         let most = match self.flow.grant(Way::Up, most) {
@@ -391,6 +405,10 @@ impl Link {
     pub(super) fn finish(mut self) -> io::Result<()> {
         /// The end of a connection counts as one byte.
         const END: usize = 1;
+        if let Some(level) = self.level {
+            let mut deflater = self.deflater(level);
+            deflater.end(&mut |packed| self.send(packed))?;
+        }
         self.attempt(For::Writing, Wire::flush)?;
         self.wire.end()?;
         let mut left = usize::MAX;
@@ -455,7 +473,11 @@ impl Link {
     /// # Errors
     /// The wait was ended by a bystander.
     pub(super) fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
-        if self.broken.is_some() || self.wire.has_read_ahead() {
+        let has_unpacked = match &mut self.packer {
+            Some(Packer::In(inflater)) => inflater.has_more(),
+            _ => false,
+        };
+        if has_unpacked || self.broken.is_some() || self.wire.has_read_ahead() {
             return Ok(true);
         }
         match vigil::wait(self.wire.as_fd(), For::Reading, Some(limit)) {
@@ -541,13 +563,83 @@ impl Link {
     }
 }
 
+/// The bytes of files and those of the connection, which MODE Z makes two of. What is counted is the
+/// file's: rates, limits and reports are about files.
+impl Link {
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self.attempt(For::Reading, |wire| wire.read(room)) {
+            Err(error) if self.is_excused(&error) => Ok(0),
+            other => other,
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut left = bytes;
+        while !left.is_empty() {
+            let count = self.attempt(For::Writing, |wire| wire.write(left))?;
+            left = left.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Much can be packed and unpacked without a call to the connection.
+    fn look_up(&mut self) -> io::Result<()> {
+        if self.unheard >= HEARD_EVERY {
+            self.will_wait();
+            vigil::pause(Duration::ZERO)?;
+            self.unheard = 0;
+        }
+        Ok(())
+    }
+
+    fn unpack(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let mut inflater = match self.packer.take() {
+            Some(Packer::In(inflater)) => inflater,
+            _ => Inflater::new(),
+        };
+        let count = self.unpack_with(&mut inflater, room);
+        self.packer = Some(Packer::In(inflater));
+        count
+    }
+
+    fn unpack_with(&mut self, inflater: &mut Inflater, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.look_up()?;
+            match inflater.take(room)? {
+                0 => {}
+                count => return Ok(count),
+            }
+            let count = self.receive(inflater.room())?;
+            inflater.came(count)?;
+            if count == 0 {
+                return Ok(0);
+            }
+        }
+    }
+
+    fn pack(&mut self, level: u8, bytes: &[u8]) -> io::Result<usize> {
+        self.look_up()?;
+        let mut deflater = self.deflater(level);
+        let packed = deflater.put(bytes, &mut |packed| self.send(packed));
+        self.packer = Some(Packer::Out(deflater));
+        packed.map(|()| bytes.len())
+    }
+
+    fn deflater(&mut self, level: u8) -> Deflater {
+        match self.packer.take() {
+            Some(Packer::Out(deflater)) => deflater,
+            _ => Deflater::new(level),
+        }
+    }
+}
+
 impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = self.flow.grant(Way::Up, buffer.len())?;
         let room = buffer.get_mut(..most).unwrap_or_default();
-        let count = match self.attempt(For::Reading, |wire| wire.read(room)) {
-            Err(error) if self.is_excused(&error) => 0,
-            other => other?,
+        let count = match self.level {
+            None => self.receive(room)?,
+            Some(_) => self.unpack(room)?,
         };
         self.passed(count);
         Ok(count)
@@ -562,7 +654,10 @@ impl Write for Link {
         }
         let most = self.flow.grant(Way::Down, bytes.len())?;
         let bytes = bytes.get(..most).unwrap_or_default();
-        let count = self.attempt(For::Writing, |wire| wire.write(bytes))?;
+        let count = match self.level {
+            None => self.attempt(For::Writing, |wire| wire.write(bytes))?,
+            Some(level) => self.pack(level, bytes)?,
+        };
         self.passed(count);
         Ok(count)
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::deflate::Garbled;
 use super::reply::Reply;
 use super::source::Short;
 use crate::{logger, store, text, vigil};
@@ -52,6 +53,9 @@ impl Error {
         }
         if Short::is_cause_of(error) {
             return Self::refused(451, "Fewer bytes than ALLO announced; nothing is stored.");
+        }
+        if Garbled::is_cause_of(error) {
+            return Self::refused(451, "The compressed data is damaged; nothing is stored.");
         }
         match error.kind() {
             io::ErrorKind::TimedOut => {

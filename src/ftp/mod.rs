@@ -7,6 +7,7 @@ mod address;
 mod ascii;
 mod control;
 mod data;
+mod deflate;
 mod digest;
 mod error;
 mod facts;

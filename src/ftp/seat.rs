@@ -54,7 +54,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
         Verb::new(
             "OPTS",
             Arg::Needed,
-            "verb [options] sets options: HASH, MLST, UTF8",
+            "verb [options] sets options: HASH, MLST, MODE Z, UTF8",
             Self::opts,
         )
         .feat(Feat::Line("UTF8")),
@@ -144,13 +144,15 @@ pub(super) trait Seat<'a>: Sized + 'a {
         }
         let (facts, hash) = (self.session().facts, self.session().hash);
         let has_tls = self.session().settings.security.is_some();
+        let may_deflate = self.session().settings.passive.deflate;
         let features = Member::OWN.iter().map(|verb| verb.feat);
         let mut lines: Vec<Vec<u8>> = features
             .chain(Self::COMMON.iter().map(|verb| verb.feat))
             .filter_map(|feat| match feat {
                 Feat::No => None,
                 Feat::Tls(_) if !has_tls => None,
-                Feat::Line(line) | Feat::Tls(line) => Some(line.into()),
+                Feat::Deflate(_) if !may_deflate => None,
+                Feat::Line(line) | Feat::Tls(line) | Feat::Deflate(line) => Some(line.into()),
                 Feat::Facts => Some(format!("MLST {}", facts.feature()).into()),
                 Feat::Hash => Some(format!("HASH {}", hash.feature()).into()),
             })
@@ -187,7 +189,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
         say(200, "Nothing done.")
     }
 
-    /// OPTS (RFC 2389 §4): HASH, UTF8 (any name goes through as it is) and MLST (RFC 3659 §7.9).
+    /// OPTS (RFC 2389 §4): HASH, UTF8 (any name goes through as it is), MODE Z and MLST (RFC 3659 §7.9).
     fn opts(&mut self, argument: &[u8]) -> Answer {
         let argument = String::from_utf8_lossy(argument);
         let (verb, options) = argument.split_once(' ').unwrap_or((&argument, ""));
@@ -213,6 +215,9 @@ pub(super) trait Seat<'a>: Sized + 'a {
                 };
                 self.session().hash = algorithm;
                 say(200, algorithm.name())
+            }
+            ("MODE", options) if self.session().settings.passive.deflate => {
+                self.session().opts_mode(options)
             }
             ("UTF8" | "UTF-8", _) => Err(Error::refused(504, "Names stay UTF-8.")),
             _ => Err(Error::refused(501, "No options to set for that.")),

@@ -11,6 +11,7 @@ use log::{debug, info, warn};
 
 use super::control::Control;
 use super::data::{Ends, Foreign, Link, Route};
+use super::deflate::{LEVELS, USUAL_LEVEL};
 use super::digest::Algorithm;
 use super::error::Error;
 use super::facts::Facts;
@@ -21,7 +22,7 @@ use super::protection::Shield;
 use super::reply::Reply;
 use super::seat::Seat;
 use super::transfer::{self, Progress};
-use super::verb::{Answer, Command, Step, find};
+use super::verb::{Answer, Command, Step, find, say};
 use super::visitor::Visitor;
 use super::{Account, Doing, Host, Settings};
 use crate::config::ActivePort;
@@ -46,6 +47,9 @@ pub(super) struct Session<'a> {
     pub(super) facts: Facts,
     /// What HASH tells.
     pub(super) hash: Algorithm,
+    /// MODE Z, and how hard is packed then.
+    pub(super) is_packed: bool,
+    pub(super) level: u8,
     pub(super) shield: Shield,
 }
 
@@ -279,6 +283,8 @@ impl<'a> Session<'a> {
             idle: settings.nanoftpd.idle_time,
             facts: Facts::default(),
             hash: Algorithm::default(),
+            is_packed: false,
+            level: USUAL_LEVEL,
             shield: Shield::default(),
         })
     }
@@ -288,6 +294,7 @@ impl<'a> Session<'a> {
         self.idle = self.settings.nanoftpd.idle_time;
         self.facts = Facts::default();
         self.hash = Algorithm::default();
+        (self.is_packed, self.level) = (false, USUAL_LEVEL);
         self.unprotect_data();
     }
 
@@ -297,6 +304,21 @@ impl<'a> Session<'a> {
             Ok(()) => Ok(line),
             Err(_) => Err(Some(self.farewell())),
         }
+    }
+
+    /// OPTS MODE: `Z`, and how hard is packed in it.
+    pub(super) fn opts_mode(&mut self, options: &str) -> Answer {
+        let options = options.to_ascii_uppercase();
+        let words: Vec<&str> = options.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            ["Z"] => {}
+            ["Z", "LEVEL", level] => match level.parse() {
+                Ok(level) if LEVELS.contains(&level) => self.level = level,
+                _ => return Err(Error::refused(501, "LEVEL is from 1 to 9.")),
+            },
+            _ => return Err(Error::refused(501, "Of MODE Z the LEVEL can be set.")),
+        }
+        say(200, format!("MODE Z LEVEL {}", self.level))
     }
 
     /// Sends a reply.
@@ -314,7 +336,8 @@ impl<'a> Session<'a> {
 
     /// Whether downloads go as they are and as fast as the client takes them.
     pub(super) fn sends_freely(&self) -> bool {
-        self.protection().is_none() && self.host.traffic().download_rate() == 0
+        let is_plain = self.protection().is_none() && !self.is_packed;
+        is_plain && self.host.traffic().download_rate() == 0
     }
 
     /// Where nothing is in the way of the data connection it is made now.
@@ -340,6 +363,7 @@ impl<'a> Session<'a> {
             connect: passive.accept_timeout,
             stall: passive.stall_timeout,
             protection: self.protection(),
+            level: self.is_packed.then_some(self.level),
             tag: &self.tag(),
         })
     }

@@ -122,7 +122,7 @@ pub(super) fn is_short(body: &Body) -> bool {
 /// `Failed` when the store failed, `Refused` (426) when the data connection did.
 pub(super) fn send(body: Body, mut link: Link, ascii: bool) -> Result<(), Error> {
     match body {
-        Body::File(file, offset, len) if !ascii && !link.is_secure() => {
+        Body::File(file, offset, len) if !ascii && link.is_plain() => {
             let sent = send_short(&file, offset, len, &mut link)?;
             send_file(&file, offset + sent, len - sent, &mut link)?
         }
@@ -161,7 +161,7 @@ fn send_file(file: &File, mut offset: u64, len: u64, link: &mut Link) -> Result<
 }
 
 fn pump(source: &mut dyn Source, len: u64, link: &mut Link, ascii: bool) -> Result<(), Error> {
-    let is_touched = ascii || link.is_secure() || len < LONG;
+    let is_touched = ascii || !link.is_plain() || len < LONG;
     let pipe = (!is_touched).then(|| Pipe::open(PIPE)).flatten();
     let mut block = vec![0; usize::try_from(len).unwrap_or(BLOCK).min(BLOCK)];
     let mut converted = ascii.then(|| (ToWire::default(), Vec::with_capacity(2 * BLOCK)));

@@ -49,6 +49,8 @@ pub(super) enum Feat {
     Tls(&'static str),
     /// The facts of a machine listing, as the client has chosen them.
     Facts,
+    /// This line, where data connections may be packed.
+    Deflate(&'static str),
     /// The checksums that HASH can tell, as the client has chosen.
     Hash,
 }

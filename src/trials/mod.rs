@@ -23,6 +23,7 @@ pub const TRIALS: &[Trial] = &[
     ("glob", ftp::trials::glob),
     ("listing", ftp::trials::listing),
     ("ascii", ftp::trials::ascii),
+    ("deflate", ftp::trials::deflate),
     ("text", text::text),
     ("users", config::users),
     ("config", config::config),

@@ -105,6 +105,7 @@ trials! {
     glob 3000,
     listing 3000,
     ascii 3000,
+    deflate 300,
     text 5000,
     users 3000,
     config 300,

@@ -118,7 +118,13 @@ impl<'a> Seat<'a> for Member<'a> {
             Self::mlst,
         )
         .feat(Feat::Facts),
-        Verb::new("MODE", Arg::Needed, "S sets the transfer mode", Self::mode),
+        Verb::new(
+            "MODE",
+            Arg::Needed,
+            "S|Z sets the transfer mode",
+            Self::mode,
+        )
+        .feat(Feat::Deflate("MODE Z")),
         Verb::new("NLST", Arg::Optional, "[path] lists names", Self::nlst),
         Verb::new("P@SW", Arg::None, "is PASV", Self::pasv),
         Verb::new("PASS", Arg::Optional, "password ends the login", Self::pass).secret(),

@@ -47,9 +47,18 @@ impl<'a> Member<'a> {
         say(200, format!("Type set to {letter}."))
     }
 
-    /// MODE: streams only.
+    /// MODE: streams, and packed ones where that is allowed.
     pub(super) fn mode(&mut self, argument: &[u8]) -> Answer {
-        one_of(argument, b"S", b"BCZ", "Mode")
+        let is_packed = argument.trim_ascii().eq_ignore_ascii_case(b"Z");
+        if is_packed && self.session.settings.passive.deflate {
+            self.session.is_packed = true;
+            return say(200, "Mode set to Z.");
+        }
+        let answer = one_of(argument, b"S", b"BCZ", "Mode");
+        if answer.is_ok() {
+            self.session.is_packed = false;
+        }
+        answer
     }
 
     /// STRU: files only.
@@ -87,8 +96,13 @@ impl<'a> Member<'a> {
             [b"Logged in as ", self.user.as_slice()].concat(),
             [b"Directory: ", self.cwd.as_bytes()].concat(),
             text(format!(
-                "TYPE: {}; STRU: File; MODE: Stream",
-                self.mode_name()
+                "TYPE: {}; STRU: File; MODE: {}",
+                self.mode_name(),
+                if session.is_packed {
+                    "Deflate"
+                } else {
+                    "Stream"
+                }
             )),
             text(format!("Idle timeout is {idle} seconds")),
             text(route.to_owned()),

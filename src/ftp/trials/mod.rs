@@ -10,6 +10,7 @@ pub(crate) use listing::listing;
 pub(crate) use session::session;
 
 use super::ascii::{FromWire, ToWire};
+pub(crate) use super::deflate::trial as deflate;
 use super::glob;
 use crate::draw::Draw;
 
