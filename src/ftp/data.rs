@@ -522,7 +522,9 @@ impl Link {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
-        let mut must_wait = self.unheard >= HEARD_EVERY;
+        // The client has just been told to send: its first bytes are hardly there.
+        let is_first = direction == For::Reading && self.progress.moved() == 0;
+        let mut must_wait = is_first || self.unheard >= HEARD_EVERY;
         loop {
             if must_wait {
                 self.will_wait();

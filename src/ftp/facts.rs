@@ -7,8 +7,26 @@ use jiff::tz::TimeZone;
 use super::list::digits;
 use crate::store::{Abilities, Entry, Kind};
 
-/// The facts there are, in the order in which they are sent.
-const FACTS: [&str; 6] = ["type", "size", "modify", "perm", "unique", "UNIX.mode"];
+/// A fact.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fact {
+    Type,
+    Size,
+    Modify,
+    Perm,
+    Unique,
+    Mode,
+}
+
+/// The facts there are, in the order in which they are sent, and what they are called.
+const FACTS: [(Fact, &str); 6] = [
+    (Fact::Type, "type"),
+    (Fact::Size, "size"),
+    (Fact::Modify, "modify"),
+    (Fact::Perm, "perm"),
+    (Fact::Unique, "unique"),
+    (Fact::Mode, "UNIX.mode"),
+];
 
 /// Which facts a client wants; all, until it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +49,7 @@ impl Facts {
         if argument.contains(char::is_whitespace) {
             return None;
         }
-        let is_wanted = |fact: &str| {
+        let is_wanted = |(_, fact): (Fact, &str)| {
             argument
                 .split(';')
                 .any(|name| name.eq_ignore_ascii_case(fact))
@@ -43,45 +61,47 @@ impl Facts {
 
     /// The chosen facts, as the reply to OPTS MLST shows them: `type;size;`.
     pub(super) fn chosen_names(self) -> String {
-        self.named()
-            .filter(|(_, wanted)| *wanted)
-            .fold(String::new(), |mut names, (fact, _)| {
+        self.named().filter(|(_, wanted)| *wanted).fold(
+            String::new(),
+            |mut names, ((_, fact), _)| {
                 names.push_str(fact);
                 names.push(';');
                 names
-            })
+            },
+        )
     }
 
     /// All facts, the chosen ones with a star, as FEAT shows them.
     pub(super) fn feature(self) -> String {
         self.named()
-            .map(|(fact, wanted)| format!("{fact}{};", if wanted { "*" } else { "" }))
+            .map(|((_, fact), wanted)| format!("{fact}{};", if wanted { "*" } else { "" }))
             .collect()
     }
 
-    fn named(self) -> impl Iterator<Item = (&'static str, bool)> {
+    fn named(self) -> impl Iterator<Item = ((Fact, &'static str), bool)> {
         FACTS.into_iter().zip(self.wanted)
     }
 
     /// Whether a fact is wanted that a store may have to ask for: more than what an entry is.
     pub(super) fn want_details(self) -> bool {
-        self.named().any(|(fact, wanted)| wanted && fact != "type")
+        self.named()
+            .any(|((fact, _), wanted)| wanted && fact != Fact::Type)
     }
 
     /// Puts the facts of `entry` and the blank that ends them at the end of `out`; what the store
     /// does not know is left out, never guessed.
     pub(super) fn put(self, entry: &Entry, can: Abilities, out: &mut Vec<u8>) {
-        for (fact, wanted) in self.named() {
+        for ((fact, _), wanted) in self.named() {
             if !wanted {
                 continue;
             }
             match (fact, entry) {
-                ("type", _) => out.extend_from_slice(match entry.kind {
+                (Fact::Type, _) => out.extend_from_slice(match entry.kind {
                     Kind::File => b"type=file;",
                     Kind::Dir => b"type=dir;",
                 }),
                 (
-                    "size",
+                    Fact::Size,
                     Entry {
                         kind: Kind::File,
                         size: Some(size),
@@ -93,7 +113,7 @@ impl Facts {
                     out.push(b';');
                 }
                 (
-                    "modify",
+                    Fact::Modify,
                     Entry {
                         modified: Some(seconds),
                         ..
@@ -105,13 +125,13 @@ impl Facts {
                         out.push(b';');
                     }
                 }
-                ("perm", _) => {
+                (Fact::Perm, _) => {
                     out.extend_from_slice(b"perm=");
                     put_permissions(entry, can, out);
                     out.push(b';');
                 }
                 (
-                    "unique",
+                    Fact::Unique,
                     Entry {
                         unique: Some(unique),
                         ..
@@ -121,7 +141,7 @@ impl Facts {
                     put_bits(*unique, 4, 1, out);
                     out.push(b';');
                 }
-                ("UNIX.mode", _) => {
+                (Fact::Mode, _) => {
                     out.extend_from_slice(b"UNIX.mode=");
                     put_bits((entry.mode & 0o7777).into(), 3, 4, out);
                     out.push(b';');

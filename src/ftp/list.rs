@@ -104,7 +104,20 @@ pub(super) fn digits(mut number: u64, width: usize, fill: u8, out: &mut Vec<u8>)
 /// One column must stay one: blanks would move those that follow. Eight wide, and one between.
 fn column(name: &str, out: &mut Vec<u8>) {
     let name = if name.is_empty() { "-" } else { name };
-    let mut wide = 0;
+    let wide = if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        out.extend_from_slice(name.as_bytes());
+        name.len()
+    } else {
+        put_word(name, out)
+    };
+    out.extend((wide..9).map(|_| b' '));
+    if wide >= 9 {
+        out.push(b' ');
+    }
+}
+
+/// What may be of any letters; how many they are.
+fn put_word(name: &str, out: &mut Vec<u8>) -> usize {
     for c in name.chars() {
         let c = if c.is_whitespace() || c.is_control() {
             '_'
@@ -112,12 +125,8 @@ fn column(name: &str, out: &mut Vec<u8>) {
             c
         };
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        wide += 1;
     }
-    out.extend((wide..9).map(|_| b' '));
-    if wide >= 9 {
-        out.push(b' ');
-    }
+    name.chars().count()
 }
 
 #[cfg(test)]

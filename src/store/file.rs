@@ -226,11 +226,13 @@ impl Store for Tree {
             dir: fd,
             names,
             wish,
+            ids: Ids::default(),
         }))
     }
 
     fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
-        entry(path.name().to_vec(), &self.status(path)?).ok_or(Error::NotFound)
+        let name = path.name().to_vec();
+        entry(name, &self.status(path)?, &mut Ids::default()).ok_or(Error::NotFound)
     }
 
     fn open(&mut self, path: &Path, offset: u64) -> Result<Body, Error> {
@@ -322,6 +324,23 @@ struct Listing {
     dir: OwnedFd,
     names: OwningIter,
     wish: Wish,
+    ids: Ids,
+}
+
+/// Whose the last entry was, as text: the next is often the same one's.
+#[derive(Default)]
+struct Ids {
+    owner: (u32, String),
+    group: (u32, String),
+}
+
+impl Ids {
+    fn text((id, text): &mut (u32, String), wanted: u32) -> String {
+        if *id != wanted || text.is_empty() {
+            (*id, *text) = (wanted, wanted.to_string());
+        }
+        text.clone()
+    }
 }
 
 impl Iterator for Listing {
@@ -351,7 +370,7 @@ impl Iterator for Listing {
                 Err(Errno::ENOENT) => {}
                 Err(errno) => return Some(Err(errno.into())),
                 Ok(status) => {
-                    if let Some(entry) = entry(bytes.to_vec(), &status) {
+                    if let Some(entry) = entry(bytes.to_vec(), &status, &mut self.ids) {
                         return Some(Ok(entry));
                     }
                 }
@@ -446,7 +465,7 @@ fn size(status: &FileStat) -> u64 {
 }
 
 /// `None` for what is neither a plain file nor a directory.
-fn entry(name: Vec<u8>, status: &FileStat) -> Option<Entry> {
+fn entry(name: Vec<u8>, status: &FileStat, ids: &mut Ids) -> Option<Entry> {
     let (kind, size) = match kind_bits(status) {
         SFlag::S_IFREG => (Kind::File, Some(size(status))),
         SFlag::S_IFDIR => (Kind::Dir, None),
@@ -458,8 +477,8 @@ fn entry(name: Vec<u8>, status: &FileStat) -> Option<Entry> {
         size,
         modified: Some(status.st_mtime),
         mode: status.st_mode & 0o7777,
-        owner: status.st_uid.to_string(),
-        group: status.st_gid.to_string(),
+        owner: Ids::text(&mut ids.owner, status.st_uid),
+        group: Ids::text(&mut ids.group, status.st_gid),
         unique: Some(status.st_ino),
     })
 }

@@ -179,7 +179,10 @@ impl Wish {
     /// Whether an entry of this name is wanted.
     #[must_use]
     pub fn wants(&self, name: &[u8]) -> bool {
-        name.starts_with(&self.beginning) && self.meant.as_ref().is_none_or(|meant| meant(name))
+        // To compare nothing with a vector that has no memory is not free: it stands at an address that
+        // nothing is at, which processors with masked loads take a hundred nanoseconds to get over.
+        let begins_so = self.beginning.is_empty() || name.starts_with(&self.beginning);
+        begins_so && self.meant.as_ref().is_none_or(|meant| meant(name))
     }
 }
 
