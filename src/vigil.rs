@@ -416,6 +416,27 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_to_be_reminded_is_called_once_in_a_wait_that_goes_on() {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let calls = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&calls);
+        let reminder = remind(move || seen.set(seen.get() + 1));
+        pause(Duration::from_millis(5)).unwrap();
+        assert_eq!(calls.get(), 0, "nobody has asked");
+        reminder.set(Duration::from_millis(10));
+        reminder.set(Duration::from_secs(60));
+        let limit = Some(Duration::from_millis(40));
+        let error = wait(far.as_fd(), For::Reading, limit).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(calls.get(), 1);
+        pause(Duration::from_millis(20)).unwrap();
+        reminder.set(Duration::ZERO);
+        drop(reminder);
+        pause(Duration::from_millis(5)).unwrap();
+        assert_eq!(calls.get(), 1);
+    }
+
+    #[test]
     fn a_bystander_at_rest_is_left_alone() {
         let (_near, far) = UnixStream::pair().unwrap();
         let (mut bell, ear) = UnixStream::pair().unwrap();

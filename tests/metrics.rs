@@ -197,6 +197,31 @@ fn what_happened_is_counted_and_survives_the_worker() {
     );
 }
 
+/// More of them than the master is told of one by one.
+#[test]
+fn transfers_that_follow_fast_are_all_counted_while_the_session_goes_on() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    for _ in 0..30 {
+        ftp.store("/a", b"abc");
+        assert_eq!(ftp.fetch("RETR /a"), b"abc");
+    }
+    eventually("what was transferred, and that it is over", || {
+        let samples = parse(&page(&daemon));
+        let told = |name: &str| samples[&format!("nanoftpd_{name}")];
+        let count = |direction: &str| {
+            told(&format!(
+                "transfers_total{{direction=\"{direction}\",complete=\"yes\"}}"
+            ))
+        };
+        let (_, table, _) = daemon.order(&["status"]);
+        let is_idle = table.lines().any(|line| line.ends_with("  idle"));
+        (count("in") == 30.0 && count("out") == 30.0 && is_idle).then_some(())
+    });
+    ftp.expect("NOOP", 200);
+}
+
 #[test]
 fn a_long_session_tells_what_it_has_counted_on_the_way() {
     let cluster = Cluster::start();

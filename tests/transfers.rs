@@ -252,6 +252,42 @@ fn a_stranger_at_the_data_port_keeps_nobody_out() {
     assert!(nothing.is_empty());
 }
 
+/// The opening of a short download goes with its last reply, but not where the client has to read first:
+/// many read nothing before the opening has come.
+#[test]
+fn a_client_that_can_hold_little_learns_that_a_short_download_begins() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    for size in [0, 1, 16_000, 16_384, 16_385] {
+        let content = noise(size, 7);
+        ftp.store("/short", &content);
+        let reply = ftp.expect("EPSV", 229);
+        let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+        let narrow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        narrow.set_recv_buffer_size(1024).unwrap();
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        narrow.connect(&target.into()).unwrap();
+        narrow.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        ftp.expect("RETR /short", 150);
+        let mut got = Vec::new();
+        std::net::TcpStream::from(narrow)
+            .read_to_end(&mut got)
+            .unwrap();
+        assert!(got == content, "{size}");
+        ftp.reply_of(226);
+    }
+    // Nor where it connects only when it knows.
+    let reply = ftp.expect("EPSV", 229);
+    let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+    ftp.expect("RETR /short", 150);
+    let mut late = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let mut got = Vec::new();
+    late.read_to_end(&mut got).unwrap();
+    assert_eq!(got.len(), 16_385);
+    ftp.reply_of(226);
+}
+
 #[test]
 fn active_connections_lead_to_the_client_only() {
     let cluster = Cluster::start();

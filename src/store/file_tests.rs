@@ -194,6 +194,31 @@ fn a_failed_upload_leaves_the_old_file_and_nothing_else() {
 }
 
 #[test]
+fn an_upload_goes_where_it_was_found_that_it_may_and_nowhere_else() {
+    let mut garden = Garden::new("place");
+    for name in ["one", "two"] {
+        fs::create_dir(garden.inside(name)).unwrap();
+    }
+    let plan = Plan {
+        at: At::Start,
+        size: None,
+    };
+    // Another path than was asked about is looked at by itself.
+    garden.tree.may_put(&path("one/file"), &plan).unwrap();
+    garden.put("two/file", At::Start, b"two").unwrap();
+    assert!(garden.names("one").is_empty());
+    fs::create_dir(garden.inside("one/file")).unwrap();
+    garden.put("one/file", At::Start, b"one").unwrap_err();
+    // The directory is the same one wherever it goes, and what takes its name is another.
+    garden.tree.may_put(&path("two/new"), &plan).unwrap();
+    fs::rename(garden.inside("two"), garden.inside("three")).unwrap();
+    symlink(&garden.dir, garden.inside("two")).unwrap();
+    let new = garden.put("two/new", At::Start, b"new");
+    assert!(!garden.dir.join("new").exists(), "{new:?}");
+    assert_eq!(fs::read(garden.inside("three/new")).unwrap(), b"new");
+}
+
+#[test]
 fn uploads_go_on_in_place() {
     let mut garden = Garden::new("append");
     garden.put("/f", At::End, b"abc").unwrap();
