@@ -364,6 +364,49 @@ fn curl_shows_its_certificate() {
     );
 }
 
+/// Which is what `openssl x509 -req` makes without further options.
+#[test]
+fn a_certificate_of_an_old_kind_does_not_count_and_does_no_harm() {
+    if !is_here("openssl") || !is_here("curl") {
+        return;
+    }
+    let (site, port) = site_with_files();
+    let dir = site.dir.path();
+    let commands = "openssl req -x509 -newkey rsa:2048 -nodes -keyout old-ca.key -out old-ca.pem \
+        -subj /CN=old && openssl req -newkey rsa:2048 -nodes -keyout old.key -out old.csr \
+        -subj /CN=ann && openssl x509 -req -in old.csr -CA old-ca.pem -CAkey old-ca.key \
+        -CAcreateserial -out old.pem && openssl x509 -in old.pem -noout -text";
+    let made = Command::new("sh")
+        .args(["-c", commands])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    if !String::from_utf8_lossy(&made.stdout).contains("Version: 1 ") {
+        support::skip("openssl makes other certificates");
+        return;
+    }
+    let ca = dir.join("old-ca.pem");
+    site.daemon.write_conf(&site.usual.and(&[
+        ("tls.client_ca", ca.to_str().unwrap()),
+        ("tls.client_certificate", "optional"),
+        ("tls.client_login", "yes"),
+    ]));
+    let mark = site.daemon.mark();
+    site.daemon.signal(Signal::SIGHUP);
+    site.daemon.wait_after(mark, "reloaded");
+    let url = format!("ftp://127.0.0.1:{port}/there");
+    let output = Command::new("curl")
+        .args(["-sSk", "--max-time", "60", "--ssl-reqd", "-u", "ann:test"])
+        .args(["--cert", "old.pem", "--key", "old.key", "-T", "local", &url])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    site.daemon.wait_after(mark, " certificate=refused why=");
+}
+
 #[test]
 fn lftp_shows_its_certificate() {
     if !is_here("lftp") {
