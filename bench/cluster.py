@@ -21,7 +21,8 @@ from urllib.parse import parse_qs, unquote
 from measure import Load, chosen, cpu, memory, rounds, timed, told
 
 PASSWORD = "bench"
-DOMAIN = "testdomain"
+# Of its own: what is in it is deleted.
+DOMAIN = f"bench{os.getpid()}"
 LISTS = {"a": 1000, "b": 5000, "c": 100000}
 
 
@@ -102,7 +103,12 @@ class Bench:
     def __init__(self, binaries, place, tracker, has_lists):
         self.tracker, self.place, self.has_lists = Tracker(tracker), place, has_lists
         self.load = Load(binaries, PASSWORD)
-        self.ours = {way: Ours(binaries, place, tracker, way) for way in ("spool", "tee")}
+        self.ours = {}
+
+    def start(self, binaries, tracker):
+        place = self.place
+        for way in ("spool", "tee"):
+            self.ours[way] = Ours(binaries, place, tracker, way)
         for name, size in (("big.bin", 256 << 20), ("mid.bin", 16 << 20), ("4k.bin", 4096)):
             with open(f"{place}/{name}", "wb") as file:
                 file.write(os.urandom(size))
@@ -118,10 +124,14 @@ class Bench:
             raise RuntimeError(done.stderr.strip())
         return done.stdout
 
-    def open(self):
-        """Where a new file may be put; it is never closed."""
+    def put(self, source):
+        """To where a new file may be; it never becomes one."""
         opened = self.tracker.ask("create_open", domain=DOMAIN, key="photos/x", **{"class": "photos"})
-        return opened.get("path") or opened["path_1"]
+        figures = self.speed("-T", source, opened["path"])
+        # A close without a key throws it away.
+        self.tracker.line("create_close", domain=DOMAIN, key="", fid=opened["fid"], devid=opened["devid"],
+                          path=opened["path"], size=os.path.getsize(source))
+        return figures
 
     def speed(self, *words):
         values = self.curl("-w", "\n%{speed_download} %{speed_upload}", *words).split()[-2:]
@@ -137,13 +147,15 @@ class Bench:
     def stor(self, one):
         source = f"{self.place}/big.bin"
         if isinstance(one, Straight):
-            return self.speed("-T", source, self.open())
+            return self.put(source)
         before = cpu(one.pid)
         figures = self.speed("-T", source, self.url(one.name.split()[-1], "photos/up.bin"))
         return dict(figures, cpu_s_per_gb=(cpu(one.pid) - before) / 0.268435456)
 
     def small(self, one):
-        return self.load(one, "bench", "small", "photos", 1000, f"{self.place}/4k.bin", 4)
+        # A real tracker writes each of them to its database, and to disk.
+        count = 1000 if self.has_lists else 100
+        return self.load(one, "bench", "small", "photos", count, f"{self.place}/4k.bin", 4)
 
     def last(self, one):
         if isinstance(one, Straight):
@@ -232,16 +244,17 @@ def own_node(binaries, place):
 def main(binaries, output):
     place = tempfile.mkdtemp(prefix="nanoftpd-bench.")
     node, tracker = None, os.environ.get("MOGILEFS_TRACKER")
-    made = []
-    bench = None
+    made = bench = None
     try:
         if not tracker:
             node, tracker = own_node(binaries, place)
         else:
-            made = Tracker(tracker)
-            made.ask("create_domain", domain=DOMAIN)
-            made.ask("create_class", domain=DOMAIN, mindevcount=1, **{"class": "photos"})
+            own = Tracker(tracker)
+            own.ask("create_domain", domain=DOMAIN)
+            made = own
+            make_class(made)
         bench = Bench(binaries, place, tracker, node is not None)
+        bench.start(binaries, tracker)
         found = bench.run()
         kind = "the test node" if node else "a real tracker"
         with open(output, "w") as file:
@@ -256,6 +269,16 @@ def main(binaries, output):
             tidy(made)
         time.sleep(0.5)
         shutil.rmtree(place, ignore_errors=True)
+
+
+def make_class(tracker):
+    """A class that all processes of the tracker know."""
+    tracker.ask("create_class", domain=DOMAIN, mindevcount=1, **{"class": "photos"})
+    known, deadline = 0, time.monotonic() + 30
+    while known < 50 and time.monotonic() < deadline:
+        domains = tracker.ask("get_domains").values()
+        known = known + 1 if {DOMAIN, "photos"} <= set(domains) else 0
+        time.sleep(0.02)
 
 
 def tidy(tracker):

@@ -71,14 +71,34 @@ def tree(root):
 
 def cpu(root):
     """Seconds of the processors, of `root`, all below it, and those whom they have reaped."""
+    while True:
+        processes = tree(root)
+        before = reaped(processes)
+        total = spent(processes) + sum(before) / os.sysconf("SC_CLK_TCK")
+        # Who is reaped just now would be counted twice, or not at all.
+        if tree(root) == processes and reaped(processes) == before:
+            return total
+
+
+def reaped(processes):
+    """Ticks of what each of them has reaped."""
+    found = []
+    for pid in processes:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rpartition(") ")[2].split()
+            found.append(int(fields[13]) + int(fields[14]))
+        except OSError:
+            found.append(0)
+    return found
+
+
+def spent(processes):
     total = 0.0
-    for pid in tree(root):
+    for pid in processes:
         try:
             with open(f"/proc/{pid}/schedstat") as file:
                 total += int(file.read().split()[0]) / 1e9
-            with open(f"/proc/{pid}/stat") as file:
-                fields = file.read().rpartition(") ")[2].split()
-            total += (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
         except OSError:
             pass
     return total

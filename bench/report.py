@@ -47,7 +47,7 @@ TABLES = {
                     [("mb_per_s", "MB/s", 0), ("cpu_s_per_gb", "CPU s per GB", 3)]),
     "mogile-stor": ("MogileFS: STOR of 256 MiB; beside: curl to the node",
                     [("mb_per_s", "MB/s", 0), ("cpu_s_per_gb", "CPU s per GB", 3)]),
-    "mogile-small": ("MogileFS: 1,000 files of 4 KiB, 4 clients",
+    "mogile-small": ("MogileFS: files of 4 KiB, 4 clients",
                      [("stor_per_s", "STOR per s", 0), ("retr_per_s", "RETR per s", 0),
                       ("stor_cpu_ms", "CPU ms per STOR", 3), ("retr_cpu_ms", "CPU ms per RETR", 3)]),
     "mogile-last": ("MogileFS: last byte of 16 MiB to 226; beside: one tracker round trip",

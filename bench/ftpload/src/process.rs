@@ -5,10 +5,17 @@ use std::fs;
 /// Processor time in seconds of `root`, of everything below it that lives, and of what those have
 /// reaped. 0 where there is no such process.
 pub(crate) fn seconds(root: u32) -> f64 {
-    let tree = tree(root);
-    let nanoseconds: f64 = tree.iter().map(|stat| running(stat.pid)).sum();
-    let reaped: u32 = tree.iter().map(|stat| stat.reaped).sum();
-    nanoseconds / 1e9 + f64::from(reaped) / 100.0
+    let mut tree = tree(root);
+    loop {
+        let nanoseconds: f64 = tree.iter().map(|stat| running(stat.pid)).sum();
+        let reaped: u32 = tree.iter().map(|stat| stat.reaped).sum();
+        // Who is reaped just now would be counted twice, or not at all.
+        let again = self::tree(root);
+        if again == tree {
+            return nanoseconds / 1e9 + f64::from(reaped) / 100.0;
+        }
+        tree = again;
+    }
 }
 
 /// Memory of `root` and everything below it in kilobytes: shared pages are divided among those who
@@ -30,6 +37,7 @@ fn share(pid: u32) -> f64 {
     number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
 }
 
+#[derive(PartialEq)]
 struct Stat {
     pid: u32,
     parent: u32,
