@@ -293,6 +293,26 @@ fn an_announced_size_that_no_device_has_room_for_is_refused_at_once() {
 }
 
 #[test]
+fn what_was_seen_a_moment_ago_is_no_promise() {
+    let cluster = Cluster::faulty();
+    let mut store = classes(&cluster, impatient());
+    let may = |store: &mut MogileFs| store.may_put(&at("/docs/a"), &Plan::default());
+    may(&mut store).unwrap();
+    // Nobody answers: that is known before a byte is sent.
+    cluster.node().fault("down");
+    let refused = may(&mut store);
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    cluster.node().fault("clear");
+    may(&mut store).unwrap();
+    // The class is gone: what is sent is stored nowhere.
+    cluster.call("delete_class", &[("class", b"docs")]).unwrap();
+    let refused = put(&mut store, "/docs/a", b"lost");
+    assert!(matches!(refused, Err(Error::BadName(_))), "{refused:?}");
+    assert!(cluster.keys().is_empty());
+    no_trace(&cluster);
+}
+
+#[test]
 fn copies_are_waited_for_and_counted() {
     let cluster = Cluster::faulty();
     put_twice(&cluster, &mut classes(&cluster, settings()), b"first");

@@ -280,6 +280,8 @@ fn agent(settings: &config::Mogilefs, idle: usize, speaker: &Speaker) -> Agent {
     let dialler = Dialler {
         limit: settings.timeout,
         speaker: speaker.clone(),
+        // Only who gets keeps its connections.
+        sends_bodies: idle == 0,
     };
     Agent::with_parts(config, dialler, Literal)
 }

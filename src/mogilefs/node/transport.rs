@@ -4,13 +4,15 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::libc::{MSG_MORE, MSG_NOSIGNAL};
+use socket2::SockRef;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -60,6 +62,8 @@ impl std::error::Error for Unconnected {}
 pub(super) struct Dialler {
     pub(super) limit: Duration,
     pub(super) speaker: Speaker,
+    /// Whether a body follows each head that is sent.
+    pub(super) sends_bodies: bool,
 }
 
 /// Which connection spoke last: ureq does not tell whose an answer is.
@@ -133,6 +137,11 @@ impl Connector<()> for Dialler {
                 Ok(Some(Line {
                     tap,
                     speaker: self.speaker.clone(),
+                    step: if self.sends_bodies {
+                        Step::Head
+                    } else {
+                        Step::Rest
+                    },
                     peer: *address,
                     buffers,
                 }))
@@ -146,10 +155,20 @@ impl Connector<()> for Dialler {
     }
 }
 
+/// What of a message is sent next: a head and the beginning of its body share a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Head,
+    /// The kernel holds the head back, for a fraction of a second at most.
+    Body,
+    Rest,
+}
+
 /// One connection to a node.
 pub(super) struct Line {
     tap: Tap,
     speaker: Speaker,
+    step: Step,
     peer: SocketAddr,
     buffers: Growing,
 }
@@ -167,9 +186,12 @@ impl Transport for Line {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let limit = limit(timeout.for_write());
+        let is_head = self.step == Step::Head;
+        let flags = MSG_NOSIGNAL | if is_head { MSG_MORE } else { 0 };
+        self.step = if is_head { Step::Body } else { Step::Rest };
         let mut rest = self.buffers.outgoing(amount);
         while !rest.is_empty() {
-            match (&*self.tap.stream).write(rest) {
+            match SockRef::from(&*self.tap.stream).send_with_flags(rest, flags) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -189,6 +211,11 @@ impl Transport for Line {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let limit = limit(timeout.for_read());
+        if self.step == Step::Body {
+            // No body came: this lets the head go.
+            self.tap.stream.set_nodelay(true)?;
+            self.step = Step::Rest;
+        }
         loop {
             match (&*self.tap.stream).read(self.buffers.input_append_buf()) {
                 Ok(amount) => {

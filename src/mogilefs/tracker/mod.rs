@@ -124,6 +124,13 @@ impl Trackers {
         self.kept.as_ref().map(|(address, _)| *address)
     }
 
+    /// Whether it is, and nobody found that it does not answer.
+    pub(crate) fn is_there(&mut self) -> bool {
+        self.kept.as_mut().is_some_and(|(address, connection)| {
+            connection.is_fit() && !self.gossip.is_shunned(*address)
+        })
+    }
+
     /// Asks one thing. A request that may be repeated is also repeated when it failed inside the
     /// tracker, which is what trackers say of a database that is away.
     fn ask(&mut self, request: &Request, limit: Duration, repeat: Repeat) -> Result<Fields, Error> {

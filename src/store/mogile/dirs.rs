@@ -39,6 +39,7 @@ impl MogileFs {
         let Spot { domain, class, .. } = spot;
         self.client.trackers()?.delete_class(domain, class)?;
         self.made.forget_class(domain, class);
+        self.seen.forget();
         Ok(())
     }
 

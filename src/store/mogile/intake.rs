@@ -25,8 +25,12 @@ impl MogileFs {
     /// What [`crate::store::Store::may_put`] says.
     pub(super) fn may_take_in(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {
         let spot = self.new_spot(path)?;
-        if !self.has_class(&spot.domain, &spot.class)? {
-            return Err(Error::BadName("is not inside a class"));
+        let was_seen = self.seen.has(&spot.domain, &spot.class);
+        if !was_seen || !self.client.trackers()?.is_there() {
+            if !self.has_class(&spot.domain, &spot.class)? {
+                return Err(Error::BadName("is not inside a class"));
+            }
+            self.seen.class(&spot.domain, &spot.class);
         }
         self.standing(path, spot, plan.at)?;
         match plan.size {

@@ -12,7 +12,7 @@ use download::Download;
 use layout::{Layout, Place, Spot};
 use listing::{Limited, Listing};
 pub use lore::{Lore, Shared};
-use made::Made;
+use made::{Made, Seen};
 use order::Order;
 use pages::Quarry;
 use recent::Recent;
@@ -64,6 +64,7 @@ pub struct MogileFs {
     /// A node of this session has refused an upload because it did not know its length.
     wants_length: bool,
     made: Made,
+    seen: Seen,
     lore: Shared,
     room: Option<Rc<dyn Room>>,
     recent: Rc<RefCell<Recent>>,
@@ -88,6 +89,7 @@ impl MogileFs {
             devices: None,
             wants_length: false,
             made: Made::default(),
+            seen: Seen::default(),
             lore: Shared::default(),
             room: None,
             recent: Rc::default(),

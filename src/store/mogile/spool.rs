@@ -16,7 +16,8 @@ use nix::libc::O_TMPFILE;
 use crate::store::{Error, Source};
 use crate::vigil;
 
-/// How much is taken from the source at once, in bytes.
+/// How much is taken from the source at once, in bytes: of what may be short, and of what is not.
+const FIRST: usize = 16 * 1024;
 const BLOCK: usize = 128 * 1024;
 
 /// What a spool may use up.
@@ -96,7 +97,7 @@ impl<'s> Spool<'s> {
             leased: 0,
             len: 0,
             hash: hash.then(Md5::new),
-            block: vec![0; BLOCK],
+            block: vec![0; FIRST],
             trouble: None,
             begun: Instant::now(),
             took: Duration::ZERO,
@@ -150,6 +151,9 @@ impl<'s> Spool<'s> {
             Ok(read) => self.add(block.get(..read).unwrap_or_default()),
             Err(error) => Err(Error::Source(error)),
         };
+        if self.len >= FIRST as u64 && block.len() < BLOCK {
+            block = vec![0; BLOCK];
+        }
         self.block = block;
         result.map(|()| true)
     }
