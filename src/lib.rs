@@ -16,6 +16,8 @@ pub mod figures;
 #[doc(hidden)]
 pub mod path;
 #[doc(hidden)]
+pub mod pipe;
+#[doc(hidden)]
 pub mod text;
 #[doc(hidden)]
 pub mod vigil;

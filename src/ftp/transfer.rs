@@ -13,8 +13,8 @@ use super::control::Control;
 use super::data::Link;
 use super::error::Error;
 use super::reply::Reply;
+use crate::pipe::Pipe;
 use crate::store::{Body, Source};
-use crate::sys::pipe::Pipe;
 use crate::vigil::{self, Verdict, Watch};
 
 /// How much is held in memory of a body that comes from elsewhere.

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use nix::errno::Errno;
 
 use super::{Error, Source};
-use crate::sys::pipe::Pipe;
+use crate::pipe::Pipe;
 
 /// How much is read at once: of what may be a small file, and of what is not.
 const FIRST: usize = 16 * 1024;
@@ -115,7 +115,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::sys::pipe::pour;
+    use crate::pipe::pour;
     use crate::vigil::For;
 
     /// A socket as source, which counts how often it was poured.

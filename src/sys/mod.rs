@@ -12,7 +12,6 @@ pub mod heir;
 pub mod jail;
 pub mod named;
 pub mod pidfile;
-pub mod pipe;
 pub mod process;
 pub mod program;
 pub mod queue;

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::Config;
 use crate::mogilefs::Error;
 use crate::mogilefs::node::{Location, Nodes};
-use crate::sys::pipe::Pipe;
+use crate::pipe::Pipe;
 
 /// As much as is told of the file.
 const LENGTH: usize = 300_000;

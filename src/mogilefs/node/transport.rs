@@ -21,7 +21,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 
 use super::buffers::Growing;
 use crate::mogilefs::dial::dial;
-use crate::sys::pipe;
+use crate::pipe;
 use crate::vigil::{self, For};
 
 /// Takes an authority that is an address and a port; names are nobody's here.
