@@ -48,7 +48,8 @@ fn all_that_is_newer_has_something_in_its_place() {
     let open = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     let usual = Daemon::of_files(&[]);
     usual.log_in().expect("PWD", 257);
-    let _there = usual.log_in();
+    let mut there = usual.log_in();
+    there.store("file", &content);
     let other = usual.worker("test@");
     assert_eq!(open(worker), open(other));
 }

@@ -45,10 +45,7 @@ pub fn spawn(
         Some(&SigSet::all()),
         Some(&mut before),
     )?;
-    // SAFETY: the process has one thread (no room starts another before or after a fork), so the
-    // child finds no lock held and no structure half changed.
-    #[expect(unsafe_code, reason = "the one fork of the house")]
-    let forked = unsafe { nix::unistd::fork() };
+    let forked = fork();
     if let Ok(ForkResult::Child) = forked {
         heap::part();
         if become_child(streams, keep).is_err() {
@@ -61,6 +58,39 @@ pub fn spawn(
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => leave(1),
     }
+}
+
+/// The call of the kernel, where its arguments are known, and not the function of the C library, which
+/// puts its own house in order for processes with several threads: five more pages of each child.
+fn fork() -> nix::Result<ForkResult> {
+    #[cfg(any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    ))]
+    // SAFETY: without flags this is a fork, and the child goes on with a copy of this stack. The process
+    // has one thread (no room starts another before or after a fork), so the child finds no lock held
+    // and no structure half changed. What the C library remembers of the thread is its number, which it
+    // asks the kernel for where it matters: when the thread sends itself a signal.
+    #[expect(unsafe_code, reason = "the one fork of the house")]
+    let forked = match Errno::result(unsafe {
+        libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0)
+    })? {
+        0 => ForkResult::Child,
+        pid => ForkResult::Parent {
+            child: Pid::from_raw(i32::try_from(pid).unwrap_or_default()),
+        },
+    };
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    )))]
+    // SAFETY: the process has one thread (no room starts another before or after a fork), so the
+    // child finds no lock held and no structure half changed.
+    #[expect(unsafe_code, reason = "the one fork of the house")]
+    let forked = unsafe { nix::unistd::fork()? };
+    Ok(forked)
 }
 
 /// Closes what whoever started this program left open in it. To be called before anything is opened.
