@@ -26,7 +26,6 @@ const LINGER_BYTES: usize = 64 * 1024;
 pub(super) struct Control {
     wire: Wire,
     patience: Duration,
-    block: Vec<u8>,
     lines: Lines,
     has_ended: bool,
     is_aborted: bool,
@@ -53,7 +52,6 @@ impl Control {
         Self {
             wire: Wire::Plain(stream),
             patience,
-            block: vec![0; BLOCK],
             lines: Lines::new(),
             has_ended: false,
             is_aborted: false,
@@ -277,8 +275,9 @@ impl Control {
         }
         let deadline = Instant::now().checked_add(self.linger);
         let mut left = LINGER_BYTES;
+        let mut block = [0; BLOCK];
         loop {
-            match self.wire.read(&mut self.block) {
+            match self.wire.read(&mut block) {
                 Ok(0) => return,
                 Ok(count) => left = left.saturating_sub(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -316,14 +315,15 @@ impl Control {
         if !self.lines.have_room() {
             return Ok(Filled::NoRoom);
         }
-        match self.wire.read(&mut self.block) {
+        // Of the stack, which is there anyway: an idle session has one page less.
+        let mut block = [0; BLOCK];
+        match self.wire.read(&mut block) {
             Ok(0) => {
                 self.has_ended = true;
                 Ok(Filled::Ended)
             }
             Ok(count) => {
-                self.lines
-                    .add(self.block.get_mut(..count).unwrap_or_default());
+                self.lines.add(block.get_mut(..count).unwrap_or_default());
                 Ok(Filled::Some)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::NothingYet),
