@@ -33,7 +33,7 @@ const HEARD_EVERY: usize = 1024 * 1024;
 
 /// What the kernel holds that it has not sent, of what is long: more would only be further away from the
 /// processor when its turn comes, and memory of ours with a slow client.
-const UNSENT: u32 = 256 * 1024;
+const UNSENT: u32 = 128 * 1024;
 
 /// How the next data connection is to be made.
 #[derive(Debug)]
@@ -313,6 +313,9 @@ impl Link {
     /// `Refused` (426) where the connection failed, `Failed` where the file did.
     pub(super) fn send_file(&mut self, file: &File, offset: u64, len: u64) -> Result<usize, Error> {
         let count = usize::try_from(len).map_or(HEARD_EVERY, |len| len.min(HEARD_EVERY));
+        if count == HEARD_EVERY {
+            self.keep_lean();
+        }
         let granted = self.flow.grant(Way::Down, count);
         let count = granted.map_err(|error| Error::data(&error))?;
         let mut at = off_t::try_from(offset)
@@ -357,6 +360,14 @@ impl Link {
     /// Has `notice` called before anything is waited for.
     pub(super) fn before_waiting(&mut self, notice: impl FnOnce() + 'static) {
         self.before_waiting = Some(Box::new(notice));
+    }
+
+    /// Has the kernel hold little that it has not sent.
+    fn keep_lean(&mut self) {
+        if !std::mem::replace(&mut self.is_lean, true) {
+            // It is good to have, no more.
+            let _ = SockRef::from(self.wire.socket()).set_tcp_notsent_lowat(UNSENT);
+        }
     }
 
     fn will_wait(&mut self) {
@@ -507,10 +518,8 @@ impl Link {
         self.progress.add(count);
         let moved = self.progress.moved();
         self.flow.passed(count, moved);
-        if !self.is_lean && moved >= HEARD_EVERY as u64 {
-            self.is_lean = true;
-            // It is good to have, no more.
-            let _ = SockRef::from(self.wire.socket()).set_tcp_notsent_lowat(UNSENT);
+        if moved >= HEARD_EVERY as u64 {
+            self.keep_lean();
         }
     }
 
