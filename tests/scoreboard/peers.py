@@ -19,6 +19,7 @@ PEER_HOME = "/srv/peer"
 PRIVATE = ("10.99.0.1", "10.99.0.2", "10.99.0.66")
 LOOPBACK = ("127.0.0.1", "127.0.0.2", "127.0.0.66")
 DOMAIN = "testdomain"
+DELAYED = 2163
 
 
 def sh(*words, **options):
@@ -50,6 +51,8 @@ class Company:
                 for start in (self.vsftpd, self.pure_ftpd, self.proftpd, self.pyftpdlib):
                     self.servers.append(start())
                     self.servers[-1].strict = start(True)
+                    if start == self.proftpd:
+                        self.servers[-1].delayed = self.proftpd(port=DELAYED)
         except BaseException:
             self.end()
             raise
@@ -236,13 +239,13 @@ rsa_private_key_file={self.place}/key.pem
             process = self.spawn(name, words, self.environment)
         return self.server("pure-ftpd", port, process, self.version("pure-ftpd"), six=("::1", port))
 
-    def proftpd(self, strict=False):
-        """The strict one is the one with the delays that are to hide which users there are."""
+    def proftpd(self, strict=False, port=0):
+        """One more has the delays that are to hide which users there are: they make each login slow."""
         modules = "/usr/lib/proftpd"
         if not os.path.isdir(modules):
             shutil.copytree(f"{self.store}/proftpd-core/usr/lib/proftpd", modules)
             shutil.copytree(f"{self.store}/proftpd-mod-crypto/usr/lib/proftpd", modules, dirs_exist_ok=True)
-        port = 2153 if strict else 2103
+        port = port or (2153 if strict else 2103)
         state = f"/srv/proftpd-{port}"
         os.makedirs(state, exist_ok=True)
         with open(f"{state}/conf", "w") as conf:
@@ -265,7 +268,7 @@ SystemLog {state}/proftpd.log
 TransferLog none
 ScoreboardFile {state}/proftpd.score
 PidFile {state}/proftpd.pid
-DelayEngine {"on" if strict else "off"}
+DelayEngine {"on" if port == DELAYED else "off"}
 DelayTable {state}/proftpd.delay
 WtmpLog off
 UseIPv6 on

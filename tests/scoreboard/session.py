@@ -28,8 +28,9 @@ class Server:
         self.name, self.host, self.port, self.home = name, host, int(port), home
         self.user, self.password, self.source, self.six = user, password, source, six
         self.version, self.process, self.log = "", None, None
-        # Where strangers come from, how many may be in, and the same server with TLS demanded.
-        self.stranger, self.most, self.strict = None, 0, None
+        # Where strangers come from, how many may be in, the same server with TLS demanded, and as slow over
+        # logins as it can be.
+        self.stranger, self.most, self.strict, self.delayed = None, 0, None, None
 
     def over_six(self):
         """The same server, as it is found over IPv6."""

@@ -115,6 +115,8 @@ class Stage:
         """Leaves nothing behind, as far as that is possible."""
         with contextlib.suppress(OSError, EOFError, Differs):
             session = self.enter()
+            if f"/{self.home}\"".encode() not in session.ask("PWD").text:
+                return
             self.sweep(session, 0)
             session.ask("CDUP")
             session.ask(f"RMD {self.home}")
@@ -122,7 +124,10 @@ class Stage:
 
     def sweep(self, session, depth):
         _, _, names = session.fetch("NLST")
-        for name in filter(None, names.split(b"\r\n")):
+        for name in names.split(b"\r\n"):
+            # Never a path, nor `..`, which some servers list too: what is not ours stays.
+            if not name or b"/" in name or name in (b".", b".."):
+                continue
             if session.ask(b"DELE " + name).code < 300 or depth > 3:
                 continue
             if session.ask(b"CWD " + name).code == 250:
