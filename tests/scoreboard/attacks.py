@@ -373,8 +373,8 @@ def aborts(server):
     except (OSError, EOFError):
         return fell(f"an aborted download and SYST are answered by {codes}")
     codes.insert(0, begun)
-    good = ([150, 426, 226, 215], [150, 426, 225, 215])
-    return OK if codes in good else fell(f"RETR, ABOR, SYST are answered by {codes}")
+    good = codes[0] in (125, 150) and codes[1:] in ([426, 226, 215], [426, 225, 215])
+    return OK if good else fell(f"RETR, ABOR, SYST are answered by {codes}")
 
 
 def routes(server):
@@ -494,5 +494,6 @@ def judged(found, names):
         for name in names:
             if cells.get(name, OK).startswith("fell"):
                 good = False
-                print(f"DIFFERS: {name}: {title}: {cells[name]}", file=sys.stdout)
+                print(f"DIFFERS: {name}: {title}: {cells[name]}")
+    print(f"{len(found)} attacks, {'all' if good else 'not all'} resisted")
     return good

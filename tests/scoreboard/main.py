@@ -121,7 +121,8 @@ def main(how, *words):
                         os.environ.get("DIRECTORY", ""))
         found = play([server])
         for title, rows in found:
-            print(f"\n{title}")
+            if rows:
+                print(f"\n{title}")
             for case, cells in rows:
                 sign, note = cells["it"]
                 print(f"  {sign} {case.section:12} {case.demand}" + (f"\n      {note}" if note else ""))

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -49,10 +50,13 @@ class Company:
             if self.store:
                 self.furnish()
                 for start in (self.vsftpd, self.pure_ftpd, self.proftpd, self.pyftpdlib):
-                    self.servers.append(start())
-                    self.servers[-1].strict = start(True)
-                    if start == self.proftpd:
-                        self.servers[-1].delayed = self.proftpd(port=DELAYED)
+                    try:
+                        server = start()
+                        server.strict = start(True)
+                        server.delayed = self.proftpd(port=DELAYED) if start == self.proftpd else None
+                        self.servers.append(server)
+                    except (OSError, RuntimeError, subprocess.CalledProcessError) as why:
+                        print(f"{start.__name__} cannot be had: {why}", file=sys.stderr)
         except BaseException:
             self.end()
             raise
