@@ -100,6 +100,7 @@ fn serve(mut site: Site) -> (SocketAddr, JoinHandle<()>) {
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
         let (control, peer) = listener.accept().unwrap();
+        control.set_nonblocking(true).unwrap();
         sockets::prepare(&control).unwrap();
         let config = site.config.clone();
         let settings = Settings {
