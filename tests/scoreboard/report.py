@@ -17,7 +17,8 @@ such thing (500 or 502, or it is not in FEAT), which is no fault, except where R
 to have it. SHOULD and MUST are said where the text says them. The last part is what clients count on, whether a text
 says so or not."""
 
-CONDITIONS = """Each has what it can do switched on: TLS where the client asks for it, ASCII, UTF-8, resumed uploads;
+CONDITIONS = """Each has TLS where the client asks for it, ASCII, UTF-8 and resumed uploads switched on; nanoftpd is as
+installed otherwise (MODE Z and the like are off);
 users of the system, in their homes (chroot); pyftpdlib as its documentation has it, `TLS_FTPHandler` as a user without
 rights. What a server does not do as Debian builds it may be there with other modules. MogileFS is the test node of this
 tree."""
@@ -60,7 +61,7 @@ def section(title, rows, servers, ours, reasons):
             if sign == DIFFERS:
                 known = reasons.get((server.name, case.demand))
                 notes.append(f"{len(notes) + 1}. {server.name}, {case.demand.rstrip(':')}: {note}"
-                             + (f" On purpose: {known}." if known else ""))
+                             + (f" (on purpose: {known})" if known else ""))
                 sign = f"{DIFFERS} {len(notes)}"
             shown.append(sign)
         lines.append(row(case.section, case.demand.replace("|", "\\|"), *shown))
