@@ -33,6 +33,8 @@ pub(super) struct Model {
     cwd: Place,
     is_ascii: bool,
     restart: usize,
+    /// Where RANG lets a download end.
+    until: Option<usize>,
     renaming: Option<Place>,
 }
 
@@ -181,13 +183,20 @@ impl Model {
                     .find(|byte| !byte.is_ascii_whitespace());
                 self.is_ascii = letter.is_some_and(|letter| letter.eq_ignore_ascii_case(&b'A'));
             }
-            ("REST", code) => {
+            // Without an argument it is not even heard.
+            ("REST" | "RANG", _) if turn.argument.is_empty() => {}
+            ("REST" | "RANG", code) => {
                 let text = String::from_utf8_lossy(turn.argument);
-                self.restart = match code {
-                    350 => text.trim().parse().unwrap_or(usize::MAX),
-                    // Without an argument it is not even heard.
-                    _ if text.is_empty() => self.restart,
-                    _ => 0,
+                let mut numbers = text
+                    .split_whitespace()
+                    .map(|number| number.parse().unwrap_or(usize::MAX));
+                let said = (numbers.next().unwrap_or_default(), numbers.next());
+                (self.restart, self.until) = match said {
+                    (1, Some(0)) => (0, None),
+                    (first, last) if code == 350 => {
+                        (first, last.map(|last| last.saturating_add(1)))
+                    }
+                    _ => (0, None),
                 };
             }
             _ => {}
@@ -197,10 +206,10 @@ impl Model {
     fn transfers(&mut self, turn: &Turn<'_>) {
         let is_done = turn.code == 226;
         let place = self.place(turn.argument);
-        let restart = match turn.verb {
+        let (restart, until) = match turn.verb {
             "RETR" | "STOR" | "APPE" if turn.argument.is_empty() => return assert!(!is_done),
             "RETR" | "STOR" | "APPE" | "STOU" | "LIST" | "NLST" | "MLSD" => {
-                std::mem::take(&mut self.restart)
+                (std::mem::take(&mut self.restart), self.until.take())
             }
             _ => return,
         };
@@ -210,11 +219,15 @@ impl Model {
         assert!(turn.is_opened);
         match turn.verb {
             "RETR" => {
-                let wanted = self.file(&place).and_then(|bytes| bytes.get(restart..));
+                let wanted = self.file(&place).and_then(|bytes| {
+                    let end = until.map_or(bytes.len(), |until| until.min(bytes.len()));
+                    bytes.get(restart..end.max(restart))
+                });
                 let wanted = wanted.map(|bytes| self.on_wire(bytes));
                 assert_eq!(wanted.as_deref(), Some(turn.received));
             }
             "STOR" | "APPE" => {
+                assert!(turn.verb == "APPE" || until.is_none());
                 let old = self.file(&place).unwrap_or_default();
                 let kept = if turn.verb == "APPE" {
                     old.len()
