@@ -14,7 +14,10 @@ use nix::unistd::Pid;
 use support::{Daemon, eventually};
 
 fn top(daemon: &Daemon, output: impl Into<Stdio>) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nanoftpd"));
+    // A suite that runs in the background ignores what Ctrl-C sends, and so would its children.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT");
+    command.arg(env!("CARGO_BIN_EXE_nanoftpd"));
     command.arg("-c").arg(daemon.conf()).arg("top");
     command.stdin(Stdio::null()).stdout(output).spawn().unwrap()
 }

@@ -63,8 +63,8 @@ impl Control {
         }
     }
 
-    /// Goes on under TLS, with whom the certificate says that it is. What the client has sent ahead of the handshake is forgotten: it may not
-    /// be the client that sent it (the class of CVE-2011-0411).
+    /// Goes on under TLS, with whom the certificate says that it is. What the client has sent ahead of
+    /// the handshake is forgotten: it may not be the client that sent it (the class of CVE-2011-0411).
     ///
     /// # Errors
     /// The handshake failed, or was not ended in time.

@@ -108,6 +108,11 @@ impl Master<'_> {
                 local,
                 port,
             } => self.call(pid, number, local, port),
+            // What was said before has been passed on already.
+            FromWorker::Fence { number } => {
+                let answer = Vec::new();
+                self.tell(pid, &ToWorker::Answer { number, answer });
+            }
             FromWorker::RoomFree { megabytes } => self.spools.give(pid, megabytes.into()),
             FromWorker::Unlogged { lines } => logger::add_losses(lines.into()),
             FromWorker::News(news) => self.hear_news(pid, news),

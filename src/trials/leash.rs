@@ -73,7 +73,7 @@ fn news(draw: &mut Draw<'_>) -> News {
 
 fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
     let (number, user) = (number(draw), draw.bytes().to_vec());
-    match draw.byte() % 13 {
+    match draw.byte() % 14 {
         0 => FromWorker::Account { number, user },
         1 => FromWorker::Login {
             number,
@@ -115,6 +115,7 @@ fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
             FromWorker::Figures(Box::new(Figures::of(&numbers)))
         }
         11 => FromWorker::News(news(draw)),
+        12 => FromWorker::Fence { number },
         _ => FromWorker::Call {
             number,
             local: draw.address(),

@@ -308,6 +308,13 @@ impl Bond {
         self.handed.take().map(TcpStream::from)
     }
 
+    /// Returns when the others have been told what was told before, and what they told is known here.
+    /// A master that does not answer, or a wait that is ended, is no hindrance: whoever asks goes on
+    /// with what is known.
+    pub(super) fn agree(&self) {
+        let _ = self.ask(|number| FromWorker::Fence { number }, CALL_PATIENCE);
+    }
+
     /// Tells the master of a wrong login, and asks what follows.
     pub(super) fn failed(&self) -> Result<Word, Trouble> {
         self.ask_word(|number| FromWorker::Failed { number })

@@ -58,6 +58,12 @@ pub fn run(
                     bond.mention(&FromWorker::News(news.clone()));
                 }
             });
+            let agreed = Weak::clone(&bond);
+            let lore = lore.agreeing(move || {
+                if let Some(bond) = agreed.upgrade() {
+                    bond.agree();
+                }
+            });
             let room: Rc<dyn Room> = Rc::new(Leased(bond));
             let members = Members::new(config, addresses, lore, room);
             Bond::new(leash, ear, listeners, members, addresses, config)

@@ -30,6 +30,30 @@ fn d17_a_directory_that_was_made_can_be_used_at_once_from_any_session() {
 }
 
 #[test]
+fn sessions_see_each_others_directories_from_the_reply_on() {
+    let cluster = Cluster::start();
+    let crowd = [("pool.min_spare", "20"), ("pool.max_spare", "40")];
+    let daemon = Daemon::on(&cluster, &crowd);
+    let mut maker = member(&daemon);
+    let mut others: Vec<_> = (0..8).map(|_| member(&daemon)).collect();
+    for round in 0..25 {
+        for (at, other) in others.iter_mut().enumerate() {
+            let name = format!("{round}.{at}");
+            maker.expect(&format!("MKD /docs/{name}"), 257);
+            if at % 2 == 0 {
+                other.expect(&format!("CWD /docs/{name}"), 250);
+                maker.expect(&format!("RMD /docs/{name}"), 250);
+                other.expect(&format!("CWD /docs/{name}"), 550);
+            } else {
+                assert_eq!(names(other, "NLST /docs"), [name.as_str()]);
+                maker.expect(&format!("RMD /docs/{name}"), 250);
+                assert_eq!(names(other, "NLST /docs"), [""; 0]);
+            }
+        }
+    }
+}
+
+#[test]
 fn d17_a_class_that_was_made_can_be_used_at_once() {
     let cluster = Cluster::start();
     let daemon = Daemon::on(&cluster, &[]);

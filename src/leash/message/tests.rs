@@ -100,6 +100,7 @@ fn every_message_of_a_worker_travels() {
             local: peer("[2001:db8::1]:21"),
             port: 65535,
         },
+        FromWorker::Fence { number: u32::MAX },
         FromWorker::Unlogged { lines: u32::MAX },
         FromWorker::Moved { bytes: 1 << 40 },
         FromWorker::Uploaded(upload(Some(u64::MAX))),

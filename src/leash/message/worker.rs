@@ -66,6 +66,9 @@ pub enum FromWorker {
         local: SocketAddr,
         port: u32,
     },
+    /// All that it has told before is to be known to the others. To be answered with
+    /// [`ToWorker::Answer`].
+    Fence { number: u32 },
     /// So many lines could not be logged.
     Unlogged { lines: u32 },
     /// To be told to all others.
@@ -124,6 +127,7 @@ impl Message for FromWorker {
                 local,
                 port,
             } => Writer::new(17).number(*number).socket(*local).number(*port),
+            Self::Fence { number } => Writer::new(19).number(*number),
             Self::Uploaded(upload) => upload.write(Writer::new(16)),
             Self::Unlogged { lines } => Writer::new(31).number(*lines),
             Self::Figures(figures) => Writer::new(15).list(figures.numbers(), Writer::size),
@@ -232,6 +236,9 @@ impl FromWorker {
                 module: reader.text()?,
             },
             10 => Self::Failed {
+                number: reader.number()?,
+            },
+            19 => Self::Fence {
                 number: reader.number()?,
             },
             _ => return Ok(None),

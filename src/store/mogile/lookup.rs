@@ -168,10 +168,12 @@ impl MogileFs {
 
     /// Whether keys, a marker, or nothing but a memory make a directory of `spot`.
     pub(super) fn is_dir(&mut self, spot: &Spot) -> Result<bool, Error> {
-        if spot.key.is_empty()
-            || self.lore.has_dir(&spot.domain, &spot.prefix())
-            || self.has_keys(spot)?
-        {
+        if spot.key.is_empty() {
+            return Ok(true);
+        }
+        // Another session of the same client may have made or removed it a moment ago.
+        self.lore.catch_up();
+        if self.lore.has_dir(&spot.domain, &spot.prefix()) || self.has_keys(spot)? {
             return Ok(true);
         }
         for prefix in self.written(spot.prefix()) {

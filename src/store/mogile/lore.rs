@@ -139,6 +139,7 @@ impl Lore {
 pub struct Shared {
     lore: Rc<RefCell<Lore>>,
     tell: Rc<dyn Fn(&News)>,
+    agree: Rc<dyn Fn()>,
 }
 
 impl Default for Shared {
@@ -154,7 +155,16 @@ impl Shared {
         Self {
             lore: Rc::new(RefCell::new(lore)),
             tell: Rc::new(tell),
+            agree: Rc::new(|| {}),
         }
+    }
+
+    /// `agree` returns when what was told before is known to all, and what others had told is
+    /// [learned](Self::learn).
+    #[must_use]
+    pub fn agreeing(mut self, agree: impl Fn() + 'static) -> Self {
+        self.agree = Rc::new(agree);
+        self
     }
 
     /// Takes over what somebody else has learned.
@@ -167,11 +177,19 @@ impl Shared {
         (self.tell)(news);
     }
 
+    /// Has this session know what others had told by now.
+    pub(super) fn catch_up(&self) {
+        (self.agree)();
+    }
+
+    /// Returns when all sessions know the directory: a client may have several, and go there in
+    /// another one.
     pub(super) fn make_dir(&self, domain: &[u8], prefix: &[u8]) {
         self.say(&News::Made {
             domain: domain.to_vec(),
             prefix: prefix.to_vec(),
         });
+        (self.agree)();
     }
 
     /// Forgets the directory; `false` if nobody had made it.
@@ -182,6 +200,7 @@ impl Shared {
         }
         let (domain, prefix) = dir;
         self.say(&News::Unmade { domain, prefix });
+        (self.agree)();
         true
     }
 

@@ -135,6 +135,7 @@ impl MogileFs {
 
     fn list_spot(&self, spot: &Spot, wish: Wish) -> Result<Listing, Error> {
         let prefix = spot.prefix();
+        self.lore.catch_up();
         let plan = listing::Plan {
             quarry: self.quarry(&spot.domain, prefix.clone()),
             made: self.lore.names_in(&spot.domain, &prefix),
