@@ -53,13 +53,7 @@ impl Master<'_> {
 
     fn obey(&mut self, pid: i32, message: FromWorker, now: Instant) {
         match message {
-            FromWorker::Ready => {
-                self.board.idle(pid, now);
-                if let Some(seat) = self.board.seat(pid) {
-                    self.births.came(seat.born);
-                }
-                self.say_started();
-            }
+            FromWorker::Ready => self.has_come(pid, now),
             FromWorker::Taken { peer } => self.take(pid, peer, now),
             FromWorker::Transferred {
                 is_upload,
@@ -117,6 +111,14 @@ impl Master<'_> {
             FromWorker::Unlogged { lines } => logger::add_losses(lines.into()),
             FromWorker::News(news) => self.hear_news(pid, news),
         }
+    }
+
+    fn has_come(&mut self, pid: i32, now: Instant) {
+        self.board.idle(pid, now);
+        if let Some(seat) = self.board.seat(pid) {
+            self.births.came(seat.born);
+        }
+        self.say_started();
     }
 
     fn lease_room(&mut self, pid: i32, number: u32, megabytes: u32) {
