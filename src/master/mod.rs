@@ -6,27 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZone;
-
 use crate::auth::text::Users;
 use crate::board::{Addresses, Births, Board, Shares, Spools, Tally};
-use crate::config::{AuthExec, Config, Hooks, Mogilefs};
+use crate::config::Config;
 use crate::figures::Figures;
 use crate::leash::{self, MasterOfWorker};
 use crate::logger::Relay;
 use crate::store::mogile::Lore;
 use crate::sys::detach::Ready;
 use crate::sys::fds::Gutter;
-use crate::sys::jail::Jail;
 use crate::sys::named::Named;
 use crate::sys::pidfile::Pidfile;
 use crate::sys::signals::Signals;
 use crate::sys::{process, rights, title};
-use crate::tls::Identity;
 
 mod bell;
 mod calls;
@@ -40,6 +35,7 @@ mod listeners;
 mod logs;
 mod orders;
 mod reload;
+mod start;
 mod stop;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod trials;
@@ -56,46 +52,9 @@ pub use estate::Estate;
 use gate::Gate;
 pub use ground::Ground;
 pub use listeners::{Listeners, Unbound};
+pub use start::{Crew, Start, Work};
 use stop::Stop;
 use upgrade::Upgrade;
-
-/// The life of a worker: it is given its leash, the listening sockets, and what the master has read.
-pub type Work = fn(
-    leash::Worker,
-    Vec<TcpListener>,
-    &Config,
-    &TimeZone,
-    Option<&Identity>,
-    (&Addresses, &Lore),
-    &Jail,
-) -> !;
-
-/// What children do with their lives.
-#[derive(Clone, Copy, Debug)]
-pub struct Crew {
-    pub worker: Work,
-    pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
-    pub log_clerk: fn(&leash::Clerk, &Relay, &Jail) -> !,
-    pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
-    pub hook_clerk: fn(&leash::Clerk, &Hooks, &Jail) -> !,
-}
-
-/// Everything that can fail before there is a daemon, done.
-#[derive(Debug)]
-pub struct Start {
-    pub config: Config,
-    /// Where it was read from, absolute.
-    pub path: PathBuf,
-    /// Where this program was found, and where another one may lie later.
-    pub program: PathBuf,
-    pub is_foreground: bool,
-    pub ground: Ground,
-    pub listeners: Listeners,
-    pub pidfile: Pidfile,
-    /// What another program has left that was this process before.
-    pub estate: Option<Estate>,
-    pub crew: Crew,
-}
 
 /// Runs the service until it is told to stop. `gutter` is where stray output of this process goes
 /// already if it is a daemon; `ready` is told when the first worker waits for clients.

@@ -1,0 +1,56 @@
+//! What the master begins with: all that could fail in the operator's terminal, done, and what children
+//! are to do with their lives. Starts nothing itself.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::{Estate, Ground, Listeners};
+use crate::board::Addresses;
+use crate::config::{AuthExec, Config, Hooks, Mogilefs};
+use crate::leash;
+use crate::logger::Relay;
+use crate::store::mogile::Lore;
+use crate::sys::jail::Jail;
+use crate::sys::pidfile::Pidfile;
+use crate::tls::Identity;
+
+/// The life of a worker: it is given its leash, the listening sockets, and what the master has read.
+pub type Work = fn(
+    leash::Worker,
+    Vec<TcpListener>,
+    &Config,
+    &TimeZone,
+    Option<&Identity>,
+    (&Addresses, &Lore),
+    &Jail,
+) -> !;
+
+/// What children do with their lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    pub worker: Work,
+    pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
+    pub log_clerk: fn(&leash::Clerk, &Relay, &Jail) -> !,
+    pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,
+    pub hook_clerk: fn(&leash::Clerk, &Hooks, &Jail) -> !,
+}
+
+/// Everything that can fail before there is a daemon, done.
+#[derive(Debug)]
+pub struct Start {
+    pub config: Config,
+    /// Where it was read from, absolute.
+    pub path: PathBuf,
+    /// Where this program was found, and where another one may lie later.
+    pub program: PathBuf,
+    pub is_foreground: bool,
+    pub ground: Ground,
+    pub listeners: Listeners,
+    pub pidfile: Pidfile,
+    /// What another program has left that was this process before.
+    pub estate: Option<Estate>,
+    pub crew: Crew,
+}
