@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -69,9 +70,17 @@ struct Sleeper {
     notice: RefCell<Box<dyn FnMut()>>,
 }
 
+/// Never dropped: what is to be dropped at the end of a thread the C library writes down when it is used
+/// first, in five pages that a worker would else share with all others.
+type Lasting<T> = RefCell<ManuallyDrop<Vec<Rc<T>>>>;
+
+const fn lasting<T>() -> Lasting<T> {
+    RefCell::new(ManuallyDrop::new(Vec::new()))
+}
+
 thread_local! {
-    static SLEEPERS: RefCell<Vec<Rc<Sleeper>>> = const { RefCell::new(Vec::new()) };
-    static BYSTANDERS: RefCell<Vec<Rc<Bystander>>> = const { RefCell::new(Vec::new()) };
+    static SLEEPERS: Lasting<Sleeper> = const { lasting() };
+    static BYSTANDERS: Lasting<Bystander> = const { lasting() };
     static DEAF: Cell<u32> = const { Cell::new(0) };
     static ROUNDS: Cell<u64> = const { Cell::new(0) };
 }
@@ -278,7 +287,7 @@ fn watched() -> io::Result<Vec<Rc<Bystander>>> {
     }
     BYSTANDERS.with_borrow(|all| {
         let mut watched = Vec::with_capacity(all.len());
-        for one in all {
+        for one in all.iter() {
             match (one.mood.get(), one.notice.try_borrow_mut()) {
                 (Verdict::Stay, Ok(_)) => watched.push(Rc::clone(one)),
                 (Verdict::Leave, Ok(_)) => return Err(io::Error::other(Interrupted)),
