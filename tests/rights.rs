@@ -167,7 +167,7 @@ const ATTEMPTS: &[(Attempt, Outcome, Outcome)] = {
         (("write_elsewhere", write_elsewhere), Refused, Refused),
         (("read_users", read_users), Refused, Allowed),
         (("read_link", read_link), Refused, Allowed),
-        (("link_out", link_out), Killed, Refused),
+        (("link_out", link_out), Refused, Refused),
         (("connect", connect), Allowed, Allowed),
         (("listen", listen), Allowed, Refused),
         (("datagram", datagram), Killed, Allowed),

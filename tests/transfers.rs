@@ -7,6 +7,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 use support::{Cluster, Daemon, Ftp, Mode, noise};
 
@@ -352,4 +354,45 @@ fn a_listing_has_more_than_one_page_of_keys() {
             .count(),
         1001
     );
+}
+
+/// Where the file system knows files without names, which all do that are used for this test.
+#[test]
+fn an_upload_has_no_name_until_it_is_whole_and_a_killed_worker_leaves_nothing() {
+    let daemon = Daemon::of_files(&[]);
+    let names = || -> Vec<_> {
+        let entries = fs::read_dir(daemon.files()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    for size in [5, 3_000_000] {
+        let (old, new) = (noise(100, size as u64), noise(size, 2));
+        let _ = fs::remove_file(daemon.files().join("file"));
+        for (content, before) in [(&old, 0), (&new, 1)] {
+            let data = ftp.data();
+            ftp.expect("STOR file", 150);
+            let mut wire = data.stream();
+            wire.write_all(content).unwrap();
+            ftp.expect("NOOP", 200);
+            assert_eq!(names().len(), before, "{size}");
+            if before == 1 {
+                assert!(fs::read(daemon.files().join("file")).unwrap() == old);
+            }
+            drop(wire);
+            ftp.reply_of(226);
+            assert!(fs::read(daemon.files().join("file")).unwrap() == *content);
+        }
+        let data = ftp.data();
+        ftp.expect("STOR other", 150);
+        let mut wire = data.stream();
+        wire.write_all(&new).unwrap();
+        ftp.expect("NOOP", 200);
+        let worker = daemon.worker("test@");
+        kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+        daemon.wait_for("worker-died");
+        assert_eq!(names(), ["file"]);
+        ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+    }
 }

@@ -12,9 +12,7 @@ use std::time::Duration;
 use crate::path::Path;
 use crate::text;
 
-mod beneath;
 pub mod file;
-mod inflow;
 pub mod mogile;
 
 /// A tree of files, as one account sees it.

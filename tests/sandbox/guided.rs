@@ -157,24 +157,20 @@ fn reaches_nothing(pid: i32, own: &Path) {
         assert!(denied.contains(&fate), "{name:?}: {fate:?}");
     }
     // Names that are made or taken away elsewhere.
-    let made = text(&own.join("made"));
+    let (made, users) = (text(&own.join("made")), text(&own.join("users")));
     let made = || Bytes(made.as_bytes_with_nul());
-    let fate = guide(
-        pid,
-        libc::SYS_openat,
-        &[Number(here), made(), Number(0o101), Number(0o600)],
-    );
-    assert!(denied.contains(&fate), "{fate:?}");
-    let fate = guide(
-        pid,
-        libc::SYS_mkdirat,
-        &[Number(here), made(), Number(0o700)],
-    );
-    assert!(denied.contains(&fate), "{fate:?}");
-    let users = text(&own.join("users"));
-    let users = [Bytes(users.as_bytes_with_nul())];
-    let fate = guide(pid, libc::SYS_unlink, &users);
-    assert!(denied.contains(&fate), "{fate:?}");
+    let users = || Bytes(users.as_bytes_with_nul());
+    let link = vec![Number(here), users(), Number(here), made(), Number(0)];
+    let make = vec![Number(here), made(), Number(0o101), Number(0o600)];
+    for (number, words) in [
+        (libc::SYS_openat, make),
+        (libc::SYS_mkdirat, vec![Number(here), made(), Number(0o700)]),
+        (libc::SYS_linkat, link),
+        (libc::SYS_unlink, vec![users()]),
+    ] {
+        let fate = guide(pid, number, &words);
+        assert!(denied.contains(&fate), "{number}: {fate:?}");
+    }
     // What it may do it can: the hand that is guided is not a dead one.
     assert_eq!(
         guide(pid, libc::SYS_getpid, &[]),

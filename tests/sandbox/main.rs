@@ -38,7 +38,7 @@ const NAMES: &[(&str, c_long)] = names![
     SYS_faccessat2 SYS_fchmodat SYS_fcntl SYS_fstat SYS_fstatfs SYS_fsync SYS_ftruncate SYS_futex
     SYS_getcwd SYS_getdents64 SYS_getegid SYS_geteuid SYS_getgid SYS_getpeername SYS_getpid
     SYS_getppid SYS_getrandom SYS_getrusage SYS_getsockname SYS_getsockopt SYS_gettid
-    SYS_gettimeofday SYS_getuid SYS_ioctl SYS_listen SYS_lseek SYS_lstat SYS_madvise SYS_mkdirat
+    SYS_gettimeofday SYS_getuid SYS_ioctl SYS_linkat SYS_listen SYS_lseek SYS_lstat SYS_madvise SYS_mkdirat
     SYS_mmap SYS_mprotect SYS_mremap SYS_munmap SYS_nanosleep SYS_newfstatat SYS_open SYS_openat
     SYS_openat2 SYS_poll SYS_ppoll SYS_pread64 SYS_prlimit64 SYS_read SYS_readlink SYS_readlinkat
     SYS_readv SYS_recvfrom SYS_recvmmsg SYS_recvmsg SYS_renameat SYS_restart_syscall

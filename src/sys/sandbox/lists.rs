@@ -65,6 +65,7 @@ pub(super) const WORKER: &[c_long] = &[
     libc::SYS_fsync,
     libc::SYS_ftruncate,
     libc::SYS_getdents64,
+    libc::SYS_linkat,
     libc::SYS_listen,
     libc::SYS_mkdirat,
     libc::SYS_openat2,

@@ -2,12 +2,12 @@
 //! neither `..` nor a symbolic link leads out, however the tree changes meanwhile. Only plain files and directories are opened or shown.
 #![forbid(unsafe_code)]
 
-use std::ffi::CString;
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::dir::{Dir, OwningIter, Type};
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, renameat};
 use nix::sys::stat::{
@@ -18,20 +18,27 @@ use nix::sys::statvfs::fstatvfs;
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::beneath;
-use super::inflow::{broken, fill};
-use super::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
+use self::causes::broken;
+use self::inflow::fill;
+use self::listing::{Ids, Listing, entry};
+use self::unfinished::{Naming, RESERVED, Unfinished};
+use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
 use crate::config;
 use crate::path::Path;
 
-/// What unfinished uploads are called until they are renamed; never listed.
-const UNFINISHED: &[u8] = b".nanoftpd-";
+mod beneath;
+mod causes;
+mod inflow;
+mod listing;
+mod unfinished;
 
 /// A tree beneath one directory of the kernel.
 pub struct Tree {
     root: OwnedFd,
     create_mask: Mode,
     fsync: bool,
+    /// How new files get their names.
+    naming: OnceCell<Naming>,
     /// Where the file goes that may be put: it is put there.
     place: Option<(Path, OwnedFd)>,
 }
@@ -60,6 +67,7 @@ impl Tree {
             root,
             create_mask: Mode::from_bits_truncate(settings.create_mask),
             fsync: settings.fsync,
+            naming: OnceCell::new(),
             place: None,
         })
     }
@@ -134,19 +142,16 @@ impl Tree {
         Mode::from_bits_truncate(0o666 & !self.create_mask.bits())
     }
 
-    /// A new version: under a name of its own until it is whole.
+    /// A new version: nobody sees it until it is whole.
     fn put_new(
         &self,
         dir: &OwnedFd,
         path: &Path,
         source: &mut dyn Source,
     ) -> Result<Receipt, Error> {
-        let mut unfinished = Unfinished::create(dir, self.file_mode())?;
+        let mut unfinished = Unfinished::create(dir, self.file_mode(), &self.naming)?;
         let bytes = fill(&mut unfinished.file, source)?;
-        if self.fsync {
-            unfinished.file.sync_all().map_err(|error| broken(&error))?;
-        }
-        unfinished.finish(path.name())?;
+        unfinished.finish(path.name(), self.fsync)?;
         if self.fsync {
             let dir = self.resolve(&path.parent(), OFlag::O_DIRECTORY, Mode::empty())?;
             nix::unistd::fsync(dir)?;
@@ -190,7 +195,7 @@ impl Tree {
     /// The directory that `path` is in; an error if what is there, or nothing, is not what `plan` can do
     /// with.
     fn place(&self, path: &Path, plan: &Plan) -> Result<OwnedFd, Error> {
-        if path.name().starts_with(UNFINISHED) {
+        if path.name().starts_with(RESERVED) {
             return Err(Error::BadName("reserved for unfinished uploads"));
         }
         let (dir, name) = self.home(path)?;
@@ -222,12 +227,7 @@ impl Store for Tree {
     fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
         let fd = self.resolve(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
         let names = Dir::from_fd(fd.try_clone().map_err(|error| broken(&error))?)?.into_iter();
-        Ok(Box::new(Listing {
-            dir: fd,
-            names,
-            wish,
-            ids: Ids::default(),
-        }))
+        Ok(Box::new(Listing::new(fd, names, wish)))
     }
 
     fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
@@ -268,7 +268,7 @@ impl Store for Tree {
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
-        if to.name().starts_with(UNFINISHED) {
+        if to.name().starts_with(RESERVED) {
             return Err(Error::BadName("reserved for unfinished uploads"));
         }
         let (from_dir, from_name) = self.parent(from)?;
@@ -319,135 +319,6 @@ impl Store for Tree {
     }
 }
 
-/// A directory being read, in the kernel's order.
-struct Listing {
-    dir: OwnedFd,
-    names: OwningIter,
-    wish: Wish,
-    ids: Ids,
-}
-
-/// Whose the last entry was, as text: the next is often the same one's.
-#[derive(Default)]
-struct Ids {
-    owner: (u32, String),
-    group: (u32, String),
-}
-
-impl Ids {
-    fn text((id, text): &mut (u32, String), wanted: u32) -> String {
-        if *id != wanted || text.is_empty() {
-            (*id, *text) = (wanted, wanted.to_string());
-        }
-        text.clone()
-    }
-}
-
-impl Iterator for Listing {
-    type Item = Result<Entry, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let found = match self.names.next()? {
-                Ok(found) => found,
-                Err(errno) => return Some(Err(errno.into())),
-            };
-            let name = found.file_name();
-            let bytes = name.to_bytes();
-            let is_ours = bytes.first() == Some(&b'.')
-                && (matches!(bytes, b"." | b"..") || bytes.starts_with(UNFINISHED));
-            if is_ours || !self.wish.wants(bytes) {
-                continue;
-            }
-            if let (true, Some(kind)) = (self.wish.names_only, found.file_type()) {
-                match bare(bytes, kind) {
-                    None => continue,
-                    entry => return entry.map(Ok),
-                }
-            }
-            match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-                // Removed since its name was read: it is not there.
-                Err(Errno::ENOENT) => {}
-                Err(errno) => return Some(Err(errno.into())),
-                Ok(status) => {
-                    if let Some(entry) = entry(bytes.to_vec(), &status, &mut self.ids) {
-                        return Some(Ok(entry));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What the directory itself tells of an entry, where no more is wished for; `None` as in [`entry`].
-fn bare(name: &[u8], kind: Type) -> Option<Entry> {
-    let (kind, mode) = match kind {
-        Type::File => (Kind::File, 0o644),
-        Type::Directory => (Kind::Dir, 0o755),
-        _ => return None,
-    };
-    Some(Entry {
-        name: name.to_vec(),
-        kind,
-        size: None,
-        modified: None,
-        mode,
-        owner: String::new(),
-        group: String::new(),
-        unique: None,
-    })
-}
-
-/// A file that takes its true name when it is whole, and vanishes if that never happens.
-struct Unfinished<'d> {
-    dir: &'d OwnedFd,
-    name: CString,
-    file: File,
-    finished: bool,
-}
-
-impl<'d> Unfinished<'d> {
-    fn create(dir: &'d OwnedFd, mode: Mode) -> Result<Self, Error> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random)
-            .map_err(|error| Error::Broken(format!("no random name: {error}")))?;
-        let mut name = UNFINISHED.to_vec();
-        name.extend_from_slice(format!("{:016x}", u64::from_ne_bytes(random)).as_bytes());
-        let name = CString::new(name).map_err(|_| Error::BadName("contains NUL"))?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-        let file = nix::fcntl::openat(dir, name.as_c_str(), flags | OFlag::O_CLOEXEC, mode)?;
-        Ok(Self {
-            dir,
-            name,
-            file: file.into(),
-            finished: false,
-        })
-    }
-
-    fn finish(mut self, name: &[u8]) -> Result<(), Error> {
-        match renameat(self.dir, self.name.as_c_str(), self.dir, name) {
-            Err(Errno::EISDIR) => return Err(Error::NotAFile),
-            answer => answer?,
-        }
-        self.finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if self.finished {
-            return;
-        }
-        if let Err(errno) = unlinkat(self.dir, self.name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
-            log::warn!(
-                "unfinished-upload-left name={} cause={errno}",
-                self.name.to_string_lossy()
-            );
-        }
-    }
-}
-
 fn is_plain(status: &FileStat) -> Result<(), Error> {
     match kind_bits(status) {
         SFlag::S_IFREG => Ok(()),
@@ -464,46 +335,5 @@ fn size(status: &FileStat) -> u64 {
     u64::try_from(status.st_size).unwrap_or(0)
 }
 
-/// `None` for what is neither a plain file nor a directory.
-fn entry(name: Vec<u8>, status: &FileStat, ids: &mut Ids) -> Option<Entry> {
-    let (kind, size) = match kind_bits(status) {
-        SFlag::S_IFREG => (Kind::File, Some(size(status))),
-        SFlag::S_IFDIR => (Kind::Dir, None),
-        _ => return None,
-    };
-    Some(Entry {
-        name,
-        kind,
-        size,
-        modified: Some(status.st_mtime),
-        mode: status.st_mode & 0o7777,
-        owner: Ids::text(&mut ids.owner, status.st_uid),
-        group: Ids::text(&mut ids.group, status.st_gid),
-        unique: Some(status.st_ino),
-    })
-}
-
-impl From<Errno> for Error {
-    fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::ENOENT => Self::NotFound,
-            Errno::EEXIST => Self::Exists,
-            Errno::ENOTEMPTY => Self::NotEmpty,
-            Errno::ENOTDIR => Self::NotADir,
-            Errno::EISDIR => Self::NotAFile,
-            // EXDEV: the path leads out of the root.
-            Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => {
-                Self::Denied
-            }
-            Errno::ENAMETOOLONG => Self::BadName("too long"),
-            Errno::EINVAL | Errno::EILSEQ => Self::BadName("not a name of this file system"),
-            Errno::ENOSPC | Errno::EDQUOT => Self::Full(errno.to_string()),
-            Errno::EFBIG => Self::TooLarge(errno.to_string()),
-            errno => Self::Broken(errno.to_string()),
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

@@ -5,10 +5,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use nix::errno::Errno;
-
-use super::{Error, Source};
+use super::causes::broken;
 use crate::pipe::Pipe;
+use crate::store::{Error, Source};
 
 /// How much is read at once: of what may be a small file, and of what is not.
 const FIRST: usize = 16 * 1024;
@@ -97,14 +96,6 @@ fn source_failed(error: io::Error) -> Error {
         Error::Interrupted
     } else {
         Error::Source(error)
-    }
-}
-
-/// What the kernel says of a file.
-pub(super) fn broken(error: &io::Error) -> Error {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(errno) => errno.into(),
-        None => Error::Broken(error.to_string()),
     }
 }
 

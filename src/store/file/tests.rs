@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use super::*;
+use crate::store::Kind;
 
 struct Garden {
     dir: PathBuf,

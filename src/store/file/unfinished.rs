@@ -1,0 +1,286 @@
+//! An upload until it is whole: a file that has no name, or one of its own where the kernel or the file
+//! system cannot do without. It gets its true name at once, or vanishes.
+#![forbid(unsafe_code)]
+
+use std::cell::OnceCell;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Seek as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use super::causes::broken;
+use super::inflow::fill;
+use crate::store::Error;
+
+/// How the names begin that unfinished uploads have, where they have one; never listed, and nobody else's.
+pub(super) const RESERVED: &[u8] = b".nanoftpd-";
+
+/// How a file that has no name is given one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// By its descriptor (Linux 6.10).
+    Itself,
+    /// By what /proc says of its descriptor.
+    Proc,
+    /// Not at all.
+    Never,
+}
+
+impl Naming {
+    /// What can be done with `file`. Nothing comes of asking, for `.` is there already.
+    fn of(file: &File, dir: &OwnedFd) -> Self {
+        let can = |naming: &Self| naming.name(file, dir, c".") == Err(Errno::EEXIST);
+        let found = [Self::Itself, Self::Proc].into_iter().find(can);
+        found.unwrap_or(Self::Never)
+    }
+
+    fn name<N: NixPath + ?Sized>(self, file: &File, dir: &OwnedFd, name: &N) -> Result<(), Errno> {
+        match self {
+            Self::Itself => linkat(file, c"", dir, name, AtFlags::AT_EMPTY_PATH),
+            Self::Proc => {
+                let known_as = format!("/proc/self/fd/{}", file.as_raw_fd());
+                let follow = AtFlags::AT_SYMLINK_FOLLOW;
+                linkat(AT_FDCWD, known_as.as_str(), dir, name, follow)
+            }
+            Self::Never => Err(Errno::EOPNOTSUPP),
+        }
+    }
+}
+
+/// A file that takes its true name when it is whole, and vanishes if that never happens.
+pub(super) struct Unfinished<'d> {
+    dir: &'d OwnedFd,
+    pub(super) file: File,
+    mode: Mode,
+    naming: Naming,
+    /// What it is called meanwhile.
+    name: Option<CString>,
+}
+
+impl<'d> Unfinished<'d> {
+    /// A new one. What `naming` says is found out once.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn create(
+        dir: &'d OwnedFd,
+        mode: Mode,
+        naming: &OnceCell<Naming>,
+    ) -> Result<Self, Error> {
+        if naming.get() != Some(&Naming::Never)
+            && let Some(nameless) = Self::nameless(dir, mode, naming)
+        {
+            return Ok(nameless);
+        }
+        Self::named(dir, mode)
+    }
+
+    /// Whoever is killed leaves nothing of it, and the directory is changed only once. Many file systems
+    /// know no such files, which is not told apart here from what stands in the way of any file.
+    fn nameless(dir: &'d OwnedFd, mode: Mode, naming: &OnceCell<Naming>) -> Option<Self> {
+        let flags = OFlag::O_RDWR | OFlag::O_TMPFILE | OFlag::O_CLOEXEC;
+        let file: File = openat(dir, c".", flags, mode).ok()?.into();
+        match *naming.get_or_init(|| Naming::of(&file, dir)) {
+            Naming::Never => None,
+            naming => Some(Self {
+                dir,
+                file,
+                mode,
+                naming,
+                name: None,
+            }),
+        }
+    }
+
+    fn named(dir: &'d OwnedFd, mode: Mode) -> Result<Self, Error> {
+        let name = own_name()?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        let file = openat(dir, name.as_c_str(), flags | OFlag::O_CLOEXEC, mode)?;
+        Ok(Self {
+            dir,
+            file: file.into(),
+            mode,
+            naming: Naming::Never,
+            name: Some(name),
+        })
+    }
+
+    /// Makes it the file `name`, in place of one that is there, and has it on the disk before if `fsync`.
+    ///
+    /// # Errors
+    /// What the kernel says; nothing is changed then.
+    pub(super) fn finish(mut self, name: &[u8], fsync: bool) -> Result<(), Error> {
+        self.sync(fsync)?;
+        if self.name.is_none() {
+            match self.naming.name(&self.file, self.dir, name) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EEXIST) => self.take(own_name()?)?,
+                // There was reason to think that it could be done: it is stored all the same.
+                Err(_) => self = self.copied(fsync)?,
+            }
+        }
+        let Some(own) = &self.name else {
+            return Err(Error::Broken("an upload without a name".to_owned()));
+        };
+        match renameat(self.dir, own.as_c_str(), self.dir, name) {
+            Err(Errno::EISDIR) => return Err(Error::NotAFile),
+            answer => answer?,
+        }
+        self.name = None;
+        Ok(())
+    }
+
+    /// Only what has a name can take the place of another file.
+    fn take(&mut self, own: CString) -> Result<(), Error> {
+        self.naming.name(&self.file, self.dir, own.as_c_str())?;
+        self.name = Some(own);
+        Ok(())
+    }
+
+    fn copied(mut self, fsync: bool) -> Result<Self, Error> {
+        let mut copy = Self::named(self.dir, self.mode)?;
+        self.file.rewind().map_err(|error| broken(&error))?;
+        fill(&mut copy.file, &mut self.file)?;
+        copy.sync(fsync)?;
+        Ok(copy)
+    }
+
+    fn sync(&self, fsync: bool) -> Result<(), Error> {
+        match fsync {
+            true => self.file.sync_all().map_err(|error| broken(&error)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else {
+            return;
+        };
+        if let Err(errno) = unlinkat(self.dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+            log::warn!(
+                "unfinished-upload-left name={} cause={errno}",
+                name.to_string_lossy()
+            );
+        }
+    }
+}
+
+fn own_name() -> Result<CString, Error> {
+    let random =
+        getrandom::u64().map_err(|error| Error::Broken(format!("no random name: {error}")))?;
+    let name = [RESERVED, format!("{random:016x}").as_bytes()].concat();
+    CString::new(name).map_err(|_| Error::BadName("contains NUL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Place(PathBuf, OwnedFd);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let name = format!("nanoftpd-unfinished-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+            let dir = nix::fcntl::open(&path, flags, Mode::empty()).unwrap();
+            Self(path, dir)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names = fs::read_dir(&self.0).unwrap();
+            let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.collect()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn mode() -> Mode {
+        Mode::from_bits_truncate(0o640)
+    }
+
+    /// One for each way that there is here: the last can give no name when it comes to it.
+    fn ways(dir: &OwnedFd) -> Vec<Unfinished<'_>> {
+        let by = |naming| Unfinished::create(dir, mode(), &OnceCell::from(naming)).unwrap();
+        let known = OnceCell::new();
+        Unfinished::create(dir, mode(), &known).unwrap();
+        let mut all = vec![by(Naming::Never)];
+        match known.get() {
+            Some(Naming::Itself) => all.extend([Naming::Itself, Naming::Proc].map(by)),
+            Some(Naming::Proc) => all.push(by(Naming::Proc)),
+            _ => return all,
+        }
+        let mut refused = by(Naming::Proc);
+        refused.naming = Naming::Never;
+        all.push(refused);
+        all
+    }
+
+    #[test]
+    fn whichever_way_it_is_seen_when_it_is_whole_and_never_before() {
+        let place = Place::new("whole");
+        let count = ways(&place.1).len();
+        for (at, fsync) in (0..count).zip([true, false].into_iter().cycle()) {
+            let _ = fs::remove_file(place.0.join("file"));
+            for content in ["old", "new and longer"] {
+                let mut one = ways(&place.1).swap_remove(at);
+                one.file.write_all(content.as_bytes()).unwrap();
+                let before = place.names();
+                let own = before.iter().filter(|name| name.starts_with(".nanoftpd-"));
+                assert_eq!(own.count(), usize::from(one.name.is_some()), "{before:?}");
+                if content != "old" {
+                    assert_eq!(fs::read(place.0.join("file")).unwrap(), b"old");
+                }
+                one.finish(b"file", fsync).unwrap();
+                assert_eq!(place.names(), ["file"], "{at}");
+                let mut found = String::new();
+                let mut file = File::open(place.0.join("file")).unwrap();
+                file.read_to_string(&mut found).unwrap();
+                assert_eq!(found, content, "{at}");
+                let about = file.metadata().unwrap();
+                assert_eq!(
+                    (about.permissions().mode() & 0o7777, about.nlink()),
+                    (0o640, 1)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn whichever_way_nothing_is_left_of_what_fails() {
+        let place = Place::new("fails");
+        fs::create_dir(place.0.join("dir")).unwrap();
+        for one in ways(&place.1) {
+            let ended = one.finish(b"dir", false);
+            assert!(matches!(ended, Err(Error::NotAFile)), "{ended:?}");
+        }
+        for one in ways(&place.1) {
+            drop(one);
+        }
+        for one in ways(&place.1) {
+            let ended = one.finish("n".repeat(300).as_bytes(), false);
+            assert!(matches!(ended, Err(Error::BadName(_))), "{ended:?}");
+        }
+        assert_eq!(place.names(), ["dir"]);
+    }
+}
