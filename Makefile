@@ -73,7 +73,8 @@ fuzz:
 	CARGO='$(CARGO)' fuzz/run '$(or $(TIME),60)' $(if $(findstring command,$(origin TARGET)),$(TARGET))
 
 # CASES='retr list …' and ROUNDS=3 for parts; MOGILEFS_TRACKER=host:port for a real tracker; DOCS=directory
-# to write elsewhere than to docs. As root: the other servers run in a private root that vanishes.
+# to write elsewhere than to docs; UNFTP=program for the one server that is no package, where it is not on the
+# PATH. As root: the other servers run in a private root that vanishes.
 bench: all
 	CASES='$(CASES)' ROUNDS='$(or $(ROUNDS),7)' DOCS='$(DOCS)' bench/run '$(TARGET)/release'
 

@@ -6,7 +6,7 @@ from html import escape
 from goals import GOALS, Bound
 
 COLOURS = {"nanoftpd": "#1b6ca8", "vsftpd": "#b0b0b0", "pure-ftpd": "#8f8f8f", "proftpd": "#6f6f6f",
-           "pyftpdlib": "#c9c9c9"}
+           "pyftpdlib": "#c9c9c9", "unftp": "#a0a0a0"}
 LINE, LEFT, WIDTH = 22, 330, 420
 
 

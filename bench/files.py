@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import servers
-from measure import Load, chosen, cpu, rounds, told
+from measure import FAILED, Load, chosen, cost, fail, rounds, told
 from servers import HOME, PASSWORD, RUN
 
 OURS, SHA, HUNDRED, TLS = ("nanoftpd", "nanoftpd, SHA-512", "nanoftpd, 100 sessions a worker", "nanoftpd, TLS")
@@ -68,9 +68,8 @@ def secret(direction):
             words += ["-o", "/dev/null", f"{url}big.bin"]
         else:
             words += ["-T", f"{HOME}/big.bin", f"{url}up/{server.port}.tls"]
-        before = cpu(server.pid)
-        speed = max(float(word) for word in curl(server, *words).split())
-        used = cpu(server.pid) - before
+        speeds, used = cost(server.pid, lambda: curl(server, *words).split())
+        speed = max(map(float, speeds))
         return {"mb_per_s": speed / 1e6, "cpu_s_per_gb": used / (os.path.getsize(f"{HOME}/big.bin") / 1e9)}
     return case
 
@@ -158,10 +157,10 @@ def main(binaries, store, output):
                     check(case, server, whole)
                 except RuntimeError as why:
                     del found[case][server.name]
-                    told(f"  {server.name} does not count: {why}")
+                    fail(case, server.name, why)
     versions = {server.name: server.version for server in all_servers}
     with open(output, "w") as file:
-        json.dump({"versions": versions, "cases": found}, file, indent=1)
+        json.dump({"versions": versions, "cases": found, "failed": FAILED}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,16 @@ def chosen(cases):
     return [case for case in cases if not wanted or case in wanted]
 
 
+# Who did not do a case, and why: {case: {name: text}}.
+FAILED = {}
+
+
+def fail(case, name, why):
+    text = " ".join(str(why).split())[:200]
+    told(f"  {name} does not do {case}: {text}")
+    FAILED.setdefault(case, {})[name] = text
+
+
 def rounds(case, servers, run, most=None):
     """All servers in turn, and the other way round next time: {name: {figure: [values]}}."""
     found, dead = {}, set()
@@ -27,7 +37,7 @@ def rounds(case, servers, run, most=None):
             try:
                 figures = run(server)
             except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as why:
-                told(f"  {server.name} does not do {case}: {str(why)[:200]}")
+                fail(case, server.name, why)
                 dead.add(server.name)
                 found.pop(server.name, None)
                 continue
@@ -52,20 +62,25 @@ class Load:
         return {name: float(value) for name, value in pairs}
 
 
-def tree(root):
-    """The processes below `root`, and it."""
-    parents = {}
+def parents():
+    """{process: parent} of all."""
+    found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat") as file:
-                    parents[int(name)] = int(file.read().rpartition(") ")[2].split()[1])
+                    found[int(name)] = int(file.read().rpartition(") ")[2].split()[1])
             except OSError:
                 pass
-    found, size = {root}, 0
+    return found
+
+
+def tree(root):
+    """The processes below `root`, and it."""
+    every, found, size = parents(), {root}, 0
     while size < len(found):
         size = len(found)
-        found |= {pid for pid, parent in parents.items() if parent in found}
+        found |= {pid for pid, parent in every.items() if parent in found}
     return found
 
 
@@ -78,6 +93,22 @@ def cpu(root):
         # Who is reaped just now would be counted twice, or not at all.
         if tree(root) == processes and reaped(processes) == before:
             return total
+
+
+def cost(root, work):
+    """What `work` gives, and what `root` and all below it spend on it. Processes that lose their parent
+    meanwhile count: the first process of a private root becomes it, and that is this one."""
+    others, before = orphans(), cpu(root)
+    result = work()
+    # The last of them end after the client.
+    time.sleep(0.2)
+    left = orphans() - others
+    return result, cpu(root) - before + spent(left) + sum(reaped(left)) / os.sysconf("SC_CLK_TCK")
+
+
+def orphans():
+    own = os.getpid()
+    return {pid for pid, parent in parents().items() if parent == own}
 
 
 def reaped(processes):
@@ -94,11 +125,12 @@ def reaped(processes):
 
 
 def spent(processes):
+    """Seconds, of all threads, also of those that have ended."""
     total = 0.0
     for pid in processes:
         try:
-            with open(f"/proc/{pid}/schedstat") as file:
-                total += int(file.read().split()[0]) / 1e9
+            # The clock of a process: see clock_getcpuclockid(3).
+            total += time.clock_gettime(~pid << 3 | 2)
         except OSError:
             pass
     return total

@@ -16,6 +16,9 @@ import textwrap
 import chart
 from goals import GOALS
 
+# Who is to stand beside us.
+PEERS = ("vsftpd", "pure-ftpd", "proftpd", "pyftpdlib", "unftp")
+
 BY_HAND = ("<!-- by hand -->", "<!-- end of by hand -->")
 
 # Title, figure, unit, digits, and whether more is better.
@@ -72,7 +75,7 @@ def cell(values, digits):
     return f"{median(values):,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
 
 
-def table(case, found):
+def table(case, found, failed):
     title, columns = TABLES[case]
     columns = [column for column in columns if any(column[0] in figures for figures in found.values())]
     lines = [f"### {title}", "", "| | " + " | ".join(name for _, name, _ in columns) + " |",
@@ -81,6 +84,8 @@ def table(case, found):
         shown = f"**{server}**" if server.startswith("nanoftpd") else server
         cells = " | ".join(cell(figures.get(figure, []), digits) for figure, _, digits in columns)
         lines.append(f"| {shown} | {cells} |")
+    for server, why in failed.items():
+        lines += ["", wrapped(f"Not measured: {server} ({why}).")]
     return lines + [""]
 
 
@@ -117,12 +122,13 @@ def by_hand(path):
 
 
 def main(docs, *paths):
-    versions, cases, cluster = {}, {}, None
+    versions, cases, failed, cluster = {}, {}, {}, None
     for path in paths:
         with open(path) as file:
             found = json.load(file)
         versions.update(found.get("versions", {}))
         cases.update(found["cases"])
+        failed.update(found.get("failed", {}))
         cluster = found.get("cluster", cluster)
     cases = {case: found for case, found in cases.items() if found}
     most = max((len(values) for found in cases.values() for figures in found.values()
@@ -141,9 +147,13 @@ def main(docs, *paths):
         lines += [wrapped(
             f"Beside: {', '.join(peers)}. The files are in memory (tmpfs). nanoftpd {versions.get('nanoftpd', '')} "
             "runs as it is installed, with its sandbox, log, transfer log and limits; `max_clients` is 400, for "
-            "300 sessions. pyftpdlib compares plain passwords; all others pay for the same kind of hash: MD5, "
-            "where nothing else is said, which is crypt(3) with a thousand rounds in the others' case, and one "
-            "round in ours, as the daemon before this one had it."), ""]
+            "300 sessions. pyftpdlib and unftp compare plain passwords; all others pay for the same kind of hash: "
+            "MD5, where nothing else is said, which is crypt(3) with a thousand rounds in the others' case, and "
+            "one round in ours, as the daemon before this one had it."), ""]
+        missing = [name for name in PEERS if name not in versions]
+        if missing:
+            lines += [wrapped(f"Not measured: {', '.join(missing)}, which {'were' if missing[1:] else 'was'} not "
+                              "to be had. (unftp is built by whoever wants it: `UNFTP` names the program.)"), ""]
     if cluster:
         lines += [wrapped(
             f"MogileFS: {cluster}, on the same machine; `straight` is what stands beside. `listlimit` is "
@@ -155,7 +165,7 @@ def main(docs, *paths):
     lines += ["## Figures", ""]
     for case in TABLES:
         if case in cases:
-            lines += table(case, cases[case])
+            lines += table(case, cases[case], failed.get(case, {}))
     with open(path, "w") as file:
         file.write(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n")
 

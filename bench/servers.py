@@ -4,6 +4,7 @@ All of this is for a private root that vanishes (tests/run-in-private-root): use
 /etc are written, ports are taken as they come.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -68,10 +69,11 @@ def start_all(binaries, store):
         if os.path.isdir(f"{libraries}/lib") else []
     environment = dict(os.environ, LD_LIBRARY_PATH=":".join(places), PYTHONPATH=f"{store}/python")
     servers = []
-    for start in (vsftpd, pure_ftpd, proftpd, pyftpdlib, pyftpdlib_two,
-                  vsftpd_tls, pure_ftpd_tls, proftpd_tls, pyftpdlib_tls):
+    for start in (vsftpd, pure_ftpd, proftpd, pyftpdlib, pyftpdlib_two, unftp,
+                  vsftpd_tls, pure_ftpd_tls, proftpd_tls, pyftpdlib_tls, unftp_tls):
         try:
-            servers.append(start(store, environment))
+            # The one that is no package is where our own programs are, if somebody gave it.
+            servers.append(start(binaries if start in (unftp, unftp_tls) else store, environment))
         except (OSError, RuntimeError, subprocess.CalledProcessError) as why:
             print(f"{start.__name__} cannot be had: {why}", file=sys.stderr)
     # Those of ours differ in one thing each.
@@ -241,6 +243,22 @@ def pyftpdlib_tls(store, environment):
 
 def pyftpdlib_two(store, environment):
     return python_server("pyftpdlib, 2 workers", 2106, 2, environment)
+
+
+def unftp(binaries, environment, name="unftp", port=2107, tls=()):
+    path = f"{RUN}/{port}.json"
+    with open(path, "w") as file:
+        json.dump([{"username": user, "password": PASSWORD} for user in ("md5", "sha")], file)
+    words = [f"{binaries}/unftp", "--bind-address", f"127.0.0.1:{port}", "--root-dir", HOME,
+             "--bind-address-http", f"127.0.0.1:{port + 40}", "--auth-type", "json", "--auth-json-path", path,
+             "--log-level", "info", *tls]
+    found = sh(words[0], "--version").splitlines()[0].split()[-1]
+    return Server(name, port, found, spawn(name, port, words, environment))
+
+
+def unftp_tls(binaries, environment):
+    tls = ("--ftps-certs-file", f"{RUN}/cert.pem", "--ftps-key-file", f"{RUN}/key.pem")
+    return unftp(binaries, environment, "unftp, TLS", 2127, tls)
 
 
 def nanoftpd(binaries, name, port, changes, user):

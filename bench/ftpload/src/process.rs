@@ -1,6 +1,9 @@
 //! What a process and all its children cost, from /proc.
 
 use std::fs;
+use std::time::Duration;
+
+use nix::time::ClockId;
 
 /// Processor time in seconds of `root`, of everything below it that lives, and of what those have
 /// reaped. 0 where there is no such process.
@@ -24,10 +27,12 @@ pub(crate) fn kilobytes(root: u32) -> f64 {
     tree(root).iter().map(|stat| share(stat.pid)).sum()
 }
 
+/// Nanoseconds, of all threads, also of those that have ended.
 fn running(pid: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-    let first = text.split(' ').next();
-    first.and_then(|time| time.parse().ok()).unwrap_or(0.0)
+    let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
+    let clock = pid.map(ClockId::pid_cpu_clock_id);
+    let time = clock.ok().and_then(|clock| clock.ok()?.now().ok());
+    time.map_or(0.0, |time| Duration::from(time).as_secs_f64() * 1e9)
 }
 
 fn share(pid: u32) -> f64 {
