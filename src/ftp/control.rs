@@ -34,6 +34,8 @@ pub(super) struct Control {
     /// Of TLS.
     version: Option<String>,
     linger: Duration,
+    /// The client has taken its leave, and has been told so: it says no more.
+    has_parted: bool,
     /// The socket once more, for those who listen to it during a wait.
     ear: Option<Rc<OwnedFd>>,
 }
@@ -59,6 +61,7 @@ impl Control {
             speaker: None,
             version: None,
             linger: LINGER,
+            has_parted: false,
             ear: None,
         }
     }
@@ -133,6 +136,20 @@ impl Control {
     pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
         self.log_reply(reply);
         self.send_bytes(&reply.wire())
+    }
+
+    /// Sends the reply to QUIT, in one packet with the end of the connection where that can be.
+    ///
+    /// # Errors
+    /// As [`Control::send`].
+    pub(super) fn part(&mut self, reply: &Reply) -> io::Result<()> {
+        self.log_reply(reply);
+        self.queue(&reply.wire());
+        if let Some(Ok(sent)) = self.wire.write_before_end(&self.unsent) {
+            self.unsent.drain(..sent);
+            self.has_parted = self.unsent.is_empty() && self.wire.end().is_ok();
+        }
+        self.send_bytes(&[])
     }
 
     /// Has a reply go together with what is said next, or with [`Control::release`].
@@ -270,17 +287,25 @@ impl Control {
     /// Ends the connection so that the last reply arrives: closing it over bytes that nobody has
     /// read would reset it.
     pub(super) fn close(&mut self) {
-        if self.wire.end().is_err() {
+        if !self.has_parted && self.wire.end().is_err() {
             return;
         }
+        // Who has said more than QUIT may go on.
+        let mut is_silent = self.has_parted && self.lines.are_empty();
         let deadline = Instant::now().checked_add(self.linger);
         let mut left = LINGER_BYTES;
         let mut block = [0; BLOCK];
         loop {
             match self.wire.read(&mut block) {
                 Ok(0) => return,
-                Ok(count) => left = left.saturating_sub(count),
+                Ok(count) => {
+                    is_silent = false;
+                    left = left.saturating_sub(count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if is_silent {
+                        return;
+                    }
                     let fds = [(self.wire.as_fd(), For::Reading)];
                     if vigil::wait_until(&fds, deadline).is_err() {
                         return;

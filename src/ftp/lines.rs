@@ -58,6 +58,11 @@ impl Lines {
         self.skip_too_long();
     }
 
+    /// Whether nothing is here, not even the beginning of a line.
+    pub(super) fn are_empty(&self) -> bool {
+        self.text.is_empty() && !self.is_skipping
+    }
+
     /// Whether a whole line is here.
     pub(super) fn have_line(&self) -> bool {
         self.text.contains(&b'\n')

@@ -228,7 +228,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
     fn quit(&mut self, _: &[u8]) -> Answer {
         let seconds = self.session().begun.elapsed().as_secs_f64();
         let text = format!("Goodbye. Connection duration: {seconds:.4} seconds.");
-        Ok(Step::Leave(Reply::new(221, text)))
+        Ok(Step::Part(Reply::new(221, text)))
     }
 
     /// REIN (RFC 959 §4.1.1, RFC 4217 §11): all is as after the greeting, TLS included.

@@ -230,6 +230,10 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
             session.say(&reply).ok()?;
             return None;
         }
+        Ok(Step::Part(reply)) => {
+            let _ = session.control.borrow_mut().part(&reply);
+            return None;
+        }
         Err(Error::Failed(reply, cause)) => {
             warn!(
                 "failed {} ref={} code={} cause={}",

@@ -17,6 +17,8 @@ pub(super) enum Step {
     Secure(Reply),
     /// The session ends.
     Leave(Reply),
+    /// The same, as the client wants it.
+    Part(Reply),
 }
 
 /// How a command ends.

@@ -5,6 +5,9 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::libc;
+use socket2::SockRef;
+
 use crate::tls;
 
 /// One end of a connection; its socket does not block.
@@ -28,6 +31,16 @@ impl Wire {
         match self {
             Self::Plain(stream) => stream.write(bytes),
             Self::Secure(stream) => stream.write_now(bytes),
+        }
+    }
+
+    /// Takes some of `bytes`, which wait for what [`Wire::end`] says, to go together with it; `None`: under
+    /// TLS they would not.
+    pub(super) fn write_before_end(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+        match self {
+            Self::Plain(stream) => Some(SockRef::from(stream).send_with_flags(bytes, flags)),
+            Self::Secure(_) => None,
         }
     }
 

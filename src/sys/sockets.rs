@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{Shutdown, shutdown};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// How many clients may wait to be accepted; the kernel's own limit (`somaxconn`) may be lower.
 const BACKLOG: i32 = 4096;
@@ -33,6 +34,29 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Takes a client in. Its connection does not block.
+///
+/// # Errors
+/// `WouldBlock` when nobody is there; `InvalidInput` where nobody listens any more.
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let listening = listener.as_raw_fd();
+    // SAFETY: the kernel writes an address of at most `length` bytes, and its length; the descriptor that
+    // it returns is new.
+    #[expect(unsafe_code, reason = "std would take one call more for each client")]
+    let (socket, peer) = unsafe {
+        SockAddr::try_init(|address, length| {
+            let fd = Errno::result(libc::accept4(listening, address.cast(), length, flags))?;
+            Ok(OwnedFd::from_raw_fd(fd))
+        })?
+    };
+    let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+    let client = TcpStream::from(socket);
+    // Its words are answered at once: what acknowledges the first of them, too, goes with the answer.
+    let _ = SockRef::from(&client).set_tcp_quickack(false);
+    Ok((client, peer))
 }
 
 /// Begins a connection from `from`, whose port others may have too, to `to`. Whether it comes about
@@ -69,10 +93,7 @@ fn from_port(from: SocketAddr) -> io::Result<Socket> {
 /// Ends the listening for every process that has this socket, not just for this one.
 pub fn stop_listening(listener: &TcpListener) {
     // On Linux this takes a listening socket out of that state, whoever else holds it.
-    let _ = shutdown(
-        std::os::fd::AsRawFd::as_raw_fd(&listener.as_fd()),
-        Shutdown::Read,
-    );
+    let _ = shutdown(listener.as_raw_fd(), Shutdown::Read);
 }
 
 /// Prepares a control connection, or all that will come in by a listening socket, which pass it on to

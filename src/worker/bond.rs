@@ -19,6 +19,7 @@ use crate::ftp::Traffic;
 use crate::leash::{self, FromWorker, Heard, ToWorker, Word};
 use crate::logger;
 use crate::sys::signals::Ear;
+use crate::sys::sockets;
 use crate::vigil::{self, Verdict};
 
 /// How long the master may take to answer: it has the users in memory, or reads one file. For a
@@ -227,7 +228,7 @@ impl Bond {
             if found.is_some() {
                 return true;
             }
-            match listener.accept() {
+            match sockets::accept(listener) {
                 Ok(client) => found = Some(client),
                 // Nobody listens there any more; to keep it would be to be woken for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return false,

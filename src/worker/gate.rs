@@ -35,7 +35,7 @@ pub(super) fn is_admitted(
 /// A few bytes fit into a new connection's buffer; whoever cannot take them does without.
 fn say_no(mut client: &TcpStream, text: &str) {
     let reply = format!("421 {text}\r\n");
-    if client.set_nonblocking(true).is_ok() && client.write_all(reply.as_bytes()).is_ok() {
+    if client.write_all(reply.as_bytes()).is_ok() {
         let _ = client.shutdown(Shutdown::Write);
     }
 }

@@ -192,10 +192,6 @@ fn serve(
     control: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
-    if let Err(error) = control.set_nonblocking(true) {
-        log::debug!("client-lost peer={} why=\"{error}\"", peer.ip());
-        return Ok(());
-    }
     let (peer, proxied) = match client_of(&control, peer, config) {
         Ok(known) => known,
         Err(error) => {

@@ -342,6 +342,35 @@ fn the_master_may_end_an_idle_session() {
 }
 
 #[test]
+fn the_reply_to_quit_comes_with_the_end() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send("QUIT\r\n");
+    let socket = client.control.get_ref();
+    socket.peek(&mut [0]).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    client.expect_reply(221);
+    client.expect_end();
+    // Our side need not be closed.
+    server.ended();
+}
+
+#[test]
+fn who_says_more_than_quit_gets_the_reply_all_the_same() {
+    for more in ["", "NOOP\r\n", "N"] {
+        let server = Server::start();
+        let mut client = server.connect();
+        client.send(format!("QUIT\r\n{more}"));
+        client.send("x".repeat(if more.is_empty() { 0 } else { 9000 }));
+        client.expect_reply(221);
+        if !more.is_empty() {
+            client.send("NOOP\r\n");
+        }
+        client.expect_end();
+    }
+}
+
+#[test]
 fn a_client_that_leaves_without_a_word_is_let_go() {
     let server = Server::start();
     drop(server.log_in());
