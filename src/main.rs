@@ -7,32 +7,26 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use nanoftpd::auth::text::Users;
-use nanoftpd::check::{self, Report, Severity};
-use nanoftpd::cli::{self, Command, Order};
+use nanoftpd::cli::{self, Command};
 use nanoftpd::config::{AuthModule, Config, Error};
-use nanoftpd::control::{self, Request};
 use nanoftpd::master::{self, Crew, Estate, Ground, Listeners, Start, Unbound};
 use nanoftpd::sys::detach::{self, Ready, Side};
 use nanoftpd::sys::fds::Gutter;
 use nanoftpd::sys::heir::Heritage;
 use nanoftpd::sys::pidfile::{self, Pidfile};
 use nanoftpd::sys::{process, title};
-use nanoftpd::{clerk, import, logger, passwd, worker};
+use nanoftpd::{clerk, logger, worker};
+
+#[path = "main/tools.rs"]
+mod tools;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 64;
 const TAKEN: u8 = 69;
 const NOT_PERMITTED: u8 = 77;
 const CONFIG: u8 = 78;
-
-/// How long a daemon takes to end behind its last session, and some.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
-
-/// How often `top` looks.
-const EVERY: Duration = Duration::from_secs(2);
 
 /// Why there is no more to do: the exit code, and what the terminal is told.
 struct End {
@@ -60,12 +54,12 @@ fn obey(command: Result<Command, String>, name: &Path) -> Result<u8, End> {
         Ok(Command::Print { config }) => print(load(&config)?),
         Ok(Command::Version) => print(format_args!("{}\n", cli::VERSION)),
         Ok(Command::Help) => print(cli::HELP),
-        Ok(Command::Passwd { config, change }) => change_user(config, &change),
-        Ok(Command::Import { source, logrotate }) => import(&source, logrotate),
-        Ok(Command::Probe { config, write }) => return probe(&config, write),
-        Ok(Command::Ask { config, order }) if order.is_stop() => stop(&config, order),
-        Ok(Command::Ask { config, order }) => ask(&config, order),
-        Ok(Command::Top { config }) => top(&config),
+        Ok(Command::Passwd { config, change }) => tools::change_user(config, &change),
+        Ok(Command::Import { source, logrotate }) => tools::import(&source, logrotate),
+        Ok(Command::Probe { config, write }) => return tools::probe(&config, write),
+        Ok(Command::Ask { config, order }) if order.is_stop() => tools::stop(&config, order),
+        Ok(Command::Ask { config, order }) => tools::ask(&config, order),
+        Ok(Command::Top { config }) => tools::top(&config),
         Err(why) => Err(end(USAGE, format_args!("{why}; nanoftpd -h says more"))),
     };
     done.map(|()| 0)
@@ -228,107 +222,6 @@ fn test(path: &Path) -> Result<(), End> {
     } else {
         Err(all(&errors))
     }
-}
-
-fn change_user(config: Option<PathBuf>, change: &cli::Passwd) -> Result<(), End> {
-    let auth = match config {
-        Some(path) => load(&path)?.auth,
-        None if Path::new(cli::CONFIG).exists() => load(Path::new(cli::CONFIG))?.auth,
-        None => Config::default().auth,
-    };
-    match passwd::run(change, &auth, &io::stdin(), &mut io::stderr()) {
-        Ok(_) => Ok(()),
-        Err(error @ passwd::Error::Usage(_)) => Err(end(USAGE, error)),
-        Err(error @ passwd::Error::Failed(_)) => Err(end(FAILED, error)),
-    }
-}
-
-fn import(source: &Path, logrotate: bool) -> Result<(), End> {
-    let unreadable = |error| end(FAILED, format_args!("{}: {error}", source.display()));
-    let path = std::path::absolute(source).map_err(unreadable)?;
-    let text = std::fs::read(source).map_err(unreadable)?;
-    // PHP takes any bytes; what is not UTF-8 was Latin-1 when the daemon was young.
-    let text = String::from_utf8(text)
-        .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
-    let wrong = |error: import::Error| End {
-        code: CONFIG,
-        text: error.to_string(),
-    };
-    let original = import::read(&text, &path.display().to_string()).map_err(wrong)?;
-    if logrotate {
-        print(original.logrotate().map_err(wrong)?)
-    } else {
-        print(original.configuration())
-    }
-}
-
-/// `check`: says everything on standard output, for whoever watches a service.
-fn probe(path: &Path, write: bool) -> Result<u8, End> {
-    process::close_inherited();
-    let report = match Config::load(path) {
-        Err(errors) => unusable(Severity::Unknown, &errors),
-        Ok(config) => match Ground::prepare(&config, path) {
-            Err(errors) => unusable(Severity::Critical, &errors),
-            Ok(ground) => check::run(&config, ground.jail(), write),
-        },
-    };
-    print(&report)?;
-    Ok(report.severity().code())
-}
-
-fn unusable(severity: Severity, errors: &[Error]) -> Report {
-    let mut report = Report::default();
-    for error in errors {
-        report.add(severity, &error.to_string());
-    }
-    report
-}
-
-fn ask(path: &Path, order: Order) -> Result<(), End> {
-    let socket = load(path)?.status.socket;
-    let answer = request(&socket, &order.into())?;
-    match answer.strip_prefix("error: ") {
-        Some(why) => Err(end(FAILED, why.trim_end())),
-        None => print(answer),
-    }
-}
-
-/// Returns when the daemon is gone; transfers have as long as its configuration says.
-fn stop(path: &Path, order: Order) -> Result<(), End> {
-    let config = load(path)?;
-    let socket = config.status.socket;
-    let grace = match order {
-        Order::StopNow => Duration::ZERO,
-        _ => config.nanoftpd.stop_grace,
-    };
-    let asked = control::ask_whom(&socket, &order.into());
-    let (answer, pid) = asked.map_err(|error| unanswered(&socket, &error))?;
-    print(answer)?;
-    let limit = grace.saturating_add(LAST_MOMENTS);
-    if process::await_end(pid, limit) {
-        return print("stopped\n");
-    }
-    let seconds = limit.as_secs();
-    let text = format!("it still stops after {seconds} s (pid {pid}); stop --now does not wait");
-    Err(end(FAILED, text))
-}
-
-/// Until somebody has seen enough.
-fn top(path: &Path) -> Result<(), End> {
-    let socket = load(path)?.status.socket;
-    control::watch(&socket, &mut io::stdout(), EVERY).map_err(|error| unanswered(&socket, &error))
-}
-
-fn request(socket: &Path, request: &Request) -> Result<String, End> {
-    control::ask(socket, request).map_err(|error| unanswered(socket, &error))
-}
-
-fn unanswered(socket: &Path, error: &io::Error) -> End {
-    let why = match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => "no daemon listens there".to_owned(),
-        _ => error.to_string(),
-    };
-    end(FAILED, format_args!("{}: {why}", socket.display()))
 }
 
 fn print(text: impl Display) -> Result<(), End> {

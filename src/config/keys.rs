@@ -9,70 +9,12 @@ use super::form::{
     AbsolutePath, Form, List, Maybe, Number, Octal, OneOf, Pair, Size, Text, Time, YesNo,
 };
 use super::net::{Address, HostPort, Net, is_host};
+use super::row::{Key, Section, read};
 use super::{
-    ActivePort, Allo, AuthModule, ClientCertificate, Collation, Config, ContentMd5, Crypt,
-    Extended, ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode,
-    TlsVersion, TransferFormat, Truncation, Type, Upload,
+    ActivePort, Allo, AuthModule, ClientCertificate, Collation, ContentMd5, Crypt, Extended,
+    ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion,
+    TransferFormat, Truncation, Type, Upload,
 };
-
-/// A section, with its keys in the order in which they are printed.
-pub struct Section {
-    pub name: &'static str,
-    /// What the section is about.
-    pub about: &'static str,
-    pub keys: &'static [Key],
-}
-
-/// A key of a section.
-pub struct Key {
-    pub name: &'static str,
-    /// As it would be written.
-    pub default: &'static str,
-    /// What the key is for, in a line.
-    pub about: &'static str,
-    /// Fills the field; an error says what is wrong with the text and what is allowed.
-    pub set: fn(&mut Config, &str) -> Result<(), String>,
-    /// The text that `set` reads as what the field holds.
-    pub show: fn(&Config) -> String,
-}
-
-fn read<T>(form: &impl Form<T>, text: &str) -> Result<T, String> {
-    form.read(text).ok_or_else(|| match text {
-        "" => format!("an empty value is not {}", form.allowed()),
-        _ => format!("`{text}` is not {}", form.allowed()),
-    })
-}
-
-/// Rows `name = "default", form, "purpose";` under `[section]`: a section is named like the field
-/// of the configuration that holds it, and a key like the field that it fills.
-macro_rules! sections {
-    ($([$($section:ident).+] $about:literal $keys:tt)+) => {
-        &[$(Section {
-            name: stringify!($($section).+),
-            about: $about,
-            keys: keys!(($($section).+) $keys),
-        }),+]
-    };
-}
-
-macro_rules! keys {
-    ($section:tt { $($name:ident = $default:literal, $form:expr, $about:literal;)+ }) => {
-        &[$(Key {
-            name: stringify!($name),
-            default: $default,
-            about: $about,
-            set: |config, text| {
-                field!(config, $section, $name) = read(&$form, text)?;
-                Ok(())
-            },
-            show: |config| $form.show(&field!(config, $section, $name)),
-        }),+]
-    };
-}
-
-macro_rules! field {
-    ($config:ident, ($($section:ident).+), $name:ident) => { $config.$($section).+.$name };
-}
 
 /// Thirty days, in milliseconds: longer than anybody waits.
 const LONG: u64 = 30 * 86_400_000;

@@ -3,6 +3,9 @@
 //! its own beyond the table in `keys`, and nothing of what the values are used for.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod row;
+
 mod blank;
 mod form;
 mod keys;
@@ -21,9 +24,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use keys::{Key, Section};
 pub use mogilefs::{Collation, ContentMd5, Extended, ListTimes, Mogilefs, Overwrite, Upload};
 pub use net::{Host, Network};
+pub use row::{Key, Section};
 pub use tls::{ClientCertificate, SessionReuse, Tls, TlsMode, TlsVersion, Truncation};
 
 /// The whole effective configuration.

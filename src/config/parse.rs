@@ -9,7 +9,8 @@ use std::path::Path;
 
 use ini::{Ini, ParseOption};
 
-use super::keys::{Key, SECTIONS, Section};
+use super::keys::SECTIONS;
+use super::row::{Key, Section};
 use super::{Config, Error, near, rules};
 
 impl Config {

@@ -6,45 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::lexer::{Token, tokens};
-
-/// A PHP value, as far as a configuration needs it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Str(String),
-    Object,
-    /// The result of something that only PHP itself could work out; its source text.
-    Unknown(String),
-}
-
-impl Value {
-    /// PHP's own idea of truth.
-    pub(super) fn is_true(&self) -> bool {
-        match self {
-            Self::Null => false,
-            Self::Bool(value) => *value,
-            Self::Int(value) => *value != 0,
-            Self::Float(value) => *value != 0.0,
-            Self::Str(text) => !text.is_empty() && text != "0",
-            Self::Object | Self::Unknown(_) => true,
-        }
-    }
-
-    /// PHP's conversion to a string; `None` where only PHP knows it.
-    pub(super) fn text(&self) -> Option<String> {
-        match self {
-            Self::Null => Some(String::new()),
-            Self::Bool(value) => Some(if *value { "1" } else { "" }.to_owned()),
-            Self::Int(value) => Some(value.to_string()),
-            Self::Float(value) => Some(value.to_string()),
-            Self::Str(text) => Some(text.clone()),
-            Self::Object | Self::Unknown(_) => None,
-        }
-    }
-}
+use super::value::{Value, counted, directory, joined, number};
 
 /// More nesting than this is no configuration, and would cost the stack.
 const DEEPEST: usize = 100;
@@ -419,43 +381,5 @@ impl Reader<'_> {
             Token::Literal(more) => joined(&text, &Value::Str(more.clone())),
             _ => text,
         })
-    }
-}
-
-fn joined(left: &Value, right: &Value) -> Value {
-    match (left.text(), right.text()) {
-        (Some(left), Some(right)) => Value::Str(left + &right),
-        _ => Value::Unknown("a string that is put together at run time".to_owned()),
-    }
-}
-
-fn counted(left: &Value, right: &Value, apply: fn(i64, i64) -> Option<i64>) -> Value {
-    match (left, right) {
-        (Value::Int(left), Value::Int(right)) => apply(*left, *right).map(Value::Int),
-        _ => None,
-    }
-    .unwrap_or_else(|| Value::Unknown("a sum that is worked out at run time".to_owned()))
-}
-
-fn number(text: &str) -> Value {
-    let lower = text.to_ascii_lowercase();
-    let (digits, radix) = match lower.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None if lower.len() > 1 && lower.starts_with('0') && !lower.contains('.') => (&*lower, 8),
-        None => (&*lower, 10),
-    };
-    match i64::from_str_radix(digits, radix) {
-        Ok(value) => Value::Int(value),
-        Err(_) => lower
-            .parse()
-            .map_or_else(|_| Value::Unknown(text.to_owned()), Value::Float),
-    }
-}
-
-fn directory(path: &str) -> String {
-    match path.rsplit_once('/') {
-        Some(("", _)) => "/".to_owned(),
-        Some((directory, _)) => directory.to_owned(),
-        None => ".".to_owned(),
     }
 }

@@ -16,6 +16,9 @@ use nix::sys::stat::Mode;
 use super::*;
 use crate::config::{LogMode, Logging, TransferFormat};
 
+mod syslog;
+mod transfers;
+
 /// A directory of its own, gone when the test is.
 struct Scratch(PathBuf);
 
@@ -346,81 +349,6 @@ fn a_descriptor_keeps_its_number() {
     assert_eq!(journal.descriptors().len(), 2);
 }
 
-/// What the socket got, without the time.
-fn received(socket: &UnixDatagram) -> String {
-    socket.set_nonblocking(true).unwrap();
-    let mut buffer = [0; 8192];
-    let count = socket.recv(&mut buffer).unwrap();
-    let text = std::str::from_utf8(&buffer[..count]).unwrap();
-    let (priority, rest) = text.split_once('>').unwrap();
-    format!("{priority}>{}", &rest[15..])
-}
-
-#[test]
-fn syslogd_gets_each_line_and_may_restart() {
-    let scratch = Scratch::new("syslog");
-    let path = scratch.at("dev-log");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let mut sinks = open(&scratch.logging(LogMode::Syslog), false).unwrap();
-    sinks.syslog = Some(Sink::syslogd(&path).unwrap());
-    let journal = journal(sinks);
-    for (level, text, expected) in [
-        (Level::Error, "panic", "<27> nanoftpd[PID]: error panic"),
-        (Level::Warn, "a\nb", "<28> nanoftpd[PID]: warn a\\u{a}b"),
-        (Level::Info, "login", "<30> nanoftpd[PID]: info login"),
-        (Level::Debug, "x: PWD", "<31> nanoftpd[PID]: debug x: PWD"),
-    ] {
-        journal.write(level, text);
-        let expected = expected.replace("PID", &std::process::id().to_string());
-        assert_eq!(received(&socket), expected);
-    }
-
-    drop(socket);
-    fs::remove_file(&path).unwrap();
-    assert!(!journal.is_disconnected());
-    journal.write(Level::Info, "lost");
-    assert!(journal.is_disconnected());
-    assert_eq!(journal.losses(), 1);
-    assert!(Sink::syslogd(&path).is_err());
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let found = Sink::syslogd(&path).unwrap();
-    let found = &found.descriptor;
-    journal.replace(Which::Syslog, found, Way::Syslog).unwrap();
-    assert!(!journal.is_disconnected());
-    journal.write(Level::Info, "found");
-    assert!(received(&socket).ends_with(": info found"));
-    assert!(received(&socket).ends_with(": warn log-lines-lost count=1"));
-}
-
-#[test]
-fn a_syslogd_that_is_slow_holds_nobody_up() {
-    let scratch = Scratch::new("slow");
-    let path = scratch.at("dev-log");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let mut sinks = open(&scratch.logging(LogMode::Syslog), false).unwrap();
-    sinks.syslog = Some(Sink::syslogd(&path).unwrap());
-    let journal = journal(sinks);
-    for _ in 0..2000 {
-        journal.write(Level::Info, "x");
-    }
-    assert!(journal.losses() > 0);
-    // Slow is not gone.
-    assert!(!journal.is_disconnected());
-    drop(socket);
-}
-
-#[test]
-fn syslog_times_are_the_logs() {
-    let now = datetime(2026, 1, 2, 3, 4, 5, 0);
-    let datagram = syslogd::datagram(now, syslog::Facility::LOG_FTP, Level::Info, "x");
-    let datagram = String::from_utf8(datagram).unwrap();
-    let expected = format!(
-        "<94>Jan  2 03:04:05 nanoftpd[{}]: info x",
-        std::process::id()
-    );
-    assert_eq!(datagram, expected);
-}
-
 #[test]
 fn libraries_are_heard_only_when_something_is_wrong() {
     let journal = Journal::new(None, TimeZone::UTC);
@@ -443,93 +371,6 @@ fn a_panic_is_an_event() {
         event,
         r#"panic place=src/a.rs:1:2 message="index out of\n\"bounds\"""#
     );
-}
-
-/// An upload as most are, and a download with all that is odd.
-fn two_transfers() -> (Transfer<'static>, Transfer<'static>) {
-    let usual = Transfer {
-        direction: Direction::Up,
-        user: b"ann",
-        peer: [10, 0, 0, 1].into(),
-        session: "0123abcd",
-        path: b"/photos/a.jpg",
-        bytes: 1234,
-        took: Duration::ZERO,
-        ascii: false,
-        complete: true,
-    };
-    let odd = Transfer {
-        direction: Direction::Down,
-        user: b"ann x",
-        peer: "2001:db8::1".parse().unwrap(),
-        session: "0123abcd",
-        path: "/photos/gr\u{fc}n a\tb\r\n\u{b}\u{7f}.jpg".as_bytes(),
-        bytes: u64::MAX,
-        took: Duration::from_millis(2001),
-        ascii: true,
-        complete: false,
-    };
-    (usual, odd)
-}
-
-#[test]
-fn transfers_are_logged_as_wu_ftpd_did() {
-    let now = datetime(2026, 1, 2, 3, 4, 5, 0);
-    let (usual, odd) = two_transfers();
-    let mapped = Transfer {
-        peer: "::ffff:10.0.0.1".parse().unwrap(),
-        ..usual
-    };
-    let plain = "Fri Jan  2 03:04:05 2026 1 10.0.0.1 1234 /photos/a.jpg b _ i r ann ftp 0 * c\n";
-    for (transfer, expected) in [
-        (usual, plain),
-        (mapped, plain),
-        (
-            odd,
-            "Fri Jan  2 03:04:05 2026 3 2001:db8::1 18446744073709551615 /photos/gr\u{fc}n_a_b____.jpg \
-             a _ o r ann_x ftp 0 * i\n",
-        ),
-    ] {
-        let line = String::from_utf8(xferlog::line(now, &transfer)).unwrap();
-        assert_eq!(line, expected);
-    }
-    let line = String::from_utf8(xferlog::object(now, &odd)).unwrap();
-    let expected = "{\"time\":\"2026-01-02T03:04:05\",\"peer\":\"2001:db8::1\",\
-        \"session\":\"0123abcd\",\"direction\":\"out\",\"bytes\":18446744073709551615,\
-        \"seconds\":2.001,\"type\":\"a\",\"complete\":false,\"user\":\"ann x\",\
-        \"path\":\"/photos/gr\u{fc}n a\\u0009b\\u000d\\u000a\\u000b\\u007f.jpg\"}\n";
-    assert_eq!(line, expected);
-}
-
-#[test]
-fn transfers_are_logged_as_web_servers_do() {
-    let zone = TimeZone::fixed(jiff::tz::offset(1));
-    let now = datetime(2026, 1, 2, 3, 4, 5, 0).to_zoned(zone).unwrap();
-    let (usual, odd) = two_transfers();
-    let forged = Transfer {
-        user: b"\"ann\\",
-        path: b"/a\" 200 5\r\n%41?b#",
-        ..usual
-    };
-    for (transfer, expected) in [
-        (
-            &usual,
-            "10.0.0.1 - ann [02/Jan/2026:03:04:05 +0100] \"PUT /photos/a.jpg\" 200 1234\n",
-        ),
-        (
-            &odd,
-            "2001:db8::1 - ann%20x [02/Jan/2026:03:04:05 +0100] \
-             \"GET /photos/gr%C3%BCn%20a%09b%0D%0A%0B%7F.jpg\" 426 18446744073709551615\n",
-        ),
-        (
-            &forged,
-            "10.0.0.1 - %22ann%5C [02/Jan/2026:03:04:05 +0100] \
-             \"PUT /a%22%20200%205%0D%0A%2541%3Fb%23\" 200 1234\n",
-        ),
-    ] {
-        let line = String::from_utf8(xferlog::common(&now, transfer)).unwrap();
-        assert_eq!(line, expected);
-    }
 }
 
 #[test]

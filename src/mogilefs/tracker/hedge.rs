@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::answers::opened;
-use super::commands::{ABORT, close};
+use super::changes::{ABORT, close};
 use super::connection::{Answer, Connection, Round};
 use super::{Repeat, Trackers, answered, unanswered};
 use crate::figures::{self, Event};

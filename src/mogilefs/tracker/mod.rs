@@ -19,13 +19,14 @@ use crate::text::quoted_error;
 use crate::vigil::{self, Watch};
 
 mod answers;
-mod commands;
+mod changes;
 mod connection;
 mod hedge;
+mod questions;
 #[cfg(any(test, fuzzing))]
 pub(super) mod trials;
 
-pub(super) use commands::is_doubtful;
+pub(super) use changes::is_doubtful;
 
 /// How many times a request that may be repeated is sent at most.
 const MOST_TRIES: u32 = 3;

@@ -1,0 +1,205 @@
+//! What a tracker is asked, typed. Each question knows how long it may take; all of them may be asked
+//! twice.
+#![forbid(unsafe_code)]
+
+use super::answers::{device, domain, fate, listed, object, rows};
+use super::connection::Answer;
+use super::{Repeat, Trackers};
+use crate::mogilefs::wire::Request;
+use crate::mogilefs::{Device, Domain, Error, Fate, Object, Row};
+
+/// How many paths of a file are asked for.
+const PATHS: &str = "4";
+
+impl Trackers {
+    /// What is stored under `key`.
+    pub(crate) fn file_info(&mut self, domain: &[u8], key: &[u8]) -> Result<Object, Error> {
+        let request = about("file_info", domain, key);
+        object(&self.ask(&request, self.limits.request, Repeat::Freely)?)
+    }
+
+    /// The checksum of the file under `key`, such as `MD5:hex`, where its class asks for one.
+    pub(crate) fn checksum(&mut self, domain: &[u8], key: &[u8]) -> Result<Option<String>, Error> {
+        let request = about("file_info", domain, key);
+        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        Ok(fields.text("checksum").map(|text| text.to_string()))
+    }
+
+    /// On how many devices the file under `key` is.
+    pub(crate) fn copies(&mut self, domain: &[u8], key: &[u8]) -> Result<u32, Error> {
+        let request = about("file_info", domain, key).with("devices", "1");
+        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let devices = fields.text("devids").unwrap_or_default();
+        let count = devices.split(',').filter(|id| !id.is_empty()).count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// The same for many keys at once, in their order.
+    pub(crate) fn file_infos(
+        &mut self,
+        domain: &[u8],
+        keys: &[&[u8]],
+    ) -> Result<Vec<Result<Object, Error>>, Error> {
+        let requests: Vec<_> = keys
+            .iter()
+            .map(|key| about("file_info", domain, key))
+            .collect();
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let seen = |answer: Answer| {
+            answer
+                .map_err(Error::from)
+                .and_then(|fields| object(&fields))
+        };
+        Ok(answers.into_iter().map(seen).collect())
+    }
+
+    /// What is stored under `key`, and where, as far as the tracker knows without asking the nodes.
+    pub(crate) fn locate(
+        &mut self,
+        domain: &[u8],
+        key: &[u8],
+    ) -> Result<(Object, Vec<String>), Error> {
+        let requests = [
+            about("file_info", domain, key),
+            about("get_paths", domain, key)
+                .with("noverify", "1")
+                .with("pathcount", PATHS),
+        ];
+        let mut answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let paths = answers.pop();
+        let Some(Ok(object_fields)) = answers.pop() else {
+            // Refused, or failed in the tracker: asked again, one by one.
+            let object = self.file_info(domain, key)?;
+            return Ok((object, self.get_paths(domain, key, false)?));
+        };
+        match paths {
+            Some(Ok(fields)) => Ok((object(&object_fields)?, listed(fields, "path", "paths"))),
+            _ => Ok((object(&object_fields)?, self.get_paths(domain, key, false)?)),
+        }
+    }
+
+    /// Where the copies of a file are. `verify` has the tracker ask the nodes, which takes long
+    /// where a node hangs. None is a possible answer.
+    pub(crate) fn get_paths(
+        &mut self,
+        domain: &[u8],
+        key: &[u8],
+        verify: bool,
+    ) -> Result<Vec<String>, Error> {
+        let mut request = about("get_paths", domain, key).with("pathcount", PATHS);
+        let mut limit = self.limits.admin;
+        if !verify {
+            request = request.with("noverify", "1");
+            limit = self.limits.request;
+        }
+        let fields = self.ask(&request, limit, Repeat::Freely)?;
+        Ok(listed(fields, "path", "paths"))
+    }
+
+    /// Where the copies of many files are, as far as the tracker knows, in the order of the keys.
+    /// Where it cannot say there are none.
+    pub(crate) fn paths_of(
+        &mut self,
+        domain: &[u8],
+        keys: &[&[u8]],
+    ) -> Result<Vec<Vec<String>>, Error> {
+        let ask = |key: &&[u8]| {
+            about("get_paths", domain, key)
+                .with("noverify", "1")
+                .with("pathcount", PATHS)
+        };
+        let requests: Vec<_> = keys.iter().map(ask).collect();
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let paths = |answer: Answer| {
+            answer
+                .map(|fields| listed(fields, "path", "paths"))
+                .unwrap_or_default()
+        };
+        Ok(answers.into_iter().map(paths).collect())
+    }
+
+    /// The files whose fids follow `after`, of all domains, up to 500, in no order.
+    pub(crate) fn list_fids(&mut self, after: u64) -> Result<Vec<Row>, Error> {
+        let request = Request::new("list_fids")
+            .with("from", after.to_string())
+            .with("to", "500");
+        Ok(rows(self.ask(
+            &request,
+            self.limits.request,
+            Repeat::Freely,
+        )?))
+    }
+
+    /// What has become of a fid that was opened: the one way to learn whether a close whose answer
+    /// never came was carried out.
+    pub(crate) fn file_debug(&mut self, fid: u64) -> Result<Fate, Error> {
+        let request = Request::new("file_debug").with("fid", fid.to_string());
+        match self.ask(&request, self.limits.request, Repeat::Freely) {
+            Ok(fields) => Ok(fate(fields, fid)),
+            Err(error) if error.is("unknown_fid") => Ok(Fate::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Up to `limit` keys (1 to 1000) that begin with `prefix` and come after `after`, in the order
+    /// of the tracker's database. The tracker takes `prefix` for a pattern as soon as there is an
+    /// `after`, and may also return keys that differ from it in case.
+    pub(crate) fn list_keys(
+        &mut self,
+        domain: &[u8],
+        prefix: &[u8],
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let request = Request::new("list_keys")
+            .with("domain", domain)
+            .with("prefix", prefix)
+            .with("after", after)
+            .with("limit", limit.to_string());
+        match self.ask(&request, self.limits.request, Repeat::Freely) {
+            Ok(mut fields) => {
+                let count = fields.number("key_count").unwrap_or(0);
+                Ok((1..=count)
+                    .map_while(|number: usize| fields.take(&format!("key_{number}")))
+                    .collect())
+            }
+            Err(error) if error.is("none_match") => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All domains with their classes, sorted by name: trackers list them in no order.
+    pub(crate) fn get_domains(&mut self) -> Result<Vec<Domain>, Error> {
+        let request = Request::new("get_domains");
+        let mut fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let count: u32 = fields.number("domains").unwrap_or(0);
+        let mut domains: Vec<Domain> = (1..=count)
+            .map_while(|number| domain(&mut fields, number))
+            .collect();
+        domains.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(domains)
+    }
+
+    /// All devices.
+    pub(crate) fn get_devices(&mut self) -> Result<Vec<Device>, Error> {
+        let request = Request::new("get_devices");
+        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let count: u32 = fields.number("devices").unwrap_or(0);
+        Ok((1..=count)
+            .map_while(|number| device(&fields, number))
+            .collect())
+    }
+}
+
+/// Most commands name a key.
+pub(super) fn about(command: &'static str, domain: &[u8], key: &[u8]) -> Request {
+    Request::new(command)
+        .with("domain", domain)
+        .with("key", key)
+}
