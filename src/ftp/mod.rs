@@ -14,6 +14,7 @@ mod facts;
 mod flow;
 mod glob;
 mod lines;
+mod link;
 mod list;
 mod listing;
 mod member;

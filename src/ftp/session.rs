@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 
 use super::control::Control;
-use super::data::{Ends, Foreign, Link, Route};
+use super::data::{Ends, Foreign, Route};
 use super::deflate::{LEVELS, USUAL_LEVEL};
 use super::digest::Algorithm;
 use super::error::Error;
 use super::facts::Facts;
 use super::flow::{Flow, Tempo};
 use super::lines::Line;
+use super::link::Link;
 use super::member::Member;
 use super::protection::Shield;
 use super::reply::Reply;

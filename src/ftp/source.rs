@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::ascii::FromWire;
 use super::control::Control;
-use super::data::Link;
+use super::link::Link;
 use crate::store;
-use crate::vigil;
+use crate::vigil::{self, Verdict};
 
 /// How much of the wire is converted at once.
 const BLOCK: usize = 64 * 1024;
@@ -115,14 +115,11 @@ impl<'l> Source<'l> {
     }
 
     /// A client that is killed closes the data connection as one does that has sent everything; but
-    /// it closes the control connection as well.
+    /// it closes the control connection as well. An ABOR may have come together with the end.
     fn check_end(&self) -> io::Result<usize> {
-        vigil::pause(Duration::ZERO)?;
-        if self.control.borrow_mut().is_deserted() {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the client left",
-            ));
+        let mut control = self.control.borrow_mut();
+        if control.overhear(self.link.progress()) == Verdict::Leave {
+            return Err(io::Error::other(vigil::Interrupted));
         }
         if self.owed > 0 {
             return Err(io::Error::other(Short));

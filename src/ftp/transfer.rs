@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use super::ascii::ToWire;
 use super::control::Control;
-use super::data::Link;
 use super::error::Error;
+use super::link::Link;
 use super::reply::Reply;
 use crate::pipe::Pipe;
 use crate::store::{Body, Source};

@@ -3,17 +3,15 @@
 //! nodes and file systems are the store's.
 #![forbid(unsafe_code)]
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
-use std::time::Duration;
-
 use crate::path::Path;
-use crate::text;
 
+mod body;
+mod error;
 pub mod file;
 pub mod mogile;
+
+pub use body::{Body, Replaced, Source};
+pub use error::Error;
 
 /// A tree of files, as one account sees it.
 pub trait Store {
@@ -147,18 +145,6 @@ pub trait Store {
     }
 }
 
-/// Why reading a file ended early: it is another file by now. Found inside an `io::Error`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replaced;
-
-impl fmt::Display for Replaced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it was replaced meanwhile")
-    }
-}
-
-impl std::error::Error for Replaced {}
-
 /// Whether an entry of that name is meant.
 pub type Meant = Box<dyn Fn(&[u8]) -> bool>;
 
@@ -241,99 +227,6 @@ pub struct Entry {
     pub unique: Option<u64>,
 }
 
-/// The bytes of a file, from the offset that was asked for to its end.
-pub enum Body {
-    /// A file of the kernel, which can be sent with sendfile(2): the file, the offset at which to
-    /// begin, and the number of bytes to send.
-    File(File, u64, u64),
-    /// Bytes that come from elsewhere: the reader and the number of bytes that it will give. The
-    /// reader's `Ok(0)` before that number is an error of the store.
-    Stream(Box<dyn Source>, u64),
-}
-
-impl Body {
-    /// How many bytes there are to send.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::File(_, _, len) | Self::Stream(_, len) => *len,
-        }
-    }
-
-    /// No more than the first so many bytes of it.
-    #[must_use]
-    pub fn first(self, most: u64) -> Self {
-        match self {
-            Self::File(file, offset, len) => Self::File(file, offset, len.min(most)),
-            Self::Stream(reader, len) if len > most => {
-                Self::Stream(Box::new(reader.take(most)), most)
-            }
-            whole => whole,
-        }
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Bytes on their way: those of an upload from a client, those of a file from a store.
-pub trait Source: Read {
-    /// Waits until something can be read, be it the end or an error, at most `limit` long; whether
-    /// that is so.
-    ///
-    /// # Errors
-    /// The wait was ended by a bystander.
-    fn is_ready(&mut self, _limit: Duration) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    /// Moves what is there, at most `most` bytes, into `pipe`, which must have room for it, without
-    /// bringing it into this process: the kernel does the rest. Otherwise as [`Read::read`].
-    /// `None`: what comes next has to be read.
-    fn pour(&mut self, _pipe: BorrowedFd<'_>, _most: usize) -> Option<io::Result<usize>> {
-        None
-    }
-}
-
-impl Source for &[u8] {}
-impl Source for File {}
-impl Source for io::Empty {}
-impl Source for io::Cursor<Vec<u8>> {}
-
-impl Source for Box<dyn Source> {
-    fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
-        (**self).is_ready(limit)
-    }
-
-    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
-        (**self).pour(pipe, most)
-    }
-}
-
-impl<S: Source> Source for io::Take<S> {
-    fn is_ready(&mut self, limit: Duration) -> io::Result<bool> {
-        if self.limit() == 0 {
-            return Ok(true);
-        }
-        self.get_mut().is_ready(limit)
-    }
-
-    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
-        let left = self.limit();
-        let most = usize::try_from(left).map_or(most, |left| left.min(most));
-        if most == 0 {
-            return Some(Ok(0));
-        }
-        let poured = self.get_mut().pour(pipe, most)?;
-        let count = poured.as_ref().map_or(0, |count| *count as u64);
-        self.set_limit(left.saturating_sub(count));
-        Some(poured)
-    }
-}
-
 /// How an upload is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -367,82 +260,3 @@ pub struct Receipt {
     /// many as were wanted.
     pub replicas: Option<(u32, bool)>,
 }
-
-/// Why a store could not do it. The session turns each into one reply; the causes go to the log,
-/// never to the client.
-#[derive(Debug)]
-pub enum Error {
-    /// No file or directory of that name.
-    NotFound,
-    /// No file of that name, but one that is truly called so.
-    Called(Vec<u8>),
-    /// The name is taken.
-    Exists,
-    /// The directory has entries.
-    NotEmpty,
-    /// It is a directory.
-    NotAFile,
-    /// It is a file, or does not exist where a directory must.
-    NotADir,
-    /// Such a name cannot be stored; why.
-    BadName(&'static str),
-    /// The account or the configuration does not allow it.
-    Denied,
-    /// This store cannot do that.
-    Unsupported,
-    /// The offset lies behind the end of the file.
-    BeyondEnd,
-    /// There is no room for it now.
-    Full(String),
-    /// More than the store takes, ever.
-    TooLarge(String),
-    /// Nobody could be asked, or nobody answered: it may work later.
-    Unavailable(String),
-    /// It was begun and could not be finished; nothing of it is stored.
-    Broken(String),
-    /// The source of an upload failed; nothing of it is stored.
-    Source(io::Error),
-    /// There are more files in it than are touched at once: so many.
-    TooMany(usize),
-    /// It was carried out in part.
-    Partly {
-        /// How much of it.
-        done: usize,
-        /// How much there was to do.
-        all: usize,
-        /// Why it went no further.
-        cause: String,
-    },
-    /// The last item of a listing that has reached its limit: there is more than so many entries.
-    Cut(usize),
-    /// A bystander ended the wait ([`crate::vigil`]); nothing is stored, nothing was changed.
-    Interrupted,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("not found"),
-            Self::Called(name) => write!(f, "is called {}", text::quoted(name)),
-            Self::Exists => f.write_str("exists"),
-            Self::NotEmpty => f.write_str("not empty"),
-            Self::NotAFile => f.write_str("not a file"),
-            Self::NotADir => f.write_str("not a directory"),
-            Self::BadName(why) => write!(f, "bad name: {why}"),
-            Self::Denied => f.write_str("denied"),
-            Self::Unsupported => f.write_str("not supported"),
-            Self::BeyondEnd => f.write_str("offset beyond the end"),
-            Self::Full(cause) => write!(f, "full: {cause}"),
-            Self::TooLarge(cause) => write!(f, "too large: {cause}"),
-            Self::Unavailable(cause) => write!(f, "unavailable: {cause}"),
-            Self::Broken(cause) => write!(f, "broken: {cause}"),
-            Self::Source(cause) => write!(f, "source: {cause}"),
-            Self::TooMany(most) => write!(f, "more than {most} files"),
-            Self::Partly { done, all, cause } => write!(f, "{done} of {all} done: {cause}"),
-            Self::Cut(limit) => write!(f, "cut at {limit} entries"),
-            Self::Interrupted => f.write_str("interrupted"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -1,0 +1,109 @@
+//! Bytes that the kernel moves over a data connection by itself: from a file, from a pipe, into one.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::libc::{self, off_t};
+use nix::sys::sendfile::sendfile;
+use socket2::SockRef;
+
+use super::{HEARD_EVERY, Link};
+use crate::ftp::error::Error;
+use crate::ftp::flow::Way;
+use crate::pipe::{self, Pipe};
+use crate::vigil::For;
+
+impl Link {
+    /// Sends a part of `file` from `offset` on without touching it; how much of it, 0 at its end.
+    ///
+    /// # Errors
+    /// `Refused` (426) where the connection failed, `Failed` where the file did.
+    pub(in crate::ftp) fn send_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        len: u64,
+    ) -> Result<usize, Error> {
+        let count = usize::try_from(len).map_or(HEARD_EVERY, |len| len.min(HEARD_EVERY));
+        if count == HEARD_EVERY {
+            self.keep_lean();
+        }
+        let granted = self.flow.grant(Way::Down, count);
+        let count = granted.map_err(|error| Error::data(&error))?;
+        let mut at = off_t::try_from(offset)
+            .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
+        // What the file says is kept apart from what the connection says.
+        let sent = self.attempt(For::Writing, |wire| {
+            match sendfile(wire.socket(), file, Some(&mut at), count) {
+                Err(
+                    errno @ (Errno::EAGAIN
+                    | Errno::EINTR
+                    | Errno::ECONNRESET
+                    | Errno::EPIPE
+                    | Errno::ETIMEDOUT),
+                ) => Err(errno.into()),
+                other => Ok(other),
+            }
+        });
+        let sent = sent.map_err(|error| Error::data(&error))?;
+        let sent = sent.map_err(|errno| Error::body(&errno.into()))?;
+        self.passed(sent);
+        Ok(sent)
+    }
+
+    /// Sends `bytes`, which are all that there is, so that they go together with the end; how many of them
+    /// went now.
+    ///
+    /// # Errors
+    /// `Refused` (426): the connection failed.
+    pub(in crate::ftp) fn send_last(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let granted = self.flow.grant(Way::Down, bytes.len());
+        let most = granted.map_err(|error| Error::data(&error))?;
+        let bytes = bytes.get(..most).unwrap_or_default();
+        let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+        let sent = self.attempt(For::Writing, |wire| {
+            SockRef::from(wire.socket()).send_with_flags(bytes, flags)
+        });
+        let sent = sent.map_err(|error| Error::data(&error))?;
+        self.passed(sent);
+        Ok(sent)
+    }
+
+    /// Moves what is there, at most `most` bytes, into `pipe`, which must have room, without
+    /// touching it; 0 at the end. `None`: the kernel cannot open what is sealed or packed.
+    pub(in crate::ftp) fn pour(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Option<io::Result<usize>> {
+        if !self.is_plain() {
+            return None;
+        }
+        let most = match self.flow.grant(Way::Up, most) {
+            Ok(most) => most,
+            Err(error) => return Some(Err(error)),
+        };
+        let poured = self.attempt(For::Reading, |wire| pipe::pour(wire.socket(), pipe, most));
+        Some(poured.inspect(|count| self.passed(*count)))
+    }
+
+    /// Sends the `count` bytes that are in `pipe` without touching them.
+    ///
+    /// # Errors
+    /// What the connection says; what is left in the pipe is lost.
+    pub(in crate::ftp) fn drain(&mut self, pipe: &Pipe, count: usize) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let most = self.flow.grant(Way::Down, left)?;
+            let sent = self.attempt(For::Writing, |wire| pipe.empty(wire.socket(), most))?;
+            if sent == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.passed(sent);
+            left = left.saturating_sub(sent);
+        }
+        Ok(())
+    }
+}
