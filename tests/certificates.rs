@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 use support::tls::{Certificate, certificate, memory, shake_hands_with};
-use support::{Daemon, Ftp, Scratch, eventually, is_here, own_address};
+use support::{Daemon, Ftp, Scratch, eventually, is_here, own_address, tried};
 
 /// Makes a certificate of `names` in `dir`; its file and that of its key.
 fn make(dir: &Scratch, name: &str, names: &[&str]) -> (PathBuf, PathBuf) {
@@ -115,18 +115,8 @@ fn a_certificate_that_could_not_be_shown_is_an_error() {
         (&other_key, "nameless.key: "),
     ] {
         let list = listed(&[&good, pair]);
-        let conf = support::conf(&dir, &usual.and(&[("tls.certificates", &list)]));
-        let conf = dir.file("nanoftpd.conf", conf.as_bytes());
-        dir.file("users", b"");
-        let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
-            .arg("-t")
-            .arg("-c")
-            .arg(&conf)
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert_eq!(output.status.code(), Some(78), "{said}");
+        let (code, said) = tried(&dir, &usual.and(&[("tls.certificates", &list)]));
+        assert_eq!(code, Some(78), "{said}");
         assert!(said.contains(why), "{said}");
     }
 }

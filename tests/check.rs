@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use support::{Cluster, Scratch, conf, users};
+use support::{Cluster, Scratch, conf, tried, users};
 
 const FINE: u8 = 0;
 const WARNING: u8 = 1;
@@ -300,16 +300,10 @@ fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
         ("passive.address", "10.1.2.3"),
         ("nanoftpd.high_port", "15009"),
     ];
-    let text = conf(&scratch, &changes);
-    let file = scratch.file("nanoftpd.conf", text.as_bytes());
-    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
-        .arg("-t")
-        .arg("-c")
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
+    let (code, said) = tried(&scratch, &changes);
+    assert_eq!(code, Some(0), "{said}");
+    let file = scratch.path().join("nanoftpd.conf");
+    let text = fs::read_to_string(&file).unwrap();
     let line_of = |key: &str| {
         let is_it = |line: &str| line.starts_with(key);
         text.lines().position(is_it).unwrap() + 1

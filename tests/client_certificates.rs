@@ -17,7 +17,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use support::tls::{Certificate, Secure, certificate, known_by, memory};
-use support::{Daemon, Ftp, Scratch, eventually, is_here, noise, users};
+use support::{Daemon, Ftp, Scratch, eventually, is_here, noise, tried, users};
 
 /// Who signs certificates of clients.
 struct Authority {
@@ -304,36 +304,15 @@ fn what_does_not_fit_together_is_an_error() {
             "empty.pem: no list in it",
         ),
     ] {
-        let conf = support::conf(&dir, &usual.and(changes));
-        let conf = dir.file("nanoftpd.conf", conf.as_bytes());
-        dir.file("users", b"");
-        let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
-            .arg("-t")
-            .arg("-c")
-            .arg(&conf)
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert_eq!(output.status.code(), Some(78), "{said}");
+        let (code, said) = tried(&dir, &usual.and(changes));
+        assert_eq!(code, Some(78), "{said}");
         assert!(said.contains(why), "{said}");
     }
 }
 
 /// Runs a program that stores `local` as `there` and has no password.
 fn works(site: &Site, program: &str, arguments: &[&str]) {
-    let output = Command::new("timeout")
-        .arg("60")
-        .arg(program)
-        .args(arguments)
-        .current_dir(site.dir.path())
-        .env("HOME", site.dir.path())
-        .env_remove("ftp_proxy")
-        .env_remove("all_proxy")
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
+    let said = support::run(site.dir.path(), program, arguments, "");
     let there = site.daemon.files().join("there");
     assert_eq!(fs::read(&there).ok(), Some(noise(300_000, 8)), "{said}");
     fs::remove_file(there).unwrap();

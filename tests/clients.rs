@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use support::{Daemon, Place, Scratch, Truth, is_here, noise, on_each_module};
 
@@ -126,27 +126,8 @@ fn directories(place: &Place<'_>, site: &Site<'_>, client: Client) {
     }
 }
 
-/// Runs `program` for at most a minute with `input`, and gives all that it printed.
 fn run(site: &Site<'_>, program: &str, arguments: &[&str], input: &str) -> String {
-    let script = site.home.join("input");
-    fs::write(&script, input).unwrap();
-    let output = Command::new("timeout")
-        .arg("60")
-        .arg(program)
-        .args(arguments)
-        .current_dir(site.home)
-        .env("HOME", site.home)
-        .env("LC_ALL", "C.UTF-8")
-        .env_remove("http_proxy")
-        .env_remove("ftp_proxy")
-        .stdin(Stdio::from(fs::File::open(&script).unwrap()))
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    format!(
-        "{program} {arguments:?}\n{input}\n{}",
-        String::from_utf8_lossy(&said)
-    )
+    support::run(site.home, program, arguments, input)
 }
 
 fn text(path: &Path) -> &str {

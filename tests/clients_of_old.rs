@@ -125,18 +125,19 @@ fn both_families_are_listened_on() {
         let port = listener.local_addr().unwrap().port();
         ftp.expect(&format!("EPRT |{ours}|{host}|{port}|"), 200);
         ftp.expect("RETR f", 150);
-        let mut text = String::new();
-        listener
-            .accept()
-            .unwrap()
-            .0
-            .read_to_string(&mut text)
-            .unwrap();
-        assert_eq!(text, host);
+        assert_eq!(brought_to(&listener), host);
         ftp.reply_of(226);
         let wanted = if ours == "1" { 227 } else { 425 };
         ftp.expect("PASV", wanted);
     }
+}
+
+/// All that the next connection has for us.
+fn brought_to(listener: &TcpListener) -> String {
+    let mut text = String::new();
+    let (mut data, _) = listener.accept().unwrap();
+    data.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// Runs the rest of its arguments with the first as its list of hosts.
@@ -210,14 +211,7 @@ fn d15_the_last_route_counts_and_used_up_ports_are_refused_at_once() {
         200,
     );
     ftp.expect("RETR f", 150);
-    let mut text = String::new();
-    listener
-        .accept()
-        .unwrap()
-        .0
-        .read_to_string(&mut text)
-        .unwrap();
-    assert_eq!(text, "text");
+    assert_eq!(brought_to(&listener), "text");
     ftp.reply_of(226);
     for command in ["ABOR", "REIN"] {
         ftp.expect("PASV", 227);

@@ -25,19 +25,6 @@ fn nothing_stays_open(node: &Node) {
     }
 }
 
-/// Two trackers, of which the second is asked when the first takes long.
-fn two_trackers() -> Node {
-    let second = [
-        "--tracker",
-        "127.0.0.1:0",
-        "--devices",
-        "2",
-        "--domain",
-        "d:docs",
-    ];
-    Node::start(&second)
-}
-
 fn hedged(trackers: Vec<SocketAddr>) -> MogileFs {
     let mut own: Mogilefs = settings();
     own.hedge_timeout = Duration::from_millis(100);
@@ -47,7 +34,7 @@ fn hedged(trackers: Vec<SocketAddr>) -> MogileFs {
 
 #[test]
 fn a_create_open_that_takes_half_a_minute_is_not_waited_for() {
-    let node = two_trackers();
+    let node = Node::of_two_trackers();
     for (fault, trackers) in [
         ("delay", &[0, 1][..]),
         ("late", &[0, 1]),
@@ -70,7 +57,7 @@ fn a_create_open_that_takes_half_a_minute_is_not_waited_for() {
 
 #[test]
 fn a_create_open_that_nobody_answers_ends_in_time_and_leaves_nothing() {
-    let node = two_trackers();
+    let node = Node::of_two_trackers();
     let mut own = impatient();
     own.hedge_timeout = Duration::from_millis(100);
     let layout = Box::new(Classes::new("d"));
@@ -84,7 +71,7 @@ fn a_create_open_that_nobody_answers_ends_in_time_and_leaves_nothing() {
 
 #[test]
 fn a_hedge_that_fails_leaves_the_first_one_to_answer() {
-    let node = two_trackers();
+    let node = Node::of_two_trackers();
     let mut store = hedged(node.trackers.clone());
     node.fault("delay cmd=create_open ms=500 count=1");
     node.fault("close cmd=create_open after=1 count=1");

@@ -226,17 +226,8 @@ fn a_program_that_cannot_be_run_is_found_before_anything_starts() {
     let daemon = Daemon::of_files(&[]);
     let check = |program: &str| {
         daemon.write_conf(&[("hooks.uploaded", program)]);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nanoftpd"));
-        let output = command
-            .arg("-t")
-            .arg("-c")
-            .arg(daemon.conf())
-            .output()
-            .unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        let (code, _, said) = daemon.order(&["-t"]);
+        (code, said)
     };
     let plain = site.0.file("plain", b"");
     let plain = plain.to_str().unwrap();

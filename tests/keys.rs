@@ -6,12 +6,11 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use support::{Cluster, Daemon, Ftp, Scratch, noise};
+use support::{Cluster, Daemon, Ftp, Scratch, Syslogd, noise, private_dev};
 
 #[test]
 fn listen_addr_may_be_several() {
@@ -401,22 +400,6 @@ fn logging_mode_says_where_the_log_goes() {
     }
 }
 
-/// A `/dev` of its own, with a `log` in it that is ours.
-const PRIVATE_DEV: &str = r#"
-    set -e
-    dev=$1/dev; shift
-    mkdir -p "$dev"
-    mount -t tmpfs tmpfs "$dev"
-    for name in null zero random urandom; do
-        : > "$dev/$name"
-        mount --bind "/dev/$name" "$dev/$name"
-    done
-    ln -s "$dev/../log" "$dev/log.link"
-    mv "$dev/log.link" "$dev/log"
-    mount --rbind "$dev" /dev
-    exec "$@"
-"#;
-
 #[test]
 fn syslog_gets_each_line_with_the_pid_of_its_process() {
     if !nix::unistd::geteuid().is_root() {
@@ -424,23 +407,18 @@ fn syslog_gets_each_line_with_the_pid_of_its_process() {
         return;
     }
     let scratch = Scratch::new();
-    let path = scratch.path().join("log");
-    let syslogd = UnixDatagram::bind(&path).unwrap();
-    syslogd.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    let dir = scratch.path().to_str().unwrap();
+    let syslogd = Syslogd::start(&scratch);
     let daemon = Daemon::within(
-        &["unshare", "-m", "sh", "-c", PRIVATE_DEV, "sh", dir],
+        &private_dev(&scratch),
         &[("logging.mode", "4"), ("logging.syslog_facility", "local3")],
     );
     let mut ftp = Ftp::connect(daemon.address);
     ftp.expect("USER x", 331);
     ftp.expect("PASS y", 530);
     let own = format!("nanoftpd[{}]", daemon.pid());
-    let mut line = [0; 4096];
     let (mut from_master, mut from_worker) = (false, false);
     while !(from_master && from_worker) {
-        let length = syslogd.recv(&mut line).unwrap();
-        let text = String::from_utf8_lossy(&line[..length]).into_owned();
+        let text = syslogd.line();
         // local3 is facility 19.
         let priority: u32 = text[1..].split('>').next().unwrap().parse().unwrap();
         assert_eq!(priority / 8, 19, "{text}");

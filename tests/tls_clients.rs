@@ -6,7 +6,6 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use suppaftp::types::FileType;
 use suppaftp::{RustlsConnector, RustlsFtpStream};
@@ -51,26 +50,8 @@ impl Site {
         self.home.path().join(name)
     }
 
-    /// Runs `program` at home for at most a minute, and gives all that it printed.
     fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
-        let script = self.home.file("input", input.as_bytes());
-        let output = Command::new("timeout")
-            .arg("60")
-            .arg(program)
-            .args(arguments)
-            .current_dir(self.home.path())
-            .env("HOME", self.home.path())
-            .env("LC_ALL", "C.UTF-8")
-            .env_remove("ftp_proxy")
-            .env_remove("all_proxy")
-            .stdin(Stdio::from(fs::File::open(&script).unwrap()))
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        format!(
-            "{program} {arguments:?}\n{input}\n{}",
-            String::from_utf8_lossy(&said)
-        )
+        support::run(self.home.path(), program, arguments, input)
     }
 
     /// What a client stored as `name` and fetched into `back`; both go.

@@ -1,5 +1,6 @@
 //! A million keys, counted in requests and in memory, never by a clock.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 
 use crate::support::{Cluster, Daemon, status};
@@ -51,21 +52,29 @@ fn a_directory_of_half_a_million_files_streams_through_little_memory() {
     assert!(kilobytes < 16 * 1024, "{most}");
 }
 
+/// Lists 5,000 files on `cluster`, as `extended` has it: how many came with their size, and what the
+/// tracker was asked.
+fn sized(cluster: &Cluster, extended: &str) -> (u64, BTreeMap<String, u64>) {
+    let changes = [
+        ("mogilefs.extendedlist", extended),
+        ("mogilefs.listlimit", "0"),
+    ];
+    let daemon = Daemon::on(cluster, &changes);
+    let mut ftp = member(&daemon);
+    calls(cluster);
+    let lines = ftp.lines("LIST /docs/d");
+    let asked = calls(cluster);
+    assert_eq!(lines.len(), 5000);
+    let is_sized = |line: &&String| line.split_whitespace().nth(4) == Some("7");
+    let sized = lines.iter().filter(is_sized).count();
+    (sized.try_into().unwrap(), asked)
+}
+
 #[test]
 fn files_that_were_uploaded_together_are_looked_up_together() {
     let cluster = filled(&fill("docs/d/f", 5000));
-    let changes = [
-        ("mogilefs.extendedlist", "true"),
-        ("mogilefs.listlimit", "0"),
-    ];
-    let daemon = Daemon::on(&cluster, &changes);
-    let mut ftp = member(&daemon);
-    calls(&cluster);
-    let lines = ftp.lines("LIST /docs/d");
-    let asked = calls(&cluster);
-    assert_eq!(lines.len(), 5000);
-    let is_sized = |line: &&String| line.split_whitespace().nth(4) == Some("7");
-    assert_eq!(lines.iter().filter(is_sized).count(), 5000);
+    let (count, asked) = sized(&cluster, "true");
+    assert_eq!(count, 5000);
     assert!(total(&asked) < 200, "{asked:?}");
 }
 
@@ -73,21 +82,11 @@ fn files_that_were_uploaded_together_are_looked_up_together() {
 fn files_without_neighbours_are_looked_up_once_each() {
     let cluster = filled(&fill("docs/d/f", 5000));
     cluster.node().fault("err code=failure cmd=list_fids");
-    for (extended, sized) in [("true", 5000), ("auto", 2000), ("false", 0)] {
-        let changes = [
-            ("mogilefs.extendedlist", extended),
-            ("mogilefs.listlimit", "0"),
-        ];
-        let daemon = Daemon::on(&cluster, &changes);
-        let mut ftp = member(&daemon);
-        calls(&cluster);
-        let lines = ftp.lines("LIST /docs/d");
-        let asked = calls(&cluster);
-        assert_eq!(lines.len(), 5000);
-        let is_sized = |line: &&String| line.split_whitespace().nth(4) == Some("7");
-        assert_eq!(lines.iter().filter(is_sized).count(), sized, "{extended}");
+    for (extended, expected) in [("true", 5000), ("auto", 2000), ("false", 0)] {
+        let (count, asked) = sized(&cluster, extended);
+        assert_eq!(count, expected, "{extended}");
         let singly = asked.get("file_info").copied().unwrap_or(0);
-        assert!(singly <= sized as u64 + 3, "{extended}: {asked:?}");
+        assert!(singly <= expected + 3, "{extended}: {asked:?}");
     }
 }
 

@@ -176,15 +176,7 @@ fn the_bytes_of_two_versions_are_never_mixed() {
 
 #[test]
 fn another_tracker_does_when_one_does_not() {
-    let second = [
-        "--tracker",
-        "127.0.0.1:0",
-        "--devices",
-        "2",
-        "--domain",
-        "d:docs",
-    ];
-    let node = support::Node::start(&second);
+    let node = support::Node::of_two_trackers();
     assert_eq!(node.trackers.len(), 2);
     for fault in ["down", "mute", "close", "garbage", "wrong-callid"] {
         for tracker in [1, 2] {

@@ -28,14 +28,21 @@ fn term_ends_fifty_sessions_and_tells_each() {
     assert!(!daemon.dir().join("nanoftpd.pid").exists());
 }
 
-#[test]
-fn a_transfer_may_end_while_nobody_else_comes_in() {
-    let mut daemon = Daemon::of_files(&[("nanoftpd.stop_grace", "30")]);
-    let content = noise(8 << 20, 1);
-    fs::write(daemon.dir().join("files/large"), &content).unwrap();
-    let (mut busy, mut idle) = (daemon.log_in(), daemon.log_in());
+/// A daemon that is patient, somebody who downloads `content` from it and has not begun to read, and
+/// somebody who does nothing.
+fn busy_and_idle(content: &[u8]) -> (Daemon, (Ftp, Data), Ftp) {
+    let daemon = Daemon::of_files(&[("nanoftpd.stop_grace", "30")]);
+    fs::write(daemon.dir().join("files/large"), content).unwrap();
+    let (mut busy, idle) = (daemon.log_in(), daemon.log_in());
     let data = busy.data();
     busy.expect("RETR large", 150);
+    (daemon, (busy, data), idle)
+}
+
+#[test]
+fn a_transfer_may_end_while_nobody_else_comes_in() {
+    let content = noise(8 << 20, 1);
+    let (mut daemon, (mut busy, data), mut idle) = busy_and_idle(&content);
     daemon.signal(Signal::SIGTERM);
     is_dismissed(&mut idle);
     daemon.wait_for("stopping");
@@ -100,12 +107,8 @@ fn a_terminals_interrupt_reaches_all_and_ends_sessions_politely() {
 
 #[test]
 fn without_its_master_the_service_ends_and_makes_room_for_the_next() {
-    let mut daemon = Daemon::of_files(&[("nanoftpd.stop_grace", "30")]);
     let content = noise(8 << 20, 1);
-    fs::write(daemon.dir().join("files/large"), &content).unwrap();
-    let (mut busy, mut idle) = (daemon.log_in(), daemon.log_in());
-    let data = busy.data();
-    busy.expect("RETR large", 150);
+    let (mut daemon, (mut busy, data), mut idle) = busy_and_idle(&content);
     daemon.signal(Signal::SIGKILL);
     is_dismissed(&mut idle);
     let refused = || TcpStream::connect(daemon.address).err();

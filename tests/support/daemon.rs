@@ -257,6 +257,26 @@ impl Drop for Daemon {
     }
 }
 
+/// The exit code of -t with these changes in `dir`, and what it says.
+pub(crate) fn tried(dir: &Scratch, changes: &[(&str, &str)]) -> (Option<i32>, String) {
+    let file = dir.file("nanoftpd.conf", conf(dir, changes).as_bytes());
+    let users = dir.path().join("users");
+    if !users.exists() {
+        dir.file("users", b"");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-t")
+        .arg("-c")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"");
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
 /// `YYYYMMDD-HHMMSS [pid] : level event …` → level
 fn level(line: &str) -> Option<&str> {
     line.split_once("] : ")?.1.split(' ').next()

@@ -18,16 +18,20 @@ pub(crate) mod devices;
 mod ftp;
 mod node;
 mod place;
+mod program;
 pub(crate) mod stores;
+mod syslogd;
 pub(crate) mod tls;
 mod tracker;
 mod trusting;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::{Daemon, children, conf, field, status, users};
+pub(crate) use daemon::{Daemon, children, conf, field, status, tried, users};
 pub(crate) use ftp::{Data, Ftp, Mode};
 pub(crate) use node::Node;
 pub(crate) use place::{Place, Truth, on_each_module};
+pub(crate) use program::run;
+pub(crate) use syslogd::{Syslogd, private_dev};
 pub(crate) use tracker::{Tracker, http_get, http_put};
 
 /// How long anything in a test may take before it counts as broken.

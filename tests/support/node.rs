@@ -65,6 +65,12 @@ impl Node {
         node
     }
 
+    /// Starts two trackers of one MogileFS, with class `docs` in domain `d`.
+    pub(crate) fn of_two_trackers() -> Self {
+        let devices = ["--devices", "2", "--domain", "d:docs"];
+        Self::start(&[&["--tracker", "127.0.0.1:0"][..], &devices].concat())
+    }
+
     /// Sets a fault, or takes all away with `clear`.
     pub(crate) fn fault(&self, fault: &str) {
         let answer = Tracker::connect(self.control[0]).raw(&format!("!fault {fault}"));

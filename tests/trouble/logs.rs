@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::support::{Daemon, Ftp, PATIENCE, Scratch, eventually, field, skip};
+use crate::support::{
+    Daemon, Ftp, PATIENCE, Scratch, Syslogd, eventually, field, private_dev, skip,
+};
 
 /// Mounts so small a file system at its first argument that a log soon fills it, and nobody else sees.
 const SMALL_DISK: &str = r#"mount -t tmpfs -o size=64k,mode=755 tmpfs "$1" && shift && exec "$@""#;
@@ -117,6 +117,18 @@ fn all_is_there_or_counted(console: &[String], log: &[String], xferlog: &[String
     assert!(xferlog.iter().all(is_whole), "{xferlog:#?}");
 }
 
+/// A daemon with a member, whose log stands still as if it waited for a frozen disk: the clerk that
+/// writes it, which would wait, is stopped.
+fn at_a_standstill() -> (Daemon, Ftp, Pid) {
+    let daemon = Daemon::of_files(&[("logging.level", "info")]);
+    let ftp = daemon.log_in();
+    daemon.written("nanoftpd.log", " login ");
+    let clerk = eventually("the clerk of the log", || log_clerk(&daemon));
+    let clerk = Pid::from_raw(clerk);
+    kill(clerk, Signal::SIGSTOP).unwrap();
+    (daemon, ftp, clerk)
+}
+
 /// The clerk that has the log open.
 fn log_clerk(daemon: &Daemon) -> Option<i32> {
     let log = daemon.dir().join("nanoftpd.log");
@@ -140,12 +152,7 @@ fn a_log_that_stands_still_holds_nobody_up() {
     if !geteuid().is_root() {
         return skip("to look into a clerk needs root");
     }
-    let mut daemon = Daemon::of_files(&[("logging.level", "info")]);
-    let mut ftp = daemon.log_in();
-    daemon.written("nanoftpd.log", " login ");
-    // As if it waited for a frozen disk: it was there that it would.
-    let clerk = eventually("the clerk of the log", || log_clerk(&daemon));
-    kill(Pid::from_raw(clerk), Signal::SIGSTOP).unwrap();
+    let (mut daemon, mut ftp, clerk) = at_a_standstill();
     let long = "x".repeat(200);
     // More than a pipe takes.
     for number in 0..600 {
@@ -161,7 +168,7 @@ fn a_log_that_stands_still_holds_nobody_up() {
     daemon.wait_for(" reloaded");
     daemon.log_in().expect("QUIT", 221);
     ftp.expect("QUIT", 221);
-    kill(Pid::from_raw(clerk), Signal::SIGCONT).unwrap();
+    kill(clerk, Signal::SIGCONT).unwrap();
     daemon.log_in().expect("QUIT", 221);
     assert_eq!(daemon.stop(PATIENCE), Some(0));
     let text = fs::read_to_string(daemon.dir().join("nanoftpd.log")).unwrap();
@@ -182,15 +189,11 @@ fn a_clerk_of_the_log_that_is_killed_loses_next_to_nothing() {
     if !geteuid().is_root() {
         return skip("to look into a clerk needs root");
     }
-    let mut daemon = Daemon::of_files(&[("logging.level", "info")]);
-    let mut ftp = daemon.log_in();
-    daemon.written("nanoftpd.log", " login ");
-    let clerk = eventually("the clerk of the log", || log_clerk(&daemon));
-    kill(Pid::from_raw(clerk), Signal::SIGSTOP).unwrap();
+    let (mut daemon, mut ftp, clerk) = at_a_standstill();
     for number in 0..20 {
         ftp.expect(&format!("MKD {number}"), 257);
     }
-    kill(Pid::from_raw(clerk), Signal::SIGKILL).unwrap();
+    kill(clerk, Signal::SIGKILL).unwrap();
     daemon.wait_for(&format!("clerk-died pid={clerk}"));
     ftp.expect("MKD last", 257);
     // Lines were in the pipe, which outlives it.
@@ -222,64 +225,25 @@ fn a_stop_that_all_processes_hear_loses_no_line() {
     assert!(text.ends_with(" : info stopped\n"), "{text}");
 }
 
-/// A `/dev` of its own, with a `log` in it that is the file `log` beside the first argument.
-const PRIVATE_DEV: &str = r#"
-    set -e
-    dev=$1/dev; shift
-    mkdir -p "$dev"
-    mount -t tmpfs tmpfs "$dev"
-    for name in null zero random urandom; do
-        : > "$dev/$name"
-        mount --bind "/dev/$name" "$dev/$name"
-    done
-    ln -s "$dev/../log" "$dev/log"
-    mount --rbind "$dev" /dev
-    exec "$@"
-"#;
-
-fn syslogd(path: &Path) -> UnixDatagram {
-    let socket = UnixDatagram::bind(path).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket
-}
-
-/// The first line with `text` that it gets.
-fn got(syslogd: &UnixDatagram, text: &str) -> String {
-    let mut line = [0; 4096];
-    loop {
-        let length = syslogd
-            .recv(&mut line)
-            .unwrap_or_else(|_| panic!("never came: {text}"));
-        let line = String::from_utf8_lossy(&line[..length]).into_owned();
-        if line.contains(text) {
-            return line;
-        }
-    }
-}
-
 #[test]
 fn a_syslogd_that_was_restarted_is_found_by_all() {
     if !geteuid().is_root() {
         return skip("a /dev of one's own needs root");
     }
     let scratch = Scratch::new();
-    let path = scratch.path().join("log");
-    let first = syslogd(&path);
-    let dir = scratch.path().to_str().unwrap();
-    let within = ["unshare", "-m", "sh", "-c", PRIVATE_DEV, "sh", dir];
+    let first = Syslogd::start(&scratch);
     let changes = [("logging.mode", "4"), ("logging.level", "info")];
-    let daemon = Daemon::of_files_within(&within, &changes);
+    let daemon = Daemon::of_files_within(&private_dev(&scratch), &changes);
     let mut ftp = daemon.log_in();
-    got(&first, "info login ");
+    first.wait_for("info login ");
     drop(first);
-    fs::remove_file(&path).unwrap();
+    fs::remove_file(scratch.path().join("log")).unwrap();
     // Nobody but a session has anything to say, and it is not the one who can connect anew.
     ftp.expect("MKD lost", 257);
     Ftp::connect(daemon.address).expect("QUIT", 221);
-    let second = syslogd(&path);
-    let notice = got(&second, "warn log-lines-lost count=");
+    let second = Syslogd::start(&scratch);
+    let notice = second.wait_for("warn log-lines-lost count=");
     assert!(notice.ends_with("count=1"), "{notice}");
     ftp.expect("MKD found", 257);
-    assert!(got(&second, "mkd-ok ").contains("path=\"/found\""));
+    assert!(second.wait_for("mkd-ok ").contains("path=\"/found\""));
 }

@@ -149,5 +149,4 @@ impl Read for Exactly<'_> {
 }
 
 #[cfg(test)]
-#[path = "body_tests.rs"]
 mod tests;

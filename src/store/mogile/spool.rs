@@ -339,5 +339,4 @@ fn unspooled(error: &io::Error) -> Error {
 }
 
 #[cfg(test)]
-#[path = "spool_tests.rs"]
 mod tests;
