@@ -20,10 +20,11 @@ pub fn quoted_error(what: &dyn fmt::Display) -> String {
 /// In lower-case hexadecimal digits, two a byte.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |number: u8| char::from_digit(number.into(), 16).unwrap_or_default();
+    let digits = bytes
+        .iter()
+        .map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.flatten().collect()
 }
 
 /// See [`quoted`].
@@ -32,40 +33,53 @@ pub struct Quoted<'a>(&'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                match c {
-                    '"' | '\\' => write!(f, "\\{c}")?,
-                    '\n' => f.write_str("\\n")?,
-                    '\r' => f.write_str("\\r")?,
-                    '\t' => f.write_str("\\t")?,
-                    // Bidirectional overrides and line separators would let a name reorder or
-                    // break the line that a person reads.
-                    c if c.is_control()
-                        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-                    {
-                        write!(f, "\\u{{{:x}}}", u32::from(c))?;
-                    }
-                    c => write!(f, "{c}")?,
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        f.write_str("\"")
+        write!(f, "\"{}\"", bare(self.0))
     }
 }
 
 /// As [`quoted`], without the quotes around it.
 #[must_use]
-pub fn bare(bytes: &[u8]) -> String {
-    let text = quoted(bytes).to_string();
-    let inner = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    inner.unwrap_or_default().to_owned()
+pub fn bare(bytes: &[u8]) -> Bare<'_> {
+    Bare(bytes)
+}
+
+/// See [`bare`].
+#[derive(Clone, Copy)]
+pub struct Bare<'a>(&'a [u8]);
+
+impl fmt::Display for Bare<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            let text = chunk.valid();
+            let mut shown = 0;
+            for (at, c) in text.char_indices().filter(|(_, c)| is_unsafe(*c)) {
+                f.write_str(text.get(shown..at).unwrap_or_default())?;
+                escape(c, f)?;
+                shown = at + c.len_utf8();
+            }
+            f.write_str(text.get(shown..).unwrap_or_default())?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_unsafe(c: char) -> bool {
+    // Bidirectional overrides and line separators would let a name reorder or break the line that a
+    // person reads.
+    matches!(c, '"' | '\\' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') || c.is_control()
+}
+
+fn escape(c: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match c {
+        '"' | '\\' => write!(f, "\\{c}"),
+        '\n' => f.write_str("\\n"),
+        '\r' => f.write_str("\\r"),
+        '\t' => f.write_str("\\t"),
+        c => write!(f, "\\u{{{:x}}}", u32::from(c)),
+    }
 }
 
 /// `bytes` as a JSON string (RFC 8259 §7); what is not UTF-8 is replaced.

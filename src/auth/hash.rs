@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::Password;
 use crate::config::Crypt;
+use crate::text::hexadecimal;
 
 /// What a users file says a password is.
 #[derive(Clone, PartialEq, Eq)]
@@ -177,10 +178,9 @@ impl Hash {
 
     /// The text that `decode` reads.
     pub(super) fn encode(&self) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
-            Self::Md5(hash) => hex(hash),
-            Self::Sha1(hash) => hex(hash),
+            Self::Md5(hash) => hexadecimal(hash),
+            Self::Sha1(hash) => hexadecimal(hash),
             Self::Crypt(text, _) => text.clone(),
         }
     }

@@ -168,7 +168,9 @@ impl Found {
     /// What `encode` made bytes of; `None` for any other bytes.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let text = |field: Option<&[u8]>| std::str::from_utf8(field?).ok().map(str::to_owned);
+        fn text(field: Option<&[u8]>) -> Option<&str> {
+            std::str::from_utf8(field?).ok()
+        }
         let mut fields = bytes.splitn(7, |byte| *byte == b'\n');
         let mut next = || fields.next();
         let cost = Cost {
@@ -178,10 +180,10 @@ impl Found {
         let record = match next() {
             None => None,
             hash => Some(Record {
-                hash: Hash::decode(&text(hash)?)?,
-                uid: text(next())?,
-                gid: text(next())?,
-                module: Module::named(&text(next())?)?,
+                hash: Hash::decode(text(hash)?)?,
+                uid: text(next())?.to_owned(),
+                gid: text(next())?.to_owned(),
+                module: Module::named(text(next())?)?,
                 name: next()?.to_vec(),
             }),
         };

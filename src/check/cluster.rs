@@ -239,7 +239,11 @@ fn has_class(domain: &Domain, name: &[u8]) -> bool {
 }
 
 fn classes(domain: &Domain) -> String {
-    let names: Vec<String> = domain.classes.iter().map(|class| bare(class)).collect();
+    let names: Vec<String> = domain
+        .classes
+        .iter()
+        .map(|class| bare(class).to_string())
+        .collect();
     match names.len() {
         0..=MOST_NAMED => format!("exists, classes {}", names.join(", ")),
         count => format!("exists, {count} classes"),

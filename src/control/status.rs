@@ -156,7 +156,7 @@ impl Session {
 
     fn row(&self, width: Width) -> String {
         let user = match &self.user {
-            Some(user) => bare(user),
+            Some(user) => bare(user).to_string(),
             None => "-".to_owned(),
         };
         let doing = match self.verb.as_str() {

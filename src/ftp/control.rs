@@ -410,10 +410,5 @@ impl AsFd for Control {
 
 /// `bytes` made safe for the log, without quotes: the dialogue has the original's form.
 fn escaped(bytes: &[u8]) -> String {
-    let quoted = text::quoted(bytes).to_string();
-    quoted
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or_default()
-        .replace("\\\"", "\"")
+    text::bare(bytes).to_string().replace("\\\"", "\"")
 }

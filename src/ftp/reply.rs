@@ -1,6 +1,8 @@
 //! Replies as they go over the control connection (RFC 959 §4.2): a code, and text that cannot
 //! break its line whatever name of a client is in it.
 
+use std::io::Write as _;
+
 /// One reply, of one line or of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -38,36 +40,35 @@ impl Reply {
 
     /// The lines without their ends.
     pub(super) fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
-        let code = self.code;
-        let end = self.texts.len().saturating_sub(1);
-        let head = move |index| match index {
-            index if index == end => format!("{code} "),
-            0 => format!("{code}-"),
-            _ => " ".to_owned(),
-        };
-        let numbered = self.texts.iter().enumerate();
-        numbered.map(move |(index, text)| line(head(index), text))
+        (0..self.texts.len()).map(|index| {
+            let mut line = Vec::new();
+            self.write(index, &mut line);
+            line
+        })
     }
 
     /// The bytes to send, all at once.
     pub(super) fn wire(&self) -> Vec<u8> {
         let mut wire = Vec::with_capacity(128);
-        for line in self.lines() {
-            wire.extend_from_slice(&line);
+        for index in 0..self.texts.len() {
+            self.write(index, &mut wire);
             wire.extend_from_slice(b"\r\n");
         }
         wire
     }
-}
 
-/// One line; what would end or disturb it shows as a question mark.
-fn line(head: String, text: &[u8]) -> Vec<u8> {
-    let mut line = head.into_bytes();
-    line.extend(
-        text.iter()
-            .map(|byte| if byte.is_ascii_control() { b'?' } else { *byte }),
-    );
-    line
+    /// Writes one line; what would end or disturb it shows as a question mark.
+    fn write(&self, index: usize, to: &mut Vec<u8>) {
+        let code = self.code;
+        // To a vector that cannot fail.
+        let _ = match index {
+            index if index + 1 == self.texts.len() => write!(to, "{code} "),
+            0 => write!(to, "{code}-"),
+            _ => write!(to, " "),
+        };
+        let text = self.texts.get(index).into_iter().flatten();
+        to.extend(text.map(|byte| if byte.is_ascii_control() { b'?' } else { *byte }));
+    }
 }
 
 /// `name` in double quotes, quotes within doubled (RFC 959, appendix II).

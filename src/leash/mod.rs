@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
 };
 use zeroize::Zeroize;
 
@@ -108,12 +108,16 @@ impl<Out: Message, In: Message> End<Out, In> {
     }
 
     fn send_packet(&self, packet: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let parts = [IoSlice::new(packet)];
-        let fd = fd.map(|fd| [fd.as_raw_fd()]);
-        let rights = fd.as_ref().map(|fd| [ControlMessage::ScmRights(fd)]);
-        let control = rights.as_ref().map_or(&[][..], |rights| &rights[..]);
-        let flags = MsgFlags::MSG_NOSIGNAL;
-        match sendmsg::<()>(self.socket.as_raw_fd(), &parts, control, flags, None) {
+        let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
+        let sent = match fd {
+            None => send(socket, packet, flags),
+            Some(fd) => {
+                let rights = [fd.as_raw_fd()];
+                let rights = [ControlMessage::ScmRights(&rights)];
+                sendmsg::<()>(socket, &[IoSlice::new(packet)], &rights, flags, None)
+            }
+        };
+        match sent {
             Ok(_) => Ok(()),
             Err(Errno::ECONNRESET) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(errno) => Err(errno.into()),

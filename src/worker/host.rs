@@ -1,5 +1,6 @@
 //! The process as its session sees it: logins, titles, reports.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -26,6 +27,9 @@ pub(super) struct Session {
     /// Names it in the log.
     name: String,
     account: Option<Account>,
+    /// As it was shown last, and how much of it is who it is.
+    title: String,
+    name_ends: usize,
     /// Of the master's words.
     watch: Rc<Watch>,
     reports: Reports,
@@ -47,12 +51,16 @@ impl Session {
         name: &str,
     ) -> Self {
         bond.begin();
-        let session = Self {
+        let peer = peer.to_canonical();
+        let title = title_of(None, peer);
+        let mut session = Self {
             reports: Reports::new(&bond),
             bond,
-            peer: peer.to_canonical(),
+            peer,
             name: name.to_owned(),
             account: None,
+            name_ends: title.len(),
+            title,
             watch,
             attempts,
             failures: 0,
@@ -71,6 +79,8 @@ impl Session {
             Word::Stay(_) => {}
             Word::Go(_, text) => return Err(Refusal::NotNow(text)),
         }
+        self.title = title_of(Some(&account), self.peer);
+        self.name_ends = self.title.len();
         self.account = Some(account);
         Ok(store)
     }
@@ -121,16 +131,22 @@ impl Session {
     }
 
     /// `USER@PEER: VERB argument`, in one line that nothing from outside can break.
-    fn show(&self, verb: &str, argument: &[u8]) {
-        let account = self.account.as_ref();
-        let user = account.map(|account| format!("{}@", bare(&account.name)));
-        let user = user.unwrap_or_default();
-        let blank = if argument.is_empty() { "" } else { " " };
-        let (peer, argument) = (self.peer, bare(argument));
-        title::set(&format!(
-            "nanoftpd [worker] {user}{peer}: {verb}{blank}{argument}"
-        ));
+    fn show(&mut self, verb: &str, argument: &[u8]) {
+        self.title.truncate(self.name_ends);
+        self.title.push_str(verb);
+        if !argument.is_empty() {
+            // To a text that cannot fail.
+            let _ = write!(self.title, " {}", bare(argument));
+        }
+        title::set(&self.title);
     }
+}
+
+/// How titles begin: who it is.
+fn title_of(account: Option<&Account>, peer: IpAddr) -> String {
+    let user = account.map(|account| format!("{}@", bare(&account.name)));
+    let user = user.unwrap_or_default();
+    format!("nanoftpd [worker] {user}{peer}: ")
 }
 
 impl Drop for Session {
