@@ -12,15 +12,15 @@ use log::{Level, debug, log_enabled};
 use super::lines::{BLOCK, Line, Lines};
 use super::reply::Reply;
 use super::telnet::IAC;
-use super::transfer::Progress;
 use super::wire::Wire;
 use crate::text;
 use crate::tls;
-use crate::vigil::{self, For, Verdict};
+use crate::vigil::{self, For};
 
-/// How long a client that is sent away may take to close its side, and how much it may still say.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 64 * 1024;
+mod overheard;
+mod parting;
+
+use parting::LINGER;
 
 /// One end of a control connection.
 pub(super) struct Control {
@@ -138,20 +138,6 @@ impl Control {
         self.send_bytes(&reply.wire())
     }
 
-    /// Sends the reply to QUIT, in one packet with the end of the connection where that can be.
-    ///
-    /// # Errors
-    /// As [`Control::send`].
-    pub(super) fn part(&mut self, reply: &Reply) -> io::Result<()> {
-        self.log_reply(reply);
-        self.queue(&reply.wire());
-        if let Some(Ok(sent)) = self.wire.write_before_end(&self.unsent) {
-            self.unsent.drain(..sent);
-            self.has_parted = self.unsent.is_empty() && self.wire.end().is_ok();
-        }
-        self.send_bytes(&[])
-    }
-
     /// Has a reply go together with what is said next, or with [`Control::release`].
     pub(super) fn hold(&mut self, reply: &Reply) {
         self.log_reply(reply);
@@ -176,62 +162,6 @@ impl Control {
                 return Ok(());
             }
             vigil::wait(self.wire.as_fd(), For::Writing, Some(self.patience))?;
-        }
-    }
-
-    /// What the client says while a transfer runs: STAT and NOOP are answered, unless they are behind
-    /// a command that has to wait for its turn; ABOR ends the transfer from wherever it is, and is
-    /// answered in its turn.
-    pub(super) fn overhear(&mut self, progress: &Progress) -> Verdict {
-        loop {
-            if self.overhear_lines(progress) == Verdict::Leave {
-                return Verdict::Leave;
-            }
-            let filled = self.fill();
-            // Who says more than the transfer may still be told its end.
-            let has_said_more = self.lines.have_line();
-            match filled {
-                Ok(Filled::Some) => {}
-                Ok(Filled::NothingYet) => return Verdict::Stay,
-                Ok(Filled::NoRoom) => return Verdict::Rest,
-                Ok(Filled::Ended) | Err(_) if has_said_more => return Verdict::Rest,
-                // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
-                Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
-            }
-        }
-    }
-
-    /// The same of what came together with the command, and makes the socket readable no more.
-    pub(super) fn overhear_at_hand(&mut self, progress: &Progress) -> Verdict {
-        if self.wire.has_read_ahead() {
-            return self.overhear(progress);
-        }
-        self.overhear_lines(progress)
-    }
-
-    fn overhear_lines(&mut self, progress: &Progress) -> Verdict {
-        while let Some(reply) = self.reply_at_once(progress) {
-            self.answer_at_once(&reply);
-        }
-        let is_abort = |line: &[u8]| line.eq_ignore_ascii_case(b"ABOR");
-        if self.lines.waiting().any(is_abort) {
-            self.is_aborted = true;
-            return Verdict::Leave;
-        }
-        Verdict::Stay
-    }
-
-    /// The reply to the first line, if it need not wait, and if the client takes replies.
-    fn reply_at_once(&self, progress: &Progress) -> Option<Reply> {
-        let line = self.lines.waiting().next()?;
-        if !self.unsent.is_empty() {
-            None
-        } else if line.eq_ignore_ascii_case(b"STAT") {
-            Some(progress.report())
-        } else if line.eq_ignore_ascii_case(b"NOOP") {
-            Some(Reply::new(200, "The transfer goes on."))
-        } else {
-            None
         }
     }
 
@@ -275,61 +205,6 @@ impl Control {
         if log_enabled!(Level::Debug) {
             let speaker = self.speaker.as_deref().unwrap_or("client");
             debug!("{speaker}: {}", escaped(shown));
-        }
-    }
-
-    /// The client is being sent away and somebody waits for its place: nothing is waited for at the
-    /// end.
-    pub(super) fn hurry(&mut self) {
-        self.linger = Duration::ZERO;
-    }
-
-    /// Ends the connection so that the last reply arrives: closing it over bytes that nobody has
-    /// read would reset it.
-    pub(super) fn close(&mut self) {
-        if !self.has_parted && self.wire.end().is_err() {
-            return;
-        }
-        // Who has said more than QUIT may go on.
-        let mut is_silent = self.has_parted && self.lines.are_empty();
-        let deadline = Instant::now().checked_add(self.linger);
-        let mut left = LINGER_BYTES;
-        let mut block = [0; BLOCK];
-        loop {
-            match self.wire.read(&mut block) {
-                Ok(0) => return,
-                Ok(count) => {
-                    is_silent = false;
-                    left = left.saturating_sub(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if is_silent {
-                        return;
-                    }
-                    let fds = [(self.wire.as_fd(), For::Reading)];
-                    if vigil::wait_until(&fds, deadline).is_err() {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-            if left == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Answers the line that waits without waiting itself; what the client does not take now is
-    /// sent before the next reply.
-    fn answer_at_once(&mut self, reply: &Reply) {
-        if let Some(Line::Text(line)) = self.line_at_hand() {
-            self.log_command(&line);
-        }
-        self.log_reply(reply);
-        self.queue(&reply.wire());
-        if self.push().is_err() {
-            self.has_ended = true;
         }
     }
 

@@ -6,6 +6,7 @@
 mod address;
 mod ascii;
 mod control;
+mod conversation;
 mod data;
 mod deflate;
 mod digest;
@@ -213,7 +214,7 @@ struct Account {
 /// Serves one client until it leaves, is lost, or is sent away. Its connection is prepared
 /// (`sys::sockets`), and does not block.
 pub fn serve(control: TcpStream, peer: SocketAddr, settings: &Settings<'_>, host: &mut dyn Host) {
-    session::serve(control, peer, settings, host);
+    conversation::serve(control, peer, settings, host);
 }
 
 #[cfg(test)]
