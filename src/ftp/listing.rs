@@ -60,39 +60,41 @@ pub(super) struct Poured {
 /// # Errors
 /// The store's, turned into a reply, and those of `sink`.
 pub(super) fn pour(
-    entries: impl Iterator<Item = Result<Entry, store::Error>>,
+    mut entries: impl Iterator<Item = Result<Entry, store::Error>>,
     form: &Form,
     mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<Poured, Error> {
     let mut poured = Poured::default();
     let mut lines = Vec::with_capacity(BLOCK + 1024);
     let mut sent: Option<Instant> = None;
-    for (at, entry) in entries.enumerate() {
-        let entry = match entry {
-            Ok(entry) => entry,
+    let mut count = 0_usize;
+    // An entry stays where it is: to move it about would take longer than all that is done with it here.
+    let mut next = entries.next();
+    while let Some(found) = &next {
+        match found {
+            Ok(entry) if is_showable(&entry.name) => form.line(entry, &mut lines),
+            Ok(_) => poured.hidden += 1,
             Err(store::Error::Cut(limit)) => {
-                poured.cut = Some(limit);
+                poured.cut = Some(*limit);
                 break;
             }
-            Err(error) => {
-                sink(&lines)?;
-                return Err(error.into());
-            }
-        };
-        if !is_showable(&entry.name) {
-            poured.hidden += 1;
-            continue;
+            Err(_) => break,
         }
-        form.line(&entry, &mut lines);
-        let is_due = sent.is_none_or(|sent| at % GROUP == 0 && sent.elapsed() >= SOON);
+        let is_time = |sent: Instant| count.is_multiple_of(GROUP) && sent.elapsed() >= SOON;
+        let is_due = !lines.is_empty() && sent.is_none_or(is_time);
         if is_due || lines.len() >= BLOCK {
             sink(&lines)?;
             lines.clear();
             sent = Some(Instant::now());
         }
+        count = count.wrapping_add(1);
+        next = entries.next();
     }
     sink(&lines)?;
-    Ok(poured)
+    match next {
+        Some(Err(error)) if poured.cut.is_none() => Err(error.into()),
+        _ => Ok(poured),
+    }
 }
 
 /// Whether `pattern` means `name`. One that looks like a pattern means itself, too.
@@ -102,9 +104,26 @@ pub(super) fn is_meant(pattern: &[u8], name: &[u8]) -> bool {
 
 /// Whether a name can stand in a line and be sent back as a path.
 pub(super) fn is_showable(name: &[u8]) -> bool {
-    // All of them are looked at, which is quicker for short names than to stop at the first.
-    let is_bad = |byte: &u8| byte.is_ascii_control() | (*byte == b'/');
-    !name.is_empty() && !name.iter().fold(false, |bad, byte| bad | is_bad(byte))
+    // Eight bytes at once, the last of them perhaps for the second time.
+    let Some(last) = name.last_chunk() else {
+        let is_bad = |byte: &u8| byte.is_ascii_control() || *byte == b'/';
+        return !name.is_empty() && !name.iter().any(is_bad);
+    };
+    let (words, _) = name.as_chunks();
+    let bad = |bad: u64, word: &[u8; 8]| bad | bad_bytes(u64::from_ne_bytes(*word));
+    words.iter().fold(bad(0, last), bad) == 0
+}
+
+/// Not 0 if one of the eight bytes is a control character or a slash.
+const fn bad_bytes(word: u64) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const fn below(word: u64, bound: u64) -> u64 {
+        word.wrapping_sub(EACH * bound) & !word & (EACH << 7)
+    }
+    const fn equal(word: u64, byte: u8) -> u64 {
+        below(word ^ (EACH * byte as u64), 1)
+    }
+    below(word, 0x20) | equal(word, 0x7f) | equal(word, b'/')
 }
 
 /// The argument of LIST, NLST and STAT without the options of `ls` that many clients put in front;
@@ -172,6 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_byte_is_found_wherever_it_is() {
+        for byte in 0..=u8::MAX {
+            let is_good = !byte.is_ascii_control() && byte != b'/';
+            for length in 1..=25 {
+                for at in 0..length {
+                    for other in [b'a', 0x20, 0x7e, 0x80, 0xff] {
+                        let mut name = vec![other; length];
+                        name[at] = byte;
+                        assert_eq!(is_showable(&name), is_good, "{name:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_cut_is_no_error_and_an_error_keeps_what_came_before() {
         let (poured, lines) = names(vec![Ok(entry("a")), Err(store::Error::Cut(1))]);
         assert_eq!(poured.unwrap().cut, Some(1));
@@ -200,6 +235,19 @@ mod tests {
         };
         pour(entries.into_iter(), &form, sink).unwrap();
         assert_eq!(sent, 2);
+    }
+
+    #[test]
+    fn the_first_line_goes_at_once_behind_names_that_are_hidden() {
+        let mut sent = Vec::new();
+        let entries = ["a\n", "b", "c"].map(|name| Ok(entry(name)));
+        let form = Form::Names(Vec::new());
+        let sink = |lines: &[u8]| {
+            sent.push(lines.to_vec());
+            Ok(())
+        };
+        pour(entries.into_iter(), &form, sink).unwrap();
+        assert_eq!(sent, [b"b\r\n", b"c\r\n"]);
     }
 
     #[test]

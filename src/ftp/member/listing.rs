@@ -2,6 +2,7 @@
 //! connection. An error that is found before the first line is a reply, never an empty list.
 
 use std::io::Write;
+use std::iter::Peekable;
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -218,12 +219,15 @@ fn detailed(store: &mut dyn Store, path: &Path, names_only: bool) -> Result<Entr
 }
 
 /// The entries, the first of them asked for already: its error is one of the whole command.
-fn begun(
-    mut entries: Entries<'_>,
-) -> Result<impl Iterator<Item = Result<Entry, store::Error>>, Error> {
-    match entries.next() {
-        Some(Err(error)) if !matches!(error, store::Error::Cut(_)) => Err(error.into()),
-        first => Ok(first.into_iter().chain(entries)),
+fn begun(entries: Entries<'_>) -> Result<Peekable<Entries<'_>>, Error> {
+    let is_failure = |found: &Result<_, store::Error>| {
+        let cause = found.as_ref().err();
+        cause.is_some_and(|error| !matches!(error, store::Error::Cut(_)))
+    };
+    let mut entries = entries.peekable();
+    match entries.next_if(is_failure) {
+        Some(Err(error)) => Err(error.into()),
+        _ => Ok(entries),
     }
 }
 

@@ -66,9 +66,10 @@ impl Iterator for Listing {
                 continue;
             }
             if let (true, Some(kind)) = (self.wish.names_only, found.file_type()) {
-                match bare(bytes, kind) {
-                    None => continue,
-                    entry => return entry.map(Ok),
+                match kind {
+                    Type::File => return Some(Ok(bare(bytes, Kind::File, 0o644))),
+                    Type::Directory => return Some(Ok(bare(bytes, Kind::Dir, 0o755))),
+                    _ => continue,
                 }
             }
             match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -85,14 +86,9 @@ impl Iterator for Listing {
     }
 }
 
-/// What the directory itself tells of an entry, where no more is wished for; `None` as in [`entry`].
-fn bare(name: &[u8], kind: Type) -> Option<Entry> {
-    let (kind, mode) = match kind {
-        Type::File => (Kind::File, 0o644),
-        Type::Directory => (Kind::Dir, 0o755),
-        _ => return None,
-    };
-    Some(Entry {
+/// What the directory itself tells of an entry, where no more is wished for.
+fn bare(name: &[u8], kind: Kind, mode: u32) -> Entry {
+    Entry {
         name: name.to_vec(),
         kind,
         size: None,
@@ -101,7 +97,7 @@ fn bare(name: &[u8], kind: Type) -> Option<Entry> {
         owner: String::new(),
         group: String::new(),
         unique: None,
-    })
+    }
 }
 
 /// `None` for what is neither a plain file nor a directory.
