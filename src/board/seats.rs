@@ -12,6 +12,8 @@ mod choice;
 #[derive(Debug, Default)]
 pub struct Board {
     seats: BTreeMap<i32, Seat>,
+    /// Of them, as of now: they are asked for far more often than they change.
+    counts: Counts,
 }
 
 /// One worker.
@@ -29,6 +31,12 @@ pub struct Seat {
     pub deadline: Option<Instant>,
     /// Of its client's data connections.
     pub traffic: Traffic,
+}
+
+impl Seat {
+    fn enter(&mut self, state: State, now: Instant) {
+        (self.state, self.since) = (state, now);
+    }
 }
 
 /// What a worker does.
@@ -85,6 +93,32 @@ pub struct Counts {
     pub ending: usize,
 }
 
+impl Counts {
+    fn add(&mut self, seat: &Seat) {
+        self.step(seat, |number| *number += 1);
+    }
+
+    fn remove(&mut self, seat: &Seat) {
+        self.step(seat, |number| *number = number.saturating_sub(1));
+    }
+
+    /// Each number in which `seat` is counted.
+    fn step(&mut self, seat: &Seat, step: fn(&mut usize)) {
+        step(&mut self.total);
+        match seat.state {
+            _ if seat.deadline.is_some() => step(&mut self.ending),
+            State::Unborn | State::Idle if seat.is_leaving => step(&mut self.ending),
+            State::Unborn => step(&mut self.spare),
+            State::Idle => {
+                step(&mut self.spare);
+                step(&mut self.idle);
+            }
+            State::Visitor { .. } => step(&mut self.visitors),
+            State::Member { .. } => {}
+        }
+    }
+}
+
 impl Board {
     /// A worker was forked.
     pub fn forked(&mut self, pid: i32, now: Instant) {
@@ -96,43 +130,50 @@ impl Board {
             deadline: None,
             traffic: Traffic::default(),
         };
-        self.seats.insert(pid, seat);
+        self.adopted(pid, seat);
     }
 
     /// There is a worker that another master has left.
     pub fn adopted(&mut self, pid: i32, seat: Seat) {
-        self.seats.insert(pid, seat);
+        self.counts.add(&seat);
+        if let Some(other) = self.seats.insert(pid, seat) {
+            self.counts.remove(&other);
+        }
     }
 
     /// A worker has ended; what it did.
     pub fn gone(&mut self, pid: i32) -> Option<Seat> {
-        self.seats.remove(&pid)
+        let seat = self.seats.remove(&pid)?;
+        self.counts.remove(&seat);
+        Some(seat)
     }
 
     /// A worker waits for clients: for the first time, or again.
     pub fn idle(&mut self, pid: i32, now: Instant) {
-        self.change(pid, now, |_| Some(State::Idle));
+        self.change(pid, |seat| seat.enter(State::Idle, now));
     }
 
     /// A worker has a client.
     pub fn taken(&mut self, pid: i32, peer: SocketAddr, now: Instant) {
-        if let Some(seat) = self.seats.get_mut(&pid) {
+        self.change(pid, |seat| {
             seat.traffic = Traffic::default();
-        }
-        self.change(pid, now, |_| Some(State::Visitor { peer }));
+            seat.enter(State::Visitor { peer }, now);
+        });
     }
 
     /// A worker's client has logged in, or once more as somebody else.
     pub fn entered(&mut self, pid: i32, user: Vec<u8>, module: String, now: Instant) {
-        self.change(pid, now, |state| match *state {
-            State::Visitor { peer } | State::Member { peer, .. } => Some(State::Member {
-                peer,
-                user,
-                module,
-                verb: String::new(),
-                argument: Vec::new(),
-            }),
-            State::Unborn | State::Idle => None,
+        self.change(pid, |seat| {
+            if let Some(peer) = seat.state.peer() {
+                let member = State::Member {
+                    peer,
+                    user,
+                    module,
+                    verb: String::new(),
+                    argument: Vec::new(),
+                };
+                seat.enter(member, now);
+            }
         });
     }
 
@@ -170,34 +211,30 @@ impl Board {
 
     /// A worker was told to end after its client.
     pub fn retired(&mut self, pid: i32) {
-        if let Some(seat) = self.seats.get_mut(&pid) {
-            seat.is_leaving = true;
-        }
+        self.change(pid, |seat| seat.is_leaving = true);
     }
 
     /// A worker was told to end now, and is killed at `deadline` if it has not, or earlier if that
     /// was said before.
     pub fn dismissed(&mut self, pid: i32, deadline: Instant) {
-        if let Some(seat) = self.seats.get_mut(&pid) {
+        self.change(pid, |seat| {
             seat.is_leaving = true;
             let earlier = seat.deadline.filter(|earlier| *earlier < deadline);
             seat.deadline = earlier.or(Some(deadline));
-        }
+        });
     }
 
     /// A worker was killed, or ends by itself: it is dead before `again`, or is killed then.
     pub fn killed(&mut self, pid: i32, again: Instant) {
-        if let Some(seat) = self.seats.get_mut(&pid) {
-            seat.deadline = Some(again);
-        }
+        self.change(pid, |seat| seat.deadline = Some(again));
     }
 
-    fn change(&mut self, pid: i32, now: Instant, next: impl FnOnce(&State) -> Option<State>) {
-        if let Some(seat) = self.seats.get_mut(&pid)
-            && let Some(state) = next(&seat.state)
-        {
-            seat.state = state;
-            seat.since = now;
+    /// Changes what a worker counts as.
+    fn change(&mut self, pid: i32, change: impl FnOnce(&mut Seat)) {
+        if let Some(seat) = self.seats.get_mut(&pid) {
+            self.counts.remove(seat);
+            change(seat);
+            self.counts.add(seat);
         }
     }
 
@@ -212,27 +249,10 @@ impl Board {
         self.seats.iter().map(|(pid, seat)| (*pid, seat))
     }
 
-    /// Counts them.
+    /// How many there are.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            total: self.seats.len(),
-            ..Counts::default()
-        };
-        for seat in self.seats.values() {
-            match seat.state {
-                _ if seat.deadline.is_some() => counts.ending += 1,
-                State::Unborn | State::Idle if seat.is_leaving => counts.ending += 1,
-                State::Unborn => counts.spare += 1,
-                State::Idle => {
-                    counts.spare += 1;
-                    counts.idle += 1;
-                }
-                State::Visitor { .. } => counts.visitors += 1,
-                State::Member { .. } => {}
-            }
-        }
-        counts
+        self.counts
     }
 }
 

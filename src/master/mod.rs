@@ -323,7 +323,18 @@ impl<'a> Master<'a> {
         self.dismiss_hooks_if_due();
         self.drain_if_due(now);
         self.share_if_due(now);
+        self.end_overdue(now);
+        self.mind_the_log(now);
+        self.mind_the_desk(now);
+    }
+
+    /// Sends away who takes too long to log in, and kills who takes too long to end.
+    fn end_overdue(&mut self, now: Instant) {
         let limit = self.login_limit();
+        let next = self.board.next_deadline(limit);
+        if next.is_none_or(|next| next > now) {
+            return;
+        }
         for pid in self.board.overdue_visitors(limit, now) {
             self.dismiss(pid, "Login takes too long.", now);
         }
@@ -332,8 +343,6 @@ impl<'a> Master<'a> {
             process::kill(nix::unistd::Pid::from_raw(pid));
             self.board.killed(pid, now + KILL_AFTER);
         }
-        self.mind_the_log(now);
-        self.mind_the_desk(now);
     }
 
     fn login_limit(&self) -> Duration {

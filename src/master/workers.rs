@@ -50,7 +50,7 @@ impl Master<'_> {
         }
         let surplus = self.board.counts().idle;
         let surplus = surplus.saturating_sub(self.config.pool.max_spare);
-        for pid in self.board.idlers().into_iter().take(surplus) {
+        for pid in self.board.idlers(surplus) {
             self.retire(pid);
         }
         if self.births.may_begin(now) {

@@ -87,9 +87,12 @@ impl Board {
         })
     }
 
-    /// The workers that are idle and not told to end, the youngest last.
+    /// At most `count` of the workers that are idle and not told to end, the oldest first.
     #[must_use]
-    pub fn idlers(&self) -> Vec<i32> {
+    pub fn idlers(&self, count: usize) -> Vec<i32> {
+        if count == 0 {
+            return Vec::new();
+        }
         let is_idle =
             |seat: &Seat| seat.state == State::Idle && !seat.is_leaving && seat.deadline.is_none();
         let mut idlers: Vec<(Instant, i32)> = self
@@ -98,6 +101,7 @@ impl Board {
             .map(|(pid, seat)| (seat.since, pid))
             .collect();
         idlers.sort_unstable();
+        idlers.truncate(count);
         idlers.into_iter().map(|(_, pid)| pid).collect()
     }
 
@@ -115,6 +119,10 @@ impl Board {
     /// logged in within `limit`.
     #[must_use]
     pub fn next_deadline(&self, limit: Duration) -> Option<Instant> {
+        let counts = self.counts();
+        if counts.visitors == 0 && counts.ending == 0 {
+            return None;
+        }
         self.seats
             .values()
             .filter_map(|seat| match (seat.deadline, &seat.state) {

@@ -124,9 +124,9 @@ fn idlers_come_in_order_and_stay_idle_only_while_wanted() {
     let start = Instant::now();
     let mut board = board(start);
     board.idle(1, start + Duration::from_secs(9));
-    assert_eq!(board.idlers(), [2, 1]);
+    assert_eq!(board.idlers(9), [2, 1]);
     board.retired(2);
-    assert_eq!(board.idlers(), [1]);
+    assert_eq!(board.idlers(9), [1]);
 }
 
 #[test]
@@ -142,4 +142,34 @@ fn what_a_worker_says_out_of_turn_changes_nothing() {
         panic!("no member");
     };
     assert_eq!(verb, "STOR");
+}
+
+#[test]
+fn the_counts_are_right_whatever_comes_in_whatever_order() {
+    let start = Instant::now();
+    let mut board = Board::default();
+    // Numbers as from a die that falls the same way each time.
+    let mut die = 7_u32;
+    let mut throw = |sides: u32| {
+        die = die.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (die >> 16) % sides
+    };
+    for _ in 0..5000 {
+        let pid = i32::try_from(throw(6)).unwrap();
+        match throw(8) {
+            0 => board.forked(pid, start),
+            1 => board.idle(pid, start),
+            2 => board.taken(pid, peer(1), start),
+            3 => board.entered(pid, Vec::new(), String::new(), start),
+            4 => board.retired(pid),
+            5 => board.dismissed(pid, start),
+            6 => board.killed(pid, start),
+            _ => drop(board.gone(pid)),
+        }
+        let mut counts = Counts::default();
+        for (_, seat) in board.seats() {
+            counts.add(seat);
+        }
+        assert_eq!(board.counts(), counts);
+    }
 }
