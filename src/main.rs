@@ -209,13 +209,19 @@ fn test(path: &Path) -> Result<(), End> {
             end(CONFIG, format_args!("{file}: cannot be read: {error}"))
         })?;
     }
-    let mut errors = Ground::prepare(&config, path).err().unwrap_or_default();
+    let (fading, mut errors) = match Ground::prepare(&config, path) {
+        Ok(ground) => (ground.fading(), Vec::new()),
+        Err(errors) => (Vec::new(), errors),
+    };
     errors.extend_from_slice(users.errors());
     if config.mogilefs.domain.is_none() {
         errors.extend(users.without_domain());
     }
     for warning in config.warnings_of(path).iter().chain(users.warnings()) {
         complain(&format!("warning: {warning}"));
+    }
+    for certificate in fading {
+        complain(&format!("warning: {certificate}"));
     }
     if errors.is_empty() {
         Ok(())

@@ -5,8 +5,10 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::version::{TLS12, TLS13};
 use support::tls::{Certificate, certificate, memory, shake_hands_with};
 use support::{Daemon, Ftp, Scratch, eventually, is_here, own_address, tried};
@@ -119,6 +121,84 @@ fn a_certificate_that_could_not_be_shown_is_an_error() {
         assert_eq!(code, Some(78), "{said}");
         assert!(said.contains(why), "{said}");
     }
+}
+
+/// As [`make`], of one that ends within an hour after so many days from now.
+fn make_until(dir: &Scratch, name: &str, days: i64) -> (PathBuf, PathBuf) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut own = CertificateParams::new([format!("{name}.example.com")]).unwrap();
+    let end = i64::try_from(now.as_secs()).unwrap() + days * 86_400 + 3599;
+    own.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end.try_into().unwrap());
+    let key = KeyPair::generate().unwrap();
+    let made = own.self_signed(&key).unwrap();
+    (
+        dir.file(&format!("{name}.pem"), made.pem().as_bytes()),
+        dir.file(&format!("{name}.key"), key.serialize_pem().as_bytes()),
+    )
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_of_until_there_is_another() {
+    let dir = Scratch::new();
+    let usual = certificate(&dir);
+    let soon = make_until(&dir, "soon", 5);
+    let over = make_until(&dir, "over", -2);
+    let later = make_until(&dir, "later", 14);
+    let list = listed(&[&soon, &later, &over]);
+    let changes = usual.and(&[("tls.certificates", &list)]);
+    let (soon_file, over_file) = (soon.0.display(), over.0.display());
+
+    // It can be started with, so a test of it says no other.
+    let place = Scratch::new();
+    let (code, said) = tried(&place, &changes);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(&format!("warning: {soon_file}: expires in 5 days\n")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("warning: {over_file}: expired at ")),
+        "{said}"
+    );
+    assert_eq!(said.matches("expire").count(), 2, "{said}");
+
+    let daemon = Daemon::of_files(&changes);
+    daemon.expect_error("certificate-expired end=");
+    let warned = daemon.wait_for("warn certificate-expires days=5 end=");
+    assert!(
+        warned.ends_with(&format!("path=\"{soon_file}\"")),
+        "{warned}"
+    );
+    let complained = daemon.wait_for("error certificate-expired end=");
+    assert!(
+        complained.ends_with(&format!("path=\"{over_file}\"")),
+        "{complained}"
+    );
+    let (_, status, _) = daemon.order(&["status"]);
+    assert!(
+        status.contains(&format!("certificate {soon_file}: expires in 5 days\n")),
+        "{status}"
+    );
+    let (code, report, _) = daemon.order(&["check"]);
+    assert_eq!(code, Some(2), "{report}");
+    for line in [
+        format!("warning certificate {soon_file}: expires in 5 days\n"),
+        format!("critical certificate {over_file}: expired at "),
+    ] {
+        assert!(report.contains(&line), "{report}");
+    }
+
+    make_until(&dir, "over", 90);
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGHUP);
+    // Said once more, and no more of the other.
+    daemon.wait_after(mark, "reloaded");
+    daemon.wait_after(mark, "warn certificate-expires days=5 ");
+    let (_, status, _) = daemon.order(&["status"]);
+    assert_eq!(status.matches("certificate ").count(), 1, "{status}");
+    let log = daemon.log.all();
+    let about = |line: &&String| line.contains(" certificate-");
+    assert_eq!(log.iter().filter(about).count(), 3, "{log:#?}");
 }
 
 #[test]

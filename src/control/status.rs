@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::board::{Tally, Transfers, Way};
 use crate::figures::Figures;
 use crate::text::{bare, json as string};
+use crate::tls::Fading;
 
 /// What is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Status {
     pub is_shut: bool,
     /// Addresses that are not let in for their failed logins.
     pub banned: usize,
+    /// Certificates that end soon, or have ended.
+    pub fading: Vec<Fading>,
     /// Room that uploads were given in `tmpdir`, in bytes.
     pub spool_leased: u64,
     /// Of trackers, storage nodes and commits.
@@ -106,6 +109,9 @@ impl Status {
         }
         if self.banned > 0 {
             let _ = writeln!(text, "banned: {} addresses", self.banned);
+        }
+        for certificate in &self.fading {
+            let _ = writeln!(text, "certificate {certificate}");
         }
         text
     }

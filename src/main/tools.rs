@@ -61,7 +61,17 @@ pub(super) fn probe(path: &Path, write: bool) -> Result<u8, End> {
         Err(errors) => unusable(Severity::Unknown, &errors),
         Ok(config) => match Ground::prepare(&config, path) {
             Err(errors) => unusable(Severity::Critical, &errors),
-            Ok(ground) => check::run(&config, ground.jail(), write),
+            Ok(ground) => {
+                let mut report = check::run(&config, ground.jail(), write);
+                for certificate in ground.fading() {
+                    let severity = match certificate.is_over() {
+                        true => Severity::Critical,
+                        false => Severity::Warning,
+                    };
+                    report.add(severity, &format!("certificate {certificate}"));
+                }
+                report
+            }
         },
     };
     print(&report)?;

@@ -206,6 +206,7 @@ impl Master<'_> {
             trackers: self.addresses.trackers(),
             is_shut: self.gate.shut.is_some(),
             banned: self.gate.banned(now),
+            fading: self.ground.fading(),
             spool_leased: self.spools.leased() << 20,
             figures: self.figures,
             tally: self.tally,

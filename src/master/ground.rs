@@ -1,9 +1,12 @@
 //! What a configuration needs to stand on: users, directories, time zone, sandbox. Looked at before
 //! anything is started or replaced, so that what is wrong is said in time.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nix::unistd::Uid;
 
@@ -11,7 +14,10 @@ use crate::config::{AuthModule, Config, Error, SandboxMode, TlsMode};
 use crate::sys::jail::Jail;
 use crate::sys::rights::{self, Identity};
 use crate::sys::sandbox::{self, Part, Sandbox};
-use crate::tls;
+use crate::text::quoted;
+use crate::tls::{self, Fading};
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What children are given at birth beside the configuration.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct Ground {
     /// Certificate and key; read here, since children may not.
     pub(super) tls: Option<tls::Identity>,
     missing: Vec<Part>,
+    /// When certificates were last looked at.
+    looked: Option<Instant>,
     /// Whom children become; `None`: whoever we are.
     identity: Option<Identity>,
     is_root: bool,
@@ -68,6 +76,7 @@ impl Ground {
                 zone,
                 tls,
                 missing,
+                looked: None,
                 identity,
                 is_root,
             }),
@@ -84,6 +93,35 @@ impl Ground {
     /// Whom children become; `None`: whoever we are.
     pub(super) fn user(&self) -> Option<Uid> {
         self.identity.map(Identity::uid)
+    }
+
+    /// The certificates that end soon, or have ended.
+    #[must_use]
+    pub fn fading(&self) -> Vec<Fading> {
+        let tls = self.tls.as_ref();
+        tls.map_or_else(Vec::new, |tls| tls.fading(Timestamp::now()))
+    }
+
+    /// Says once a day which certificates end soon, or have ended.
+    pub(super) fn warn_of_certificates(&mut self, now: Instant) {
+        if self.certificates_due().is_some_and(|due| now < due) {
+            return;
+        }
+        self.looked = Some(now);
+        for Fading { file, end, days } in self.fading() {
+            let path = quoted(file.as_os_str().as_bytes());
+            if days < 0 {
+                log::error!("certificate-expired end={end} path={path}");
+            } else {
+                log::warn!("certificate-expires days={days} end={end} path={path}");
+            }
+        }
+    }
+
+    /// When they are looked at next.
+    pub(super) fn certificates_due(&self) -> Option<Instant> {
+        self.tls.as_ref()?;
+        self.looked.map(|looked| looked + DAY)
     }
 
     /// Says what is weaker than it could be.
@@ -208,6 +246,30 @@ mod tests {
             ("/%u", "/"),
         ] {
             assert_eq!(fixed(root), Path::new(expected), "{root}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_looked_at_once_a_day() {
+        let name = format!("nanoftpd-ground-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let place = dir.display();
+        let text = format!(
+            "[nanoftpd]\nuserid = root\ngroupid = root\nallow_root = yes\n\
+             [tls]\nmode = optional\ncertificate = {place}/cert.pem\nkey = {place}/key.pem\n"
+        );
+        let config = Config::parse(&text, "x.conf").unwrap();
+        let mut ground = Ground::prepare(&config, Path::new("x.conf")).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        let begin = Instant::now();
+        for (hours, due) in [(0, 24), (1, 24), (23, 24), (24, 48), (25, 48)] {
+            let at = |hours: u64| begin + Duration::from_secs(hours * 3600);
+            ground.warn_of_certificates(at(hours));
+            assert_eq!(ground.certificates_due(), Some(at(due)), "{hours}");
         }
     }
 

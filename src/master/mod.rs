@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -52,7 +51,7 @@ pub use estate::Estate;
 use gate::Gate;
 pub use ground::Ground;
 pub use listeners::{Listeners, Unbound};
-pub use start::{Crew, Start, Work};
+pub use start::{Crew, Error, Start, Work};
 use stop::Stop;
 use upgrade::Upgrade;
 
@@ -81,21 +80,6 @@ pub fn run(mut start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), Er
     log::info!("stopped");
     master.end_the_log();
     ended.map_err(Error::Failed)
-}
-
-/// Why the service could not be started, or could not go on; a text for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// Another one listens on the control socket.
-    Taken(String),
-    Failed(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Taken(why) | Self::Failed(why)) = self;
-        f.write_str(why)
-    }
 }
 
 /// How long a worker has to end after it was told to end now.
@@ -324,6 +308,7 @@ impl<'a> Master<'a> {
         self.drain_if_due(now);
         self.share_if_due(now);
         self.end_overdue(now);
+        self.ground.warn_of_certificates(now);
         self.mind_the_log(now);
         self.mind_the_desk(now);
     }
@@ -362,6 +347,7 @@ impl<'a> Master<'a> {
             self.desk_due(),
             self.upgrade_due(),
             self.log_due(now),
+            self.ground.certificates_due(),
         ]
         .into_iter()
         .flatten()

@@ -1,6 +1,7 @@
 //! What the master begins with: all that could fail in the operator's terminal, done, and what children
-//! are to do with their lives. Starts nothing itself.
+//! are to do with their lives; or why it could not begin. Starts nothing itself.
 
+use std::fmt;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,4 +54,19 @@ pub struct Start {
     /// What another program has left that was this process before.
     pub estate: Option<Estate>,
     pub crew: Crew,
+}
+
+/// Why the service could not be started, or could not go on; a text for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Another one listens on the control socket.
+    Taken(String),
+    Failed(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Taken(why) | Self::Failed(why)) = self;
+        f.write_str(why)
+    }
 }

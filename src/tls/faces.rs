@@ -10,6 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
+use super::expiry::Expiry;
 use super::{Error, files, renewal};
 use crate::config;
 
@@ -23,14 +24,15 @@ pub(super) struct Faces {
 }
 
 impl Faces {
-    /// Reads them.
+    /// Reads them, and when they end.
     ///
     /// # Errors
     /// A file that is not what it should be; a key of another certificate; a certificate that is for
     /// no name, and would never be shown.
-    pub(super) fn load(settings: &config::Tls) -> Result<Self, Error> {
+    pub(super) fn load(settings: &config::Tls) -> Result<(Self, Vec<Expiry>), Error> {
         let (certificate, key) = (&settings.certificate, &settings.key);
-        let usual = load(files::named(certificate)?, files::named(key)?)?;
+        let certificate = files::named(certificate)?;
+        let usual = load(certificate, files::named(key)?)?;
         let other = |(certificate, key): &(PathBuf, PathBuf)| {
             let other = load(certificate, key)?;
             match parsed(&other).is_some_and(|own| own.valid_dns_names().next().is_some()) {
@@ -42,10 +44,12 @@ impl Faces {
             }
         };
         let others = settings.certificates.iter().map(other);
-        Ok(Self {
-            usual,
-            others: others.collect::<Result<_, _>>()?,
-        })
+        let others = others.collect::<Result<Vec<_>, _>>()?;
+        let files = settings.certificates.iter().map(|(file, _)| file.as_path());
+        let all = std::iter::once((certificate, &usual)).chain(files.zip(&others));
+        let expiries = all.filter_map(|(file, face)| Expiry::of(file, &face.cert));
+        let expiries = expiries.collect();
+        Ok((Self { usual, others }, expiries))
     }
 }
 

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod der;
+mod expiry;
 mod faces;
 mod files;
 mod renewal;
@@ -17,6 +19,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
@@ -24,6 +27,8 @@ use crate::config;
 
 pub use clients::Client;
 use clients::Clients;
+use expiry::Expiry;
+pub use expiry::Fading;
 use faces::Faces;
 pub use stream::Stream;
 use ticket::{OwnTickets, Shown};
@@ -43,6 +48,7 @@ const REMEMBERED: usize = 1;
 pub struct Identity {
     rules: ServerConfig,
     clients: Option<Arc<Clients>>,
+    expiries: Vec<Expiry>,
 }
 
 /// What is wrong with the certificate or the key.
@@ -77,11 +83,23 @@ impl Identity {
             None => builder.with_no_client_auth(),
             Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as Arc<_>),
         };
-        let mut rules = builder.with_cert_resolver(Arc::new(Faces::load(settings)?));
+        let (faces, expiries) = Faces::load(settings)?;
+        let mut rules = builder.with_cert_resolver(Arc::new(faces));
         rules.alpn_protocols = vec![PROTOCOL.to_vec()];
         // What can be resumed belongs to one control connection: see Session.
         rules.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(Self { rules, clients })
+        Ok(Self {
+            rules,
+            clients,
+            expiries,
+        })
+    }
+
+    /// The certificates that end soon, or have ended.
+    #[must_use]
+    pub fn fading(&self, now: Timestamp) -> Vec<Fading> {
+        let fading = self.expiries.iter().map(|expiry| expiry.fading(now));
+        fading.flatten().collect()
     }
 
     /// A fresh session: one for each control connection.

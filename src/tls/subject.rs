@@ -1,8 +1,8 @@
 //! The name in a certificate (RFC 5280 §4.1.2.4), which is for people and which webpki leaves alone.
 #![forbid(unsafe_code)]
 
-/// What stands at the head of an element of DER (X.690).
-const SEQUENCE: u8 = 0x30;
+use super::der::{SEQUENCE, element};
+
 const SET: u8 = 0x31;
 const OBJECT: u8 = 0x06;
 /// Texts whose bytes are what they say.
@@ -36,25 +36,6 @@ pub(super) fn common_name(subject: &[u8]) -> Option<&[u8]> {
     found
 }
 
-/// The inside of an element with this tag, and what follows it.
-fn element(der: &[u8], expected: u8) -> Option<(&[u8], &[u8])> {
-    let (&[tag, first], rest) = der.split_first_chunk()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 => {
-            let (&[length], rest) = rest.split_first_chunk()?;
-            (usize::from(length), rest)
-        }
-        0x82 => {
-            let (&length, rest) = rest.split_first_chunk()?;
-            (usize::from(u16::from_be_bytes(length)), rest)
-        }
-        // No name is that long.
-        _ => return None,
-    };
-    (tag == expected).then(|| rest.split_at_checked(length))?
-}
-
 /// `data`: the subject of a certificate.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn trial(data: &[u8]) {
@@ -69,6 +50,7 @@ pub(crate) fn trial(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::der::wrapped;
     use super::*;
 
     /// An attribute in a set of its own.
@@ -79,14 +61,6 @@ mod tests {
     fn bare(kind: &[u8], tag: u8, text: &[u8]) -> Vec<u8> {
         let inside = [wrapped(OBJECT, kind), wrapped(tag, text)].concat();
         wrapped(SEQUENCE, &inside)
-    }
-
-    fn wrapped(tag: u8, inside: &[u8]) -> Vec<u8> {
-        let length = match u8::try_from(inside.len()).unwrap() {
-            short @ 0..=0x7f => vec![short],
-            long => vec![0x81, long],
-        };
-        [&[tag], &length[..], inside].concat()
     }
 
     #[test]

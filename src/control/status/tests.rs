@@ -30,6 +30,11 @@ fn status() -> Status {
         trackers: vec![([127, 0, 0, 1], 7001).into()],
         is_shut: false,
         banned: 0,
+        fading: vec![Fading {
+            file: "/a.pem".into(),
+            end: "2026-01-02T03:04:05Z".parse().unwrap(),
+            days: 13,
+        }],
         spool_leased: 0,
         figures: Figures::default(),
         tally: Tally::default(),
@@ -44,14 +49,15 @@ fn status() -> Status {
 fn people_get_a_line_a_session_whatever_its_client_is_called() {
     let table = status().table();
     let lines: Vec<&str> = table.lines().collect();
-    assert_eq!(lines.len(), 7, "{table}");
+    assert_eq!(lines.len(), 8, "{table}");
     assert_eq!(lines[0], "nanoftpd 1.2.3 (pid 7), up 3d01h");
     assert_eq!(lines[1], "2 of 256 sessions, 5 workers, 3 idle");
+    assert_eq!(lines[3], "certificate /a.pem: expires in 13 days");
     assert!(
-        lines[5].contains("1m01s") && lines[5].ends_with("idle"),
+        lines[6].contains("1m01s") && lines[6].ends_with("idle"),
         "{table}"
     );
-    assert!(lines[6].ends_with(r"STOR /x\ny"), "{table}");
+    assert!(lines[7].ends_with(r"STOR /x\ny"), "{table}");
     assert!(!table.contains('\x1b'));
 }
 
@@ -61,11 +67,11 @@ fn the_top_shows_the_fastest_first_and_the_sums() {
     status.sessions[0].rate = 0;
     let top = status.top();
     let lines: Vec<&str> = top.lines().collect();
-    assert_eq!(lines[3], "1.9K/s up, 0/s down");
-    assert!(lines[6].contains("  5.0M  1.9K/s STOR"), "{top}");
-    assert!(lines[7].ends_with("     -       - idle"), "{top}");
+    assert_eq!(lines[4], "1.9K/s up, 0/s down");
+    assert!(lines[7].contains("  5.0M  1.9K/s STOR"), "{top}");
+    assert!(lines[8].ends_with("     -       - idle"), "{top}");
     status.sessions.clear();
-    assert_eq!(status.top().lines().count(), 4);
+    assert_eq!(status.top().lines().count(), 5);
 }
 
 #[test]
