@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -228,6 +228,32 @@ fn a_client_that_reads_nothing_may_upload() {
     drop(data);
     ftp.reply_of(226);
     assert!(site.stored("f").as_deref() == Some(&bytes[..]));
+}
+
+/// As most programs, which leave Nagle's algorithm on: what they send waits until what they sent before
+/// is acknowledged. The kernel puts that off for 40 ms, unless it is asked not to.
+#[test]
+fn a_small_upload_waits_for_no_acknowledgement() {
+    let site = Site::new(&[]);
+    for version in [&TLS12, &TLS13] {
+        let mut ftp = Secure::log_in(site.daemon.address, &memory(version));
+        let mut upload = || {
+            let mut data = ftp.begin("STOR small");
+            data.sock.set_nodelay(false).unwrap();
+            let begun = Instant::now();
+            data.write_all(b"a few bytes").unwrap();
+            data.conn.send_close_notify();
+            data.flush().unwrap();
+            ftp.reply_of(226);
+            begun.elapsed()
+        };
+        // One is enough, however busy the machine is: with the delay there is none.
+        let times: Vec<Duration> = (0..20).map(|_| upload()).collect();
+        assert!(
+            times.iter().any(|time| *time < Duration::from_millis(30)),
+            "{times:?}"
+        );
+    }
 }
 
 #[test]
