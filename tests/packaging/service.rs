@@ -1,0 +1,170 @@
+//! The init script and logrotate's, with a daemon.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{self, Cluster, Ftp, Scratch};
+use crate::{BINARY, read};
+
+/// The init script, made to serve a daemon of the test's own.
+struct Service {
+    script: PathBuf,
+    conf: PathBuf,
+    pidfile: PathBuf,
+    scratch: Scratch,
+}
+
+impl Service {
+    fn new(tracker: &str) -> Self {
+        let scratch = Scratch::new();
+        let tmp = scratch.open_dir("tmp");
+        let place = |name: &str| scratch.path().join(name);
+        let pidfile = place("run/nanoftpd.pid");
+        let conf = format!(
+            "[nanoftpd]\npidfile = {}\ntmpdir = {}\nuserid = nobody\ngroupid = nogroup\n\
+             listen_addr = 127.0.0.1\nlisten_port = 0\n[auth.text]\nfile = {}\n\
+             [mogilefs]\ntracker = {tracker}\n[logging]\nfile = {}\nxferlog =\n[status]\nsocket = {}\n",
+            pidfile.display(),
+            tmp.display(),
+            place("users").display(),
+            place("log").display(),
+            place("run/control.sock").display(),
+        );
+        scratch.file("users", b"");
+        let conf = scratch.file("nanoftpd.conf", conf.as_bytes());
+        let script = read("init/nanoftpd")
+            .replace("/usr/local/sbin/nanoftpd", BINARY)
+            .replace("/etc/nanoftpd/nanoftpd.conf", conf.to_str().unwrap())
+            .replace("/etc/default/nanoftpd", place("default").to_str().unwrap());
+        let script = scratch.file("init", script.as_bytes());
+        Self {
+            script,
+            conf,
+            pidfile,
+            scratch,
+        }
+    }
+
+    fn call(&self, action: &str, code: i32) -> String {
+        let mut command = Command::new("sh");
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.arg(&self.script).arg(action).output().unwrap();
+        let said = String::from_utf8([stdout, stderr].concat()).unwrap();
+        let log = fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default();
+        assert_eq!(status.code(), Some(code), "{action}: {said}\n{log}");
+        said
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(&self.pidfile).ok()?;
+        Some(Pid::from_raw(text.trim().parse().unwrap()))
+    }
+
+    /// The port of the last start.
+    fn port(&self) -> u16 {
+        let log = fs::read_to_string(self.scratch.path().join("log")).unwrap();
+        let line = log
+            .lines()
+            .rfind(|line| line.contains(" listening "))
+            .unwrap();
+        support::field(line, "port").unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+    }
+}
+
+#[test]
+fn the_init_script_keeps_its_word() {
+    let service = Service::new("127.0.0.1:9");
+    let good = fs::read_to_string(&service.conf).unwrap();
+    let greet = || drop(Ftp::connect(([127, 0, 0, 1], service.port()).into()));
+    service.call("status", 3);
+    service.call("stop", 0);
+    service.call("reload", 7);
+    service.call("nonsense", 2);
+    service.call("start", 0);
+    greet();
+    let first = service.pid().unwrap();
+    service.call("start", 0);
+    assert_eq!(service.pid(), Some(first));
+    service.call("status", 0);
+    service.call("check-config", 0);
+    service.call("reload", 0);
+
+    fs::write(
+        &service.conf,
+        good.replace("listen_port = 0", "listen_port = x"),
+    )
+    .unwrap();
+    let said = service.call("check-config", 6);
+    assert!(said.contains("nanoftpd.conf:7:"), "{said}");
+    service.call("reload", 6);
+    service.call("restart", 6);
+    assert_eq!(
+        service.pid(),
+        Some(first),
+        "a wrong file must not stop the service"
+    );
+    service.call("status", 0);
+    greet();
+    fs::write(&service.conf, &good).unwrap();
+
+    service.call("restart", 0);
+    let second = service.pid().unwrap();
+    assert_ne!(second, first);
+    greet();
+    kill(second, Signal::SIGKILL).unwrap();
+    support::eventually("the master is gone", || {
+        kill(second, None).is_err().then_some(())
+    });
+    service.call("status", 1);
+    service.call("start", 0);
+    greet();
+    service.call("stop", 0);
+    service.call("status", 3);
+    assert_eq!(service.pid(), None, "the pid file is left");
+}
+
+#[test]
+fn logs_are_rotated_without_a_restart() {
+    let cluster = Cluster::start();
+    let service = Service::new(&cluster.address.to_string());
+    service.call("start", 0);
+    let mut ftp = Ftp::connect(([127, 0, 0, 1], service.port()).into());
+    let place = |name: &str| service.scratch.path().join(name);
+    fs::rename(place("log"), place("log.1")).unwrap();
+    let script = read("logrotate/nanoftpd").replace(
+        "/run/nanoftpd/nanoftpd.pid",
+        service.pidfile.to_str().unwrap(),
+    );
+    let script = script
+        .split_once("postrotate\n")
+        .unwrap()
+        .1
+        .split_once("endscript")
+        .unwrap()
+        .0;
+    assert!(
+        Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .status()
+            .unwrap()
+            .success()
+    );
+    support::eventually("a new log", || place("log").exists().then_some(()));
+    ftp.expect("NOOP", 200);
+}
