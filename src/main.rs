@@ -109,7 +109,7 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
         pidfile,
         estate,
         crew: Crew {
-            worker: worker::run,
+            nursery: worker::nursery::run,
             clerk: clerk::look_out,
             log_clerk: clerk::write_lines,
             login_clerk: clerk::check_logins,

@@ -287,9 +287,17 @@ fn attempt() {
     } else {
         Sandbox::of_worker(&[&dir])
     };
-    let jail = Jail::new(identity, is_clerk, Some(sandbox.unwrap()));
+    let sandbox = sandbox.unwrap();
+    let jail = if is_clerk {
+        Jail::of_clerk(identity, Some(sandbox))
+    } else {
+        Jail::of_workers(identity, sandbox)
+    };
     jail.give_up_rights().unwrap();
     jail.enter().unwrap();
+    if !is_clerk {
+        jail.leave_nursery().unwrap();
+    }
     process::leave(match act(&dir) {
         Ok(()) => 10,
         Err(_) => 11,

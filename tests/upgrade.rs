@@ -156,7 +156,7 @@ fn up_and_down_again_no_client_is_refused_and_no_session_cut() {
     File::create(daemon.files().join("big"))
         .and_then(|file| file.set_len(BIG))
         .unwrap();
-    eventually("the crew", || (daemon.children().len() == 3).then_some(()));
+    eventually("the crew", || (daemon.children().len() == 4).then_some(()));
     let before = descriptors(&daemon);
 
     let mut idle = daemon.log_in();
@@ -197,7 +197,7 @@ fn up_and_down_again_no_client_is_refused_and_no_session_cut() {
     let counted = format!("\"total\":{{\"sessions\":{}", served + 2);
     assert!(json.contains(&counted), "{served} {json}");
     eventually("an end of all other processes", || {
-        (daemon.children().len() == 3).then_some(())
+        (daemon.children().len() == 4).then_some(())
     });
     for pid in daemon.children().into_keys() {
         let exe = fs::metadata(format!("/proc/{pid}/exe")).unwrap();
@@ -341,7 +341,7 @@ fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
     let installed = Installed::new();
     let daemon = installed.daemon(&[("pool.max_spare", "1")]);
     daemon.expect_error("inheritance-lost");
-    eventually("the crew", || (daemon.children().len() == 3).then_some(()));
+    eventually("the crew", || (daemon.children().len() == 4).then_some(()));
     let before = descriptors(&daemon);
     File::create(daemon.files().join("big"))
         .and_then(|file| file.set_len(16 << 20))
@@ -375,7 +375,7 @@ fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
     new.expect("QUIT", 221);
     drop((busy, data));
     eventually("an end of the old ones", || {
-        (daemon.children().len() == 3).then_some(())
+        (daemon.children().len() == 4).then_some(())
     });
     assert_eq!(descriptors(&daemon), before);
 }

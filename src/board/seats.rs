@@ -133,6 +133,13 @@ impl Board {
         self.adopted(pid, seat);
     }
 
+    /// A worker that had a number so far has a pid.
+    pub fn born(&mut self, number: i32, pid: i32) {
+        if let Some(seat) = self.gone(number) {
+            self.adopted(pid, seat);
+        }
+    }
+
     /// There is a worker that another master has left.
     pub fn adopted(&mut self, pid: i32, seat: Seat) {
         self.counts.add(&seat);

@@ -103,5 +103,6 @@ fn confine(jail: &Jail, parent: Pid, config: &Config, report: &mut Report) -> io
     process::die_with_parent(parent)?;
     // The clerk runs it, outside of the workers' sandbox.
     host::program(&config.auth, report);
-    jail.enter()
+    jail.enter()?;
+    jail.leave_nursery()
 }

@@ -18,7 +18,8 @@ mod message;
 mod wire;
 
 pub use message::{
-    FromClerk, FromWorker, Heard, Message, News, Outcome, Secret, ToClerk, ToWorker, Upload, Word,
+    FromClerk, FromNursery, FromWorker, Heard, Message, News, Outcome, Secret, ToClerk, ToNursery,
+    ToWorker, Upload, Word,
 };
 pub use wire::{Malformed, Reader, Writer};
 
@@ -50,6 +51,11 @@ pub type Worker = End<FromWorker, ToWorker>;
 pub type MasterOfClerk = End<ToClerk, FromClerk>;
 /// The clerk's end.
 pub type Clerk = End<FromClerk, ToClerk>;
+
+/// The master's end to the nursery of its workers.
+pub type MasterOfNursery = End<ToNursery, FromNursery>;
+/// The nursery's end.
+pub type Nursery = End<FromNursery, ToNursery>;
 
 /// A new leash: the master's end, and the child's.
 ///
@@ -91,6 +97,13 @@ impl<Out, In> End<Out, In> {
             receive,
             speech: PhantomData,
         }
+    }
+}
+
+impl<Out, In> From<End<Out, In>> for OwnedFd {
+    /// To be handed over.
+    fn from(end: End<Out, In>) -> Self {
+        end.socket
     }
 }
 

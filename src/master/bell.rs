@@ -15,6 +15,7 @@ use super::clerks::Duty;
 pub(super) enum Ring {
     Signal,
     Clerk(Duty),
+    Nursery(i32),
     Worker(i32),
     Stray,
     Client,
@@ -27,6 +28,8 @@ impl Ring {
     const OTHERS: u64 = 1 << 32;
     /// And guests the lower half of another.
     const GUESTS: u64 = 2 << 32;
+    /// Pids of nurseries, of which there may be more than one for a while.
+    const NURSERIES: u64 = 3 << 32;
 
     fn number(self) -> u64 {
         match self {
@@ -40,6 +43,7 @@ impl Ring {
             Self::Clerk(Duty::Hooks) => Self::OTHERS + 6,
             Self::Clerk(Duty::Lines) => Self::OTHERS + 7,
             Self::Guest(guest) => Self::GUESTS + u64::from(guest),
+            Self::Nursery(pid) => Self::NURSERIES + u64::from(pid.unsigned_abs()),
         }
     }
 
@@ -47,6 +51,7 @@ impl Ring {
         let half = u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
         match number >> 32 {
             0 => Self::Worker(i32::try_from(half).unwrap_or_default()),
+            3 => Self::Nursery(i32::try_from(half).unwrap_or_default()),
             1 => match half {
                 0 => Self::Signal,
                 1 => Self::Clerk(Duty::Names),
@@ -124,6 +129,7 @@ mod tests {
             Ring::Clerk(Duty::Lines),
             Ring::Worker(1),
             Ring::Worker(i32::MAX),
+            Ring::Nursery(7),
             Ring::Stray,
             Ring::Client,
             Ring::Desk,

@@ -70,9 +70,9 @@ impl Ground {
         let tls = tls.and_then(|loaded| wrong.unless("certificate", loaded));
         match (worker, clerk, zone) {
             (Some(worker), Some(clerk), Some(zone)) if wrong.errors.is_empty() => Ok(Self {
-                worker: Jail::new(identity, false, Some(worker)),
-                clerk: Jail::new(identity, true, Some(clerk)),
-                login_clerk: Jail::new(identity, true, None),
+                worker: Jail::of_workers(identity, worker),
+                clerk: Jail::of_clerk(identity, Some(clerk)),
+                login_clerk: Jail::of_clerk(identity, None),
                 zone,
                 tls,
                 missing,

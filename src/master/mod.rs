@@ -32,6 +32,7 @@ mod gate;
 mod ground;
 mod listeners;
 mod logs;
+mod nurseries;
 mod orders;
 mod reload;
 mod start;
@@ -51,7 +52,8 @@ pub use estate::Estate;
 use gate::Gate;
 pub use ground::Ground;
 pub use listeners::{Listeners, Unbound};
-pub use start::{Crew, Error, Start, Work};
+use nurseries::Nurseries;
+pub use start::{BringUp, Crew, Error, Start};
 use stop::Stop;
 use upgrade::Upgrade;
 
@@ -105,6 +107,7 @@ struct Master<'a> {
     births: Births,
     /// When workers were last forked.
     last_births: Option<Instant>,
+    nurseries: Nurseries,
     leashes: BTreeMap<i32, MasterOfWorker>,
     /// Where their words are heard.
     room: leash::Room,
@@ -189,6 +192,7 @@ impl<'a> Master<'a> {
             board: Board::default(),
             births: Births::default(),
             last_births: None,
+            nurseries: Nurseries::default(),
             leashes: BTreeMap::new(),
             room: leash::Room::default(),
             heirlooms: BTreeSet::new(),
@@ -255,6 +259,7 @@ impl<'a> Master<'a> {
         match ring {
             Ring::Signal => self.hear_signals(now),
             Ring::Clerk(duty) => self.hear_clerk(duty),
+            Ring::Nursery(pid) => self.attend_nursery(pid, now),
             Ring::Worker(pid) => self.hear_worker(pid, now),
             Ring::Stray => self.log_stray(),
             Ring::Client => self.turn_away(now),
@@ -289,7 +294,10 @@ impl<'a> Master<'a> {
                 Ok(None) => return,
                 Ok(Some((pid, ending))) => {
                     let pid = pid.as_raw();
-                    if !self.end_trial(pid, ending, now) && !self.bury_clerk(pid, ending, now) {
+                    if !self.end_trial(pid, ending, now)
+                        && !self.bury_clerk(pid, ending, now)
+                        && !self.bury_nursery(pid, ending, now)
+                    {
                         self.bury_worker(pid, ending, now);
                     }
                 }
@@ -309,6 +317,7 @@ impl<'a> Master<'a> {
         self.share_if_due(now);
         self.end_overdue(now);
         self.ground.warn_of_certificates(now);
+        self.mind_the_nurseries(now);
         self.mind_the_log(now);
         self.mind_the_desk(now);
     }
@@ -342,6 +351,7 @@ impl<'a> Master<'a> {
             self.drain_due(),
             self.shares.due(),
             self.worker_due(now),
+            self.nurseries.due(),
             self.clerk_due(),
             self.door_due(now),
             self.desk_due(),

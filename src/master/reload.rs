@@ -1,5 +1,7 @@
 //! HUP: another configuration, all of it or nothing.
 
+use std::time::Instant;
+
 use super::{Ground, Master};
 use crate::auth::text::Users;
 use crate::config::{Config, Error};
@@ -56,6 +58,7 @@ impl Master<'_> {
         let old = std::mem::replace(&mut self.config, config);
         self.introduce();
         self.renew_clerks(&old);
+        self.renew_nursery(Instant::now());
         for pid in self.pids() {
             self.retire(pid);
         }

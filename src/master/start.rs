@@ -18,9 +18,10 @@ use crate::sys::jail::Jail;
 use crate::sys::pidfile::Pidfile;
 use crate::tls::Identity;
 
-/// The life of a worker: it is given its leash, the listening sockets, and what the master has read.
-pub type Work = fn(
-    leash::Worker,
+/// The life of the nursery of the workers: it is given its leash, the listening sockets, and what the
+/// master has read.
+pub type BringUp = fn(
+    &leash::Nursery,
     Vec<TcpListener>,
     &Config,
     &TimeZone,
@@ -32,7 +33,7 @@ pub type Work = fn(
 /// What children do with their lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew {
-    pub worker: Work,
+    pub nursery: BringUp,
     pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
     pub log_clerk: fn(&leash::Clerk, &Relay, &Jail) -> !,
     pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,

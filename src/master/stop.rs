@@ -46,6 +46,7 @@ impl Master<'_> {
             self.board.retired(pid);
         }
         self.listeners.close();
+        self.renew_nursery(now);
         self.stop = Some(Stop {
             deadline: now.checked_add(grace),
         });
@@ -69,10 +70,12 @@ impl Master<'_> {
         for pid in self.pids() {
             self.dismiss(pid, FAREWELL, now);
         }
+        self.kill_nurseries();
         self.end_clerks();
     }
 
     pub(super) fn has_stopped(&self) -> bool {
-        self.stop.is_some() && self.board.counts().total == 0 && self.clerks.are_gone()
+        let is_empty = self.board.counts().total == 0 && self.nurseries.are_gone();
+        self.stop.is_some() && is_empty && self.clerks.are_gone()
     }
 }

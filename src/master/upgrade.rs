@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::Master;
+use super::nurseries::is_unborn;
 use super::will::{self, Record, Worker};
 use crate::logger;
 use crate::sys::heir::{self, Trial};
@@ -92,7 +93,8 @@ impl Master<'_> {
             Some(Upgrade::Trial { .. }) => {}
             Some(Upgrade::Due { .. }) if self.stop.is_some() => self.upgrade = None,
             Some(Upgrade::Due { latest }) => {
-                let is_asked = self.clerks.are_asked() || self.desk.is_visited();
+                let is_asked =
+                    self.clerks.are_asked() || self.desk.is_visited() || self.nurseries.are_busy();
                 if !is_asked || *latest <= now {
                     self.make_way(now);
                 }
@@ -125,7 +127,9 @@ impl Master<'_> {
         let program = quoted(self.program.as_os_str().as_encoded_bytes());
         log::info!("upgrading program={program}");
         let will = will::write(&self.will(now));
-        let mut others: Vec<BorrowedFd<'_>> = self.leashes.values().map(AsFd::as_fd).collect();
+        // Of those yet to be born nobody could tell whose they are: they find that they are alone, and end.
+        let born = self.leashes.iter().filter(|(pid, _)| !is_unborn(**pid));
+        let mut others: Vec<BorrowedFd<'_>> = born.map(|(_, leash)| leash.as_fd()).collect();
         others.extend([
             self.pidfile.as_fd(),
             self.desk.as_fd(),
@@ -186,7 +190,7 @@ impl Master<'_> {
     /// Whose leash has ended has nothing to say to anybody.
     fn workers(&self, now: Instant) -> impl Iterator<Item = Worker> {
         self.leashes.iter().filter_map(move |(pid, leash)| {
-            let seat = self.board.seat(*pid)?;
+            let seat = self.board.seat(*pid).filter(|_| !is_unborn(*pid))?;
             let left = seat.deadline;
             Some(Worker {
                 pid: *pid,

@@ -158,6 +158,7 @@ impl Master<'_> {
     /// does without.
     pub(super) fn spread(&mut self, teller: Option<i32>, news: News) {
         self.lore.learn(&news);
+        self.tell_nursery(&news);
         let news = ToWorker::News(news);
         for (pid, leash) in &self.leashes {
             if Some(*pid) != teller {

@@ -1,16 +1,13 @@
 //! Workers: how many there are, how they are born, and what is said when they die.
 
-use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::bell::Ring;
 use super::{KILL_AFTER, Master};
 use crate::board::{Seat, State};
 use crate::leash::{self, MasterOfWorker, ToWorker};
-use crate::logger;
-use crate::sys::process::{self, Ending, Streams};
+use crate::sys::process::{Ending, Streams};
 use crate::sys::{fds, rights};
 use crate::text::quoted;
 
@@ -89,13 +86,18 @@ impl Master<'_> {
     }
 
     fn try_spawn_worker(&mut self, now: Instant) -> bool {
-        let Err(error) = self.spawn_worker(now) else {
-            return true;
-        };
+        let spawned = self.spawn_worker(now);
+        if let Err(error) = &spawned {
+            self.mourn(error, now);
+        }
+        spawned.is_ok()
+    }
+
+    /// A worker could not be forked.
+    pub(super) fn mourn(&mut self, error: &io::Error, now: Instant) {
         let pause = self.births.failed(now);
         log::debug!("births-paused ms={}", pause.as_millis());
-        self.complain_of_fork("worker", pause, &error, now);
-        false
+        self.complain_of_fork("worker", pause, error, now);
     }
 
     /// Says that a process could not be forked, of whatever kind, once in a while.
@@ -120,26 +122,11 @@ impl Master<'_> {
             // Before it is there, so that it knows before the first client comes.
             own.send(&ToWorker::Gate { is_shut: true })?;
         }
-        let listeners = self.listeners.copies()?;
-        let mut keep = logger::descriptors();
-        keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));
-        keep.extend(self.ground.worker.descriptors());
-        keep.push(theirs.as_fd().as_raw_fd());
-        let (config, zone) = (&self.config, &self.ground.zone);
-        let known = (&self.addresses, &self.lore);
-        let tls = self.ground.tls.as_ref();
-        let (work, jail) = (self.crew.worker, &self.ground.worker);
-        let pid = process::spawn(self.streams(), &keep, move || -> Infallible {
-            work(theirs, listeners, config, zone, tls, known, jail)
-        })?;
-        let pid = pid.as_raw();
-        self.board.forked(pid, now);
-        let heard = self.bell.add(&own, Ring::Worker(pid));
-        self.leashes.insert(pid, own);
-        if heard.is_err() {
-            self.unleash(pid, now);
-        }
-        heard
+        // It is counted, and told whatever all are told, before it has a pid.
+        let number = self.ask_for_worker(theirs, now)?;
+        self.board.forked(number, now);
+        self.leashes.insert(number, own);
+        Ok(())
     }
 
     pub(super) fn streams(&self) -> Streams<'_> {
@@ -195,7 +182,9 @@ impl Master<'_> {
         self.shares.gone(pid, now);
         self.heirlooms.remove(&pid);
         let Some(seat) = self.board.gone(pid) else {
-            log::debug!("stranger-died pid={pid} {ending}");
+            if !self.may_be_newborn(pid, ending) {
+                log::debug!("stranger-died pid={pid} {ending}");
+            }
             return;
         };
         if ending == Ending::Exit(0) {

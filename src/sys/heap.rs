@@ -48,6 +48,8 @@ const CLASSES: usize = (SHIFTS - 6) * 4 + 4;
 /// What a child has.
 struct Own {
     start: usize,
+    /// What lies before is that of the child whose child this is.
+    first: usize,
     /// The first byte that was never given out, and the first that cannot be.
     next: usize,
     usable: usize,
@@ -60,6 +62,10 @@ struct Own {
 /// To be called in a child, at once, with no other thread there. Where there is no room the
 /// allocator stays the system's.
 pub(super) fn part() {
+    if let Some(own) = HEAP.own() {
+        own.begin();
+        return;
+    }
     let own = Own::reserve();
     // SAFETY: this process has one thread, and no allocation is under way.
     #[expect(unsafe_code, reason = "the one write")]
@@ -106,6 +112,7 @@ impl Own {
         let start = map(RESERVED, libc::PROT_NONE);
         (start > 0).then_some(Self {
             start,
+            first: start,
             next: start,
             usable: start,
             free: [0; CLASSES],
@@ -113,8 +120,16 @@ impl Own {
         })
     }
 
+    /// Makes the rest of it that of a child of this process.
+    fn begin(&mut self) {
+        self.next = self.next.next_multiple_of(PAGE);
+        self.first = self.next;
+        self.free = [0; CLASSES];
+        self.large = [0; MOST_LARGE];
+    }
+
     fn has(&self, address: usize) -> bool {
-        (self.start..self.start + RESERVED).contains(&address)
+        (self.first..self.start + RESERVED).contains(&address)
     }
 
     /// Where the piece at `address` stands, if it has pages for itself. What does not stand there,
@@ -329,5 +344,16 @@ mod tests {
             count += 1;
         }
         assert!(count > 900, "{count}");
+    }
+
+    #[test]
+    fn what_was_there_before_a_childs_child_is_nobodys_to_give_back() {
+        let mut own = Own::reserve().unwrap();
+        let (before, _) = own.take(32);
+        own.begin();
+        assert!(!own.has(before));
+        let (after, is_fresh) = own.take(32);
+        assert!(is_fresh && own.has(after));
+        assert_eq!(after, before + PAGE);
     }
 }

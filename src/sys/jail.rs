@@ -1,4 +1,5 @@
-//! All that a child gives up, in one: prepared in the master, entered at every birth.
+//! All that a child gives up, in one: prepared in the master, entered once by each clerk and by the nursery
+//! of the workers. What those have to give up for themselves is the rest.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -10,20 +11,30 @@ use super::sandbox::Sandbox;
 #[derive(Debug)]
 pub struct Jail {
     identity: Option<Identity>,
-    may_fork: bool,
+    is_nursery: bool,
     /// `None`: of whoever starts programs that must not be shut in.
     sandbox: Option<Sandbox>,
 }
 
 impl Jail {
-    /// Of children that run as `identity` (`None`: as whoever we are already), in `sandbox` where
-    /// there is one.
+    /// Of clerks that run as `identity` (`None`: as whoever we are already), in `sandbox` where there is
+    /// one.
     #[must_use]
-    pub fn new(identity: Option<Identity>, may_fork: bool, sandbox: Option<Sandbox>) -> Self {
+    pub fn of_clerk(identity: Option<Identity>, sandbox: Option<Sandbox>) -> Self {
         Self {
             identity,
-            may_fork,
+            is_nursery: false,
             sandbox,
+        }
+    }
+
+    /// Of workers and of the nursery that they come from.
+    #[must_use]
+    pub fn of_workers(identity: Option<Identity>, sandbox: Sandbox) -> Self {
+        Self {
+            identity,
+            is_nursery: true,
+            sandbox: Some(sandbox),
         }
     }
 
@@ -38,7 +49,10 @@ impl Jail {
     /// # Errors
     /// This process must not go on.
     pub fn give_up_rights(&self) -> io::Result<()> {
-        rights::give_up(self.identity, self.may_fork)
+        if self.is_nursery {
+            rights::allow_processes();
+        }
+        rights::give_up(self.identity)
     }
 
     /// Closes the door: files and system calls.
@@ -47,5 +61,15 @@ impl Jail {
     /// This process must not go on.
     pub fn enter(&self) -> io::Result<()> {
         self.sandbox.as_ref().map_or(Ok(()), Sandbox::enter)
+    }
+
+    /// Has a worker give up what its nursery had to keep: processes, and the calls to make them and to
+    /// shut them in.
+    ///
+    /// # Errors
+    /// This process must not go on.
+    pub fn leave_nursery(&self) -> io::Result<()> {
+        rights::forbid_processes()?;
+        self.sandbox.as_ref().map_or(Ok(()), Sandbox::leave_nursery)
     }
 }

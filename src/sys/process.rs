@@ -1,10 +1,10 @@
-//! Children: the one fork of the house, their deaths, their ends. A child never returns, so that
+//! Children: the forks of the house, their deaths, their ends. A child never returns, so that
 //! nothing that the master owns is ever dropped in it.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -59,6 +59,28 @@ pub fn spawn(
         ForkResult::Child => leave(1),
     }
 }
+
+/// Forks a sibling: a child of our parent's, who hears of its death, and runs `child` in it. It has all
+/// that this process has, but for `gone`, which is closed in it; `child` never returns.
+///
+/// # Errors
+/// What clone(2) says, `EAGAIN` above all.
+pub fn spawn_sibling(gone: BorrowedFd<'_>, child: impl FnOnce() -> Infallible) -> io::Result<Pid> {
+    // SAFETY: as that of `fork`. CLONE_PARENT takes no right: whose child the new process is says only
+    // who may wait for it, and our parent waits for whoever is its own.
+    #[expect(unsafe_code, reason = "the one fork of siblings")]
+    let forked = Errno::result(unsafe { libc::syscall(libc::SYS_clone, SIBLING, 0, 0, 0, 0) })?;
+    if forked == 0 {
+        heap::part();
+        // It belongs to a value that is never dropped here.
+        let _ = nix::unistd::close(gone.as_raw_fd());
+        child();
+    }
+    Ok(Pid::from_raw(i32::try_from(forked).unwrap_or_default()))
+}
+
+/// The flags of clone(2) for a sibling; its first argument on all machines for which there are filters.
+pub(super) const SIBLING: libc::c_int = libc::CLONE_PARENT | libc::SIGCHLD;
 
 /// The call of the kernel, where its arguments are known, and not the function of the C library, which
 /// puts its own house in order for processes with several threads: five more pages of each child.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Group, Uid, User, getresgid, getresuid, setgroups, setresgid, setresuid};
 
 /// An argument of a prctl that must be there and be zero.
@@ -140,12 +140,11 @@ pub fn raise_descriptors(wanted: u64) -> io::Result<u64> {
 
 /// Gives up everything that is not needed, for good: the user and the group become those of
 /// `identity` (`None` where we are not root), no supplementary groups, no capability in any set, no
-/// new privileges by an execve, no core, not dumpable, few descriptors; unless it `may_fork`, no
-/// further process.
+/// new privileges by an execve, no core, not dumpable, few descriptors.
 ///
 /// # Errors
 /// One of it failed, or could be undone; this process must not go on.
-pub fn give_up(identity: Option<Identity>, may_fork: bool) -> io::Result<()> {
+pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
     if let Some(identity) = identity {
         drop_bounding_set(0)?;
         setgroups(&[])?;
@@ -156,11 +155,22 @@ pub fn give_up(identity: Option<Identity>, may_fork: bool) -> io::Result<()> {
     prctl::set_no_new_privs()?;
     limit(Resource::RLIMIT_CORE, 0)?;
     limit(Resource::RLIMIT_NOFILE, NOFILE)?;
-    if !may_fork {
-        limit(Resource::RLIMIT_NPROC, 0)?;
-    }
     prctl::set_dumpable(false)?;
     identity.map_or(Ok(()), prove)
+}
+
+/// Lets whoever we become have any number of processes: those that are there are counted by whoever
+/// starts them. Where that is not ours to allow it stays as it is.
+pub fn allow_processes() {
+    let _ = setrlimit(Resource::RLIMIT_NPROC, RLIM_INFINITY, RLIM_INFINITY);
+}
+
+/// From now on this process starts no other.
+///
+/// # Errors
+/// What the kernel says; this process must not go on.
+pub fn forbid_processes() -> io::Result<()> {
+    Ok(setrlimit(Resource::RLIMIT_NPROC, 0, 0)?)
 }
 
 /// Gives up what whoever starts, ends and replaces the others does not need: root keeps the

@@ -29,6 +29,7 @@ mod door;
 mod gate;
 mod host;
 mod members;
+pub mod nursery;
 mod reports;
 
 use bond::Bond;
@@ -36,10 +37,9 @@ use door::{Came, Door};
 use host::Session;
 use members::Members;
 
-/// The life of a worker.
-pub fn run(
-    leash: leash::Worker,
-    listeners: Vec<TcpListener>,
+/// The life of a worker, as its nursery begins it.
+fn live(
+    (leash, ear, listeners): (leash::Worker, Ear, Vec<TcpListener>),
     config: &Config,
     zone: &TimeZone,
     tls: Option<&Identity>,
@@ -47,9 +47,10 @@ pub fn run(
     jail: &Jail,
 ) -> ! {
     title::set("nanoftpd [worker] starting");
-    // The master's, which says so itself.
-    let _ = logger::take_losses();
-    let lived = confine(jail, &listeners, &leash).and_then(|(ear, door)| {
+    let door = Door::open(&listeners, &leash, &ear);
+    // No right is left to give up but those of a nursery.
+    let door = door.and_then(|door| jail.leave_nursery().map(|()| door));
+    let lived = door.and_then(|door| {
         let bond = Rc::new_cyclic(|bond: &Weak<Bond>| {
             let bond = Weak::clone(bond);
             let teller = Weak::clone(&bond);
@@ -101,19 +102,6 @@ impl Room for Leased {
             bond.mention(&FromWorker::RoomFree { megabytes });
         }
     }
-}
-
-/// What has to be opened is opened between the rights and the door of the sandbox.
-fn confine(
-    jail: &Jail,
-    listeners: &[TcpListener],
-    leash: &leash::Worker,
-) -> io::Result<(Ear, Door)> {
-    jail.give_up_rights()?;
-    let ear = Ear::open()?;
-    let door = Door::open(listeners, leash, &ear)?;
-    jail.enter()?;
-    Ok((ear, door))
 }
 
 fn work(

@@ -171,11 +171,26 @@ fn reaches_nothing(pid: i32, own: &Path) {
         let fate = guide(pid, number, &words);
         assert!(denied.contains(&fate), "{number}: {fate:?}");
     }
+    starts_nothing(pid);
     // What it may do it can: the hand that is guided is not a dead one.
     assert_eq!(
         guide(pid, libc::SYS_getpid, &[]),
         Fate::Returned(pid.into())
     );
+}
+
+/// What its nursery needed, as far as it lives on.
+fn starts_nothing(pid: i32) {
+    // Filters, limits and the ends of signals that others are to have.
+    let refused = Fate::Returned((-libc::EPERM).into());
+    for (number, words) in [
+        (libc::SYS_seccomp, [1, 0, 0]),
+        (libc::SYS_prlimit64, [0, 6, 0]),
+        (libc::SYS_fcntl, [0, 8, 1]),
+    ] {
+        let fate = guide(pid, number, &words.map(Number));
+        assert_eq!(fate, refused, "{number}");
+    }
 }
 
 /// What ends a worker at once.
@@ -194,6 +209,23 @@ fn dies_of(pid: i32, which: &str) {
             vec![
                 Number(c_long::from(libc::CLONE_VM | libc::CLONE_THREAD)),
                 Number(0),
+            ],
+        ),
+        // What its nursery made it with.
+        "birth" => (
+            libc::SYS_clone,
+            vec![
+                Number(c_long::from(libc::CLONE_PARENT | libc::SIGCHLD)),
+                Number(0),
+            ],
+        ),
+        "epoll" => (libc::SYS_epoll_create1, vec![Number(0)]),
+        "sibling" => (
+            libc::SYS_tgkill,
+            vec![
+                Number(c_long::from(pid) - 1),
+                Number(c_long::from(pid) - 1),
+                Number(c_long::from(libc::SIGABRT)),
             ],
         ),
         "ptrace" => (
@@ -223,9 +255,12 @@ fn dies_of(pid: i32, which: &str) {
     assert_eq!(guide(pid, number, &words), Fate::Killed, "{which}");
 }
 
-const DEADLY: [&str; 7] = [
-    "execve", "fork", "clone", "ptrace", "netlink", "kill", "code",
+const DEADLY: [&str; 10] = [
+    "execve", "fork", "clone", "birth", "epoll", "sibling", "ptrace", "netlink", "kill", "code",
 ];
+
+/// More of those who die before they have had a client are replaced ever more slowly.
+const DEADLY_AT_REST: [&str; 6] = ["execve", "clone", "birth", "epoll", "sibling", "code"];
 
 fn cannot_be_tried() -> bool {
     let lacks = super::lacks_seccomp();
@@ -254,9 +289,10 @@ fn an_idle_worker_that_is_taken_over_is_worth_nothing() {
     let daemon = Daemon::of_files(&[]);
     daemon.expect_error("SIGSYS");
     reaches_nothing(settled(&daemon, "[worker] idle"), daemon.dir());
-    for which in DEADLY {
+    for which in DEADLY_AT_REST {
         dies_of(settled(&daemon, "[worker] idle"), which);
     }
+    settled(&daemon, "[worker] idle");
     daemon.log_in().expect("QUIT", 221);
 }
 

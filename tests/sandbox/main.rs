@@ -33,7 +33,7 @@ macro_rules! names {
 
 const NAMES: &[(&str, c_long)] = names![
     SYS_accept4 SYS_access SYS_alarm SYS_bind SYS_brk SYS_clock_getres SYS_clock_gettime
-    SYS_clock_nanosleep SYS_close SYS_connect SYS_dup SYS_dup3 SYS_epoll_create1 SYS_epoll_ctl
+    SYS_clock_nanosleep SYS_clone SYS_close SYS_connect SYS_dup SYS_dup3 SYS_epoll_create1 SYS_epoll_ctl
     SYS_epoll_pwait SYS_epoll_wait SYS_eventfd2 SYS_exit SYS_exit_group SYS_faccessat
     SYS_faccessat2 SYS_fchmodat SYS_fcntl SYS_fstat SYS_fstatfs SYS_fsync SYS_ftruncate SYS_futex
     SYS_getcwd SYS_getdents64 SYS_getegid SYS_geteuid SYS_getgid SYS_getpeername SYS_getpid
@@ -146,6 +146,23 @@ fn a_worker_may_make_the_calls_of_the_paper_and_no_other() {
 }
 
 #[test]
+fn the_nursery_may_make_the_calls_of_the_paper_and_no_other() {
+    if lacks_seccomp() {
+        return;
+    }
+    let (nursery, worker) = (verdicts("nursery"), verdicts("worker"));
+    let more = |wanted| {
+        let [of_nursery, of_worker] = [&nursery, &worker].map(|one| names_of(one, wanted));
+        (&of_nursery - &of_worker, &of_worker - &of_nursery)
+    };
+    let (gained, lost) = more(Verdict::Allowed);
+    assert_eq!(gained, papers_list("What only the nursery may"));
+    assert!(lost.is_empty(), "{lost:?}");
+    let (gained, _) = more(Verdict::Refused);
+    assert!(gained.is_empty(), "{gained:?}");
+}
+
+#[test]
 fn a_clerk_may_make_the_calls_of_the_paper_and_no_other() {
     if lacks_seccomp() {
         return;
@@ -207,11 +224,58 @@ fn arguments_are_looked_at_where_the_paper_says_so() {
         (libc::SYS_ioctl, [0, 0x5412, 0], Refused),
         (libc::SYS_ioctl, [0, 0x541c, 0], Refused),
         (libc::SYS_ioctl, [0, 0x8916, 0], Refused),
-        (libc::SYS_tgkill, [-1, -1, long(libc::SIGABRT)], Allowed),
-        (libc::SYS_tgkill, [-1, -1, long(libc::SIGKILL)], Killed),
-        (libc::SYS_tgkill, [-1, -1, 0], Killed),
     ] {
         let verdict = numbers::verdict("worker", number, arguments);
+        assert_eq!(verdict, expected, "{} {arguments:?}", name_of(number));
+    }
+}
+
+#[test]
+fn a_worker_signals_itself_alone_and_only_its_nursery_has_children() {
+    if lacks_seccomp() {
+        return;
+    }
+    let long = c_long::from;
+    let (own, born) = (numbers::OWN_PID, long(libc::CLONE_PARENT | libc::SIGCHLD));
+    let sibling = long(nix::unistd::getpid().as_raw());
+    use Verdict::{Allowed, Killed, Refused};
+    for (number, arguments, expected) in [
+        (libc::SYS_tgkill, [own, -1, long(libc::SIGABRT)], Allowed),
+        (libc::SYS_tgkill, [own, -1, long(libc::SIGKILL)], Killed),
+        (libc::SYS_tgkill, [own, -1, 0], Killed),
+        // A sibling, all of them, the first of all processes.
+        (libc::SYS_tgkill, [sibling, -1, long(libc::SIGABRT)], Killed),
+        (libc::SYS_tgkill, [-1, -1, long(libc::SIGABRT)], Killed),
+        (libc::SYS_tgkill, [1, 1, long(libc::SIGABRT)], Killed),
+        // F_DUPFD_CLOEXEC, F_SETFL; F_SETOWN, F_SETSIG, F_SETOWN_EX
+        (libc::SYS_fcntl, [0, 1030, 0], Allowed),
+        (libc::SYS_fcntl, [0, 4, 0], Allowed),
+        (libc::SYS_fcntl, [0, 8, sibling], Refused),
+        (libc::SYS_fcntl, [0, 10, long(libc::SIGKILL)], Refused),
+        (libc::SYS_fcntl, [0, 15, 0], Refused),
+        (libc::SYS_clone, [born, 0, 0], Killed),
+    ] {
+        let verdict = numbers::verdict("worker", number, arguments);
+        assert_eq!(verdict, expected, "{} {arguments:?}", name_of(number));
+    }
+    for (number, arguments, expected) in [
+        (libc::SYS_clone, [born, 0, 0], Allowed),
+        (libc::SYS_clone, [long(libc::SIGCHLD), 0, 0], Killed),
+        (libc::SYS_clone, [born | long(libc::CLONE_VM), 0, 0], Killed),
+        (
+            libc::SYS_clone,
+            [born | long(libc::CLONE_NEWUSER), 0, 0],
+            Killed,
+        ),
+        // Only a filter of its own, and only the number of its own processes.
+        (libc::SYS_seccomp, [1, 0, 0], Allowed),
+        (libc::SYS_seccomp, [1, 1, 0], Refused),
+        (libc::SYS_seccomp, [2, 0, 0], Refused),
+        (libc::SYS_prlimit64, [0, 6, 0], Allowed),
+        (libc::SYS_prlimit64, [0, 7, 0], Refused),
+        (libc::SYS_prlimit64, [sibling, 6, 0], Refused),
+    ] {
+        let verdict = numbers::verdict("nursery", number, arguments);
         assert_eq!(verdict, expected, "{} {arguments:?}", name_of(number));
     }
 }

@@ -23,6 +23,9 @@ pub(crate) const X32: c_long = 0x4000_0000;
 /// Beyond whatever a kernel has.
 pub(crate) const LAST: c_long = 600;
 
+/// As the first argument: the number of the process that makes the call.
+pub(crate) const OWN_PID: c_long = -2;
+
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
@@ -82,22 +85,29 @@ fn probe() {
     } else {
         Sandbox::of_worker(&[&dir])
     };
+    let sandbox = sandbox.unwrap();
     // As whoever this is: the calls must be stopped by the filter alone.
-    let jail = Jail::new(None, is_clerk, Some(sandbox.unwrap()));
+    let jail = if is_clerk {
+        Jail::of_clerk(None, Some(sandbox))
+    } else {
+        Jail::of_workers(None, sandbox)
+    };
+    let is_worker = variable("PROBE_AS") == "worker";
+    let jail = (&jail, is_worker);
     let mut report = File::create(variable("PROBE_REPORT")).unwrap();
     let one = variable("PROBE_ONE");
     let numbers: Vec<c_long> = one.split(' ').filter_map(|n| n.parse().ok()).collect();
     if let [number, a, b, c] = numbers[..] {
-        let verdict = attempt(&jail, number, [a, b, c, 0, 0, 0]);
+        let verdict = attempt(jail, number, [a, b, c, 0, 0, 0]);
         return note(&mut report, number, verdict);
     }
     let other_table = (0..=LAST).map(|number| number | X32);
     for number in (0..=LAST).chain(other_table) {
         let kindest = kind_arguments(number)
             .into_iter()
-            .map(|arguments| attempt(&jail, number, arguments))
+            .map(|arguments| attempt(jail, number, arguments))
             .find(|verdict| *verdict == Verdict::Allowed);
-        let verdict = kindest.unwrap_or_else(|| attempt(&jail, number, [-1; 6]));
+        let verdict = kindest.unwrap_or_else(|| attempt(jail, number, [-1; 6]));
         note(&mut report, number, verdict);
     }
 }
@@ -108,7 +118,10 @@ fn kind_arguments(number: c_long) -> Vec<[c_long; 6]> {
     let special = match number {
         libc::SYS_socket => [libc::AF_INET, libc::SOCK_STREAM, 0],
         libc::SYS_ioctl => [-1, 0x5421, 0],
-        libc::SYS_tgkill => [-1, -1, libc::SIGABRT],
+        libc::SYS_clone => [libc::CLONE_PARENT | libc::SIGCHLD, 0, 0],
+        libc::SYS_seccomp => [1, 0, 0],
+        libc::SYS_prlimit64 => [0, 6, 0],
+        libc::SYS_tgkill => return vec![[OWN_PID, -1, libc::SIGABRT.into(), 0, 0, 0]],
         _ => return vec![[-1; 6], [0; 6]],
     };
     let [a, b, c] = special.map(c_long::from);
@@ -128,7 +141,7 @@ fn note(report: &mut File, number: c_long, verdict: Verdict) {
 const REFUSED: u8 = 111;
 const NOT_SHUT_IN: u8 = 112;
 
-fn attempt(jail: &Jail, number: c_long, arguments: [c_long; 6]) -> Verdict {
+fn attempt((jail, is_worker): (&Jail, bool), number: c_long, arguments: [c_long; 6]) -> Verdict {
     let nowhere = File::options()
         .read(true)
         .write(true)
@@ -143,8 +156,12 @@ fn attempt(jail: &Jail, number: c_long, arguments: [c_long; 6]) -> Verdict {
     let pid = process::spawn(streams, &keep, || -> Infallible {
         // Whatever waits must not wait for ever.
         nix::unistd::alarm::set(20);
-        if enter(jail).is_err() {
+        if enter(jail, is_worker).is_err() {
             process::leave(NOT_SHUT_IN);
+        }
+        let mut arguments = arguments;
+        if let [first @ OWN_PID, ..] = &mut arguments {
+            *first = nix::unistd::getpid().as_raw().into();
         }
         process::leave(match call(number, arguments) {
             Err(Errno::EPERM) => REFUSED,
@@ -161,9 +178,13 @@ fn attempt(jail: &Jail, number: c_long, arguments: [c_long; 6]) -> Verdict {
     }
 }
 
-fn enter(jail: &Jail) -> io::Result<()> {
+fn enter(jail: &Jail, is_worker: bool) -> io::Result<()> {
     jail.give_up_rights()?;
-    jail.enter()
+    jail.enter()?;
+    if is_worker {
+        jail.leave_nursery()?;
+    }
+    Ok(())
 }
 
 fn call(number: c_long, arguments: [c_long; 6]) -> Result<c_long, Errno> {

@@ -5,6 +5,7 @@
 
 mod change;
 mod crowd;
+mod nursery;
 mod start;
 mod stop;
 #[path = "../support/mod.rs"]

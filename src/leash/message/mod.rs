@@ -10,12 +10,14 @@ use zeroize::Zeroizing;
 use super::wire::{Malformed, Reader, Writer};
 
 mod clerk;
+mod nursery;
 #[cfg(test)]
 mod tests;
 mod upload;
 mod worker;
 
 pub use clerk::{FromClerk, ToClerk};
+pub use nursery::{FromNursery, ToNursery};
 pub use upload::{Outcome, Upload};
 pub use worker::{FromWorker, ToWorker};
 

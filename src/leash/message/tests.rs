@@ -32,7 +32,7 @@ fn travels<M: Message + Debug>(message: &M, has_fd: bool) {
     let again = M::decode(&packet, fd()).unwrap().unwrap();
     let shown = |message: &M| {
         let text = format!("{message:?}");
-        text.split(", fd:").next().unwrap().to_owned()
+        text.split("fd:").next().unwrap().to_owned()
     };
     assert_eq!(shown(&again), shown(message));
     for length in 0..packet.len() {
@@ -130,7 +130,8 @@ fn news_travel_up_and_down() {
         News::Recovered("192.0.2.1:7500".parse().unwrap()),
     ] {
         travels(&FromWorker::News(news.clone()), false);
-        travels(&ToWorker::News(news), false);
+        travels(&ToWorker::News(news.clone()), false);
+        travels(&ToNursery::News(news), false);
     }
 }
 
@@ -251,6 +252,13 @@ fn every_message_of_a_clerk_travels() {
         travels(&suspect, false);
     }
     assert!(!format!("{login:?}").contains("secret"));
+}
+
+#[test]
+fn every_message_of_a_birth_travels() {
+    travels(&ToNursery::Birth { fd: any_fd() }, true);
+    travels(&FromNursery::Born { pid: i32::MAX }, false);
+    travels(&FromNursery::Unborn { errno: 11 }, false);
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
 use nix::libc::{self, c_long};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, apply_filter,
 };
 
+use super::super::process;
 use super::lists;
 use super::tree;
 
@@ -25,6 +27,8 @@ const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM.unsigned_abs());
 pub(super) struct Calls {
     /// `None`: the kernel has no filters.
     program: Option<BpfProgram>,
+    /// What is entered by who leaves the nursery.
+    last: Option<BpfProgram>,
 }
 
 /// Whether the kernel has seccomp filters and what these ask for.
@@ -36,14 +40,25 @@ pub(super) fn are_supported() -> bool {
 }
 
 impl Calls {
-    /// What a session needs; anything strange kills.
+    /// What sessions need, and what it takes to start them; anything strange kills. What only the latter
+    /// takes is gone for who leaves the nursery.
     pub(super) fn of_worker() -> io::Result<Self> {
         let worker = || -> Result<_, BackendError> {
             // Whoever is in a sandbox may try to enter another, and cannot.
             let entering = &[libc::SYS_seccomp];
-            let mut known = plain(&[lists::COMMON, lists::WORKER, lists::BENIGN, entering]);
+            let mut known = plain(&[
+                lists::COMMON,
+                lists::WORKER,
+                lists::NURSERY,
+                lists::BENIGN,
+                entering,
+            ]);
             let mut refused = plain(&[lists::BENIGN, entering]);
             refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
+            refused.insert(libc::SYS_fcntl, signalling()?);
+            refused.insert(libc::SYS_seccomp, other_filters()?);
+            refused.insert(libc::SYS_prlimit64, other_limits()?);
+            known.insert(libc::SYS_clone, vec![rule([sibling()])?]);
             known.insert(libc::SYS_ioctl, Vec::new());
             known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
             known.insert(libc::SYS_socket, tcp()?);
@@ -55,7 +70,9 @@ impl Calls {
                 (refused, SeccompAction::Allow, EPERM),
             ])
         };
-        Self::compile(worker().map_err(io::Error::other)?)
+        let mut own = Self::compile(worker().map_err(io::Error::other)?)?;
+        own.last = Self::compile(last().map_err(io::Error::other)?)?.program;
+        Ok(own)
     }
 
     /// What a resolver needs. Its plug-ins are other people's code that tries many things, so
@@ -75,7 +92,10 @@ impl Calls {
         filters: [(Rules, SeccompAction, SeccompAction); N],
     ) -> io::Result<Self> {
         if !are_supported() {
-            return Ok(Self { program: None });
+            return Ok(Self {
+                program: None,
+                last: None,
+            });
         }
         let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
         let compiled = filters.into_iter().map(|(rules, others, these)| {
@@ -86,6 +106,7 @@ impl Calls {
         let program = joined.ok_or_else(|| io::Error::other("the filters cannot be joined"))?;
         Ok(Self {
             program: Some(program),
+            last: None,
         })
     }
 
@@ -94,6 +115,59 @@ impl Calls {
             apply_filter(program).map_err(io::Error::other)
         })
     }
+
+    /// With the number of this process in it, that nobody else is sent a signal.
+    pub(super) fn leave_nursery(&self) -> io::Result<()> {
+        let Some(last) = &self.last else {
+            return Ok(());
+        };
+        let pid = std::process::id();
+        let mut program = last.clone();
+        for one in program.iter_mut().filter(|one| one.k == NOBODY) {
+            one.k = pid;
+        }
+        let program = libc::sock_fprog {
+            len: u16::try_from(program.len()).unwrap_or_default(),
+            filter: program.as_mut_ptr().cast(),
+        };
+        #[expect(
+            unsafe_code,
+            reason = "the crate would ask for no new privileges once more, which must be refused here"
+        )]
+        // SAFETY: the two kinds of instructions are one kind, of the kernel's layout; the program lives
+        // until the call is over, and is only read.
+        let entered = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                0,
+                std::ptr::from_ref(&program),
+            )
+        };
+        Errno::result(entered)?;
+        Ok(())
+    }
+}
+
+/// The number of a process that there never is: pids are lower.
+const NOBODY: u32 = 0x7fff_fffe;
+
+/// What a worker loses beyond the filter that it was born in: the calls it was born with, and signals to
+/// others. It is short, since the kernel compiles it at each birth.
+fn last() -> Result<[(Rules, SeccompAction, SeccompAction); 2], BackendError> {
+    let mut deadly = plain(&[lists::NURSERY, &[libc::SYS_clone]]);
+    let others = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Ne,
+        u64::from(NOBODY),
+    );
+    deadly.insert(libc::SYS_tgkill, vec![rule([others])?]);
+    let refused = plain(&[&[libc::SYS_seccomp, libc::SYS_prlimit64]]);
+    Ok([
+        (deadly, SeccompAction::Allow, SeccompAction::KillProcess),
+        (refused, SeccompAction::Allow, EPERM),
+    ])
 }
 
 fn plain(lists: &[&[c_long]]) -> Rules {
@@ -118,6 +192,40 @@ fn argument(index: u8, operator: SeccompCmpOp, value: i32) -> Condition {
 fn unneeded_ioctls() -> [Condition; 2] {
     [libc::FIONBIO, libc::TIOCOUTQ]
         .map(|needed| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, needed))
+}
+
+/// Who is told of a descriptor by a signal: that could be a sibling.
+fn signalling() -> Result<Vec<SeccompRule>, BackendError> {
+    /// Of fcntl(2); not every C library names them.
+    const SETSIG: i32 = 10;
+    const SETOWN_EX: i32 = 15;
+    [libc::F_SETOWN, SETSIG, SETOWN_EX]
+        .iter()
+        .map(|&command| rule([argument(1, SeccompCmpOp::Eq, command)]))
+        .collect()
+}
+
+/// All that seccomp(2) does but enter a filter, for this thread.
+fn other_filters() -> Result<Vec<SeccompRule>, BackendError> {
+    let operation = i32::try_from(libc::SECCOMP_SET_MODE_FILTER).unwrap_or_default();
+    [(0, operation), (1, 0)]
+        .iter()
+        .map(|&(index, value)| rule([argument(index, SeccompCmpOp::Ne, value)]))
+        .collect()
+}
+
+/// All limits but that of our own processes.
+fn other_limits() -> Result<Vec<SeccompRule>, BackendError> {
+    let processes = i32::try_from(libc::RLIMIT_NPROC).unwrap_or_default();
+    [(0, 0), (1, processes)]
+        .iter()
+        .map(|&(index, value)| rule([argument(index, SeccompCmpOp::Ne, value)]))
+        .collect()
+}
+
+/// One more child of the parent's, with memory of its own.
+fn sibling() -> Condition {
+    argument(0, SeccompCmpOp::Eq, process::SIBLING)
 }
 
 /// A process may raise the signal of abort(3), and no other: it could reach its siblings.

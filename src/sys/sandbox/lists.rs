@@ -86,6 +86,10 @@ pub(super) const WORKER: &[c_long] = &[
     libc::SYS_unlink,
 ];
 
+/// What starting a worker takes, and a worker itself may not; with calls of `calls` that look at their
+/// arguments.
+pub(super) const NURSERY: &[c_long] = &[libc::SYS_epoll_create1];
+
 /// What libraries ask in good faith, and can do without.
 pub(super) const BENIGN: &[c_long] = &[
     libc::SYS_clock_getres,

@@ -54,8 +54,9 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Of a worker: it may make, read, write and remove files beneath `dirs`, and reach no other
-    /// file; it may use TCP, and start neither a program, nor a process, nor a thread.
+    /// Of workers: they may make, read, write and remove files beneath `dirs`, and reach no other
+    /// file; they may use TCP, and start neither a program, nor a process, nor a thread. Who has entered
+    /// may start workers until it leaves the nursery.
     ///
     /// # Errors
     /// A directory cannot be opened.
@@ -89,5 +90,13 @@ impl Sandbox {
     pub fn enter(&self) -> io::Result<()> {
         self.files.enter()?;
         self.calls.enter()
+    }
+
+    /// Takes away what only the nursery of workers may.
+    ///
+    /// # Errors
+    /// It could not be taken away; this process must not go on.
+    pub fn leave_nursery(&self) -> io::Result<()> {
+        self.calls.leave_nursery()
     }
 }

@@ -1,0 +1,102 @@
+//! The nursery: a process that has given up its rights and is shut in, as a worker is, and from which the
+//! workers are forked. So all that is done once; and since nobody writes to its pages between two births,
+//! workers go on sharing them. It is told what they are to know, and hears nobody but the master.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use jiff::tz::TimeZone;
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::board::Addresses;
+use crate::config::Config;
+use crate::leash::{self, FromNursery, Heard, ToNursery};
+use crate::logger;
+use crate::store::mogile::Lore;
+use crate::sys::jail::Jail;
+use crate::sys::signals::Ear;
+use crate::sys::{fds, process, title};
+use crate::tls::Identity;
+
+/// The life of the nursery.
+pub fn run(
+    leash: &leash::Nursery,
+    listeners: Vec<TcpListener>,
+    config: &Config,
+    zone: &TimeZone,
+    tls: Option<&Identity>,
+    (addresses, lore): (&Addresses, &Lore),
+    jail: &Jail,
+) -> ! {
+    title::set("nanoftpd [nursery]");
+    // The master's, which says so itself.
+    let _ = logger::take_losses();
+    let mut lore = lore.clone();
+    let lived = confine(jail).and_then(|ear| {
+        let (mut ear, mut listeners) = (Some(ear), listeners);
+        bring_up(leash, &mut lore, |leash, lore| -> Infallible {
+            // They are taken from the copies that the worker has, which this is.
+            let Some(ear) = ear.take() else {
+                process::leave(1)
+            };
+            let own = (leash, ear, std::mem::take(&mut listeners));
+            super::live(own, config, zone, tls, (addresses, lore), jail)
+        })
+    });
+    match lived {
+        Ok(()) => process::leave(0),
+        Err(error) => {
+            log::error!("nursery-failed why=\"{error}\"");
+            process::leave(1)
+        }
+    }
+}
+
+/// The ear is its workers': each hears its own signals by it. The nursery itself ends with its leash.
+fn confine(jail: &Jail) -> io::Result<Ear> {
+    jail.give_up_rights()?;
+    let ear = Ear::open()?;
+    jail.enter()?;
+    Ok(ear)
+}
+
+/// Forks a worker that lives as `live` says whenever it is told to, until the master lets go of it.
+fn bring_up(
+    leash: &leash::Nursery,
+    lore: &mut Lore,
+    mut live: impl FnMut(leash::Worker, &Lore) -> Infallible,
+) -> io::Result<()> {
+    let mut room = leash::Room::default();
+    loop {
+        match leash.receive_in(&mut room)? {
+            Heard::Message(ToNursery::Birth { fd }) => {
+                let born = process::spawn_sibling(leash.as_fd(), || {
+                    live(leash::Worker::new(fd, fds::receive), lore)
+                });
+                leash.send(&match born {
+                    Ok(pid) => FromNursery::Born { pid: pid.as_raw() },
+                    Err(error) => FromNursery::Unborn {
+                        errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
+                    },
+                })?;
+            }
+            Heard::Message(ToNursery::News(news)) => lore.learn(&news),
+            Heard::Strange => {}
+            Heard::Nothing => await_word(leash.as_fd())?,
+            Heard::End => return Ok(()),
+        }
+    }
+}
+
+/// Waits as long as it takes.
+fn await_word(leash: BorrowedFd<'_>) -> io::Result<()> {
+    let mut fds = [PollFd::new(leash, PollFlags::POLLIN)];
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,150 @@
+//! The nursery that workers come from: that nobody notices when it dies, hangs or is another one, and
+//! that who is born later knows what was told before.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::support::{Cluster, Daemon, Ftp, eventually, status};
+use super::{is_served, kill_worker};
+
+/// One worker waits, and no more.
+const ONE_SPARE: [(&str, &str); 2] = [("pool.min_spare", "1"), ("pool.max_spare", "1")];
+
+fn nursery(daemon: &Daemon) -> i32 {
+    daemon.worker("[nursery]")
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+fn stopped(pid: i32) {
+    eventually("a stop", || {
+        status(pid, "State")?.starts_with('T').then_some(())
+    });
+}
+
+/// Those that wait for a client, or are about to.
+fn spares(daemon: &Daemon) -> Vec<i32> {
+    let is_spare = |title: &String| title.ends_with("[worker] idle") || title.ends_with("starting");
+    let children = daemon.children().into_iter();
+    let spares = children.filter(|(_, title)| is_spare(title));
+    spares.map(|(pid, _)| pid).collect()
+}
+
+#[test]
+fn workers_are_the_masters_children_and_shut_in_before_they_are_there() {
+    let daemon = Daemon::of_files(&ONE_SPARE);
+    let nursery = nursery(&daemon);
+    let worker = daemon.worker("[worker] idle");
+    let parent = daemon.pid().to_string();
+    assert_eq!(status(worker, "PPid").as_ref(), Some(&parent));
+    assert_eq!(status(nursery, "PPid").as_ref(), Some(&parent));
+    for field in ["Uid", "Groups", "CapBnd", "NoNewPrivs", "Seccomp"] {
+        assert_eq!(status(worker, field), status(nursery, field), "{field}");
+    }
+    if nanoftpd::sys::sandbox::missing().is_empty() {
+        let filters = |pid| status(pid, "Seccomp_filters").map(|count| count.parse::<u32>());
+        if let (Some(Ok(own)), Some(Ok(nurserys))) = (filters(worker), filters(nursery)) {
+            assert_eq!(own, nurserys + 1);
+        }
+    }
+}
+
+#[test]
+fn nobody_notices_that_the_nursery_is_killed() {
+    let daemon = Daemon::of_files(&ONE_SPARE);
+    let mut before = daemon.log_in();
+    let first = nursery(&daemon);
+    kill_worker(first);
+    let line = daemon.wait_for("nursery-died");
+    assert!(
+        line.contains(&format!("pid={first} signal=SIGKILL")),
+        "{line}"
+    );
+    let clients: Vec<Ftp> = (0..4).map(|_| daemon.log_in()).collect();
+    before.expect("PWD", 257);
+    assert_ne!(nursery(&daemon), first);
+    drop(clients);
+}
+
+#[test]
+fn a_nursery_that_hangs_is_replaced_and_whom_it_owes_is_born_elsewhere() {
+    let daemon = Daemon::of_files(&ONE_SPARE);
+    daemon.worker("[worker] idle");
+    let first = nursery(&daemon);
+    signal(first, Signal::SIGSTOP);
+    stopped(first);
+    let mut before = daemon.log_in();
+    // Nobody waits for this one but the queue of the kernel.
+    let mut next = Ftp::silent(daemon.address);
+    daemon.wait_for(&format!("nursery-hangs pid={first} births=1"));
+    daemon.wait_for(&format!("nursery-died pid={first} signal=SIGKILL births=1"));
+    assert_eq!(next.reply().0, 220);
+    before.expect("PWD", 257);
+}
+
+#[test]
+fn who_dies_before_anybody_was_told_of_the_birth_is_mourned_and_replaced() {
+    let daemon = Daemon::of_files(&ONE_SPARE);
+    let spare = daemon.worker("[worker] idle");
+    let (master, nursery) = (daemon.pid().as_raw(), nursery(&daemon));
+    signal(nursery, Signal::SIGSTOP);
+    stopped(nursery);
+    kill_worker(spare);
+    daemon.wait_for(&format!("worker-died pid={spare}"));
+    // It has asked for another once it sleeps again, after the pause for one that died young.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    signal(master, Signal::SIGSTOP);
+    stopped(master);
+    signal(nursery, Signal::SIGCONT);
+    let newborn = eventually("a birth", || {
+        spares(&daemon).into_iter().find(|&pid| pid != spare)
+    });
+    kill_worker(newborn);
+    signal(master, Signal::SIGCONT);
+    daemon.wait_for(&format!("worker-died pid={newborn} signal=SIGKILL"));
+    eventually("another one", || is_served(&daemon));
+}
+
+#[test]
+fn another_configuration_has_another_nursery() {
+    let daemon = Daemon::of_files(&ONE_SPARE);
+    let mut before = daemon.log_in();
+    let first = nursery(&daemon);
+    let mut changes = ONE_SPARE.to_vec();
+    changes.push(("nanoftpd.server_name", "other"));
+    daemon.write_conf(&changes);
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reloaded");
+    eventually("the end of the first", || {
+        (!daemon.children().contains_key(&first)).then_some(())
+    });
+    let mut after = Ftp::silent(daemon.address);
+    let (_, greeting) = after.reply();
+    assert!(greeting.contains("other"), "{greeting}");
+    before.expect("PWD", 257);
+    assert!(
+        !daemon
+            .lines()
+            .iter()
+            .any(|line| line.contains("nursery-died"))
+    );
+}
+
+#[test]
+fn who_is_born_later_knows_what_others_have_told() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &ONE_SPARE);
+    let mut teller = daemon.log_in();
+    let first = nursery(&daemon);
+    // Nobody but those who were told knows of a directory without files.
+    teller.expect("MKD empty", 257);
+    for pid in spares(&daemon) {
+        kill_worker(pid);
+        daemon.wait_for(&format!("worker-died pid={pid}"));
+    }
+    let mut later = daemon.log_in();
+    later.expect("CWD empty", 250);
+    assert_eq!(nursery(&daemon), first);
+}
