@@ -18,6 +18,7 @@ use super::transfer::Progress;
 use super::wire::Wire;
 use crate::config::{self, SessionReuse, Truncation};
 use crate::proxy;
+use crate::sys::sockets;
 use crate::tls;
 use crate::vigil::{self, For};
 
@@ -107,7 +108,7 @@ impl Route {
     /// What the kernel says.
     pub(super) fn meet(self, ends: &Ends<'_>) -> io::Result<Self> {
         match self {
-            Self::Passive(listener) if ends.gateway.is_none() => match listener.accept() {
+            Self::Passive(listener) if ends.gateway.is_none() => match sockets::accept(&listener) {
                 Ok((stream, from)) if from.ip().to_canonical() == ends.peer => {
                     Ok(Self::Met(stream))
                 }
@@ -143,7 +144,6 @@ impl Route {
             Self::Active(address) => connect(address, ends)?,
             Self::Called(stream) => connected(stream, ends)?,
         };
-        stream.set_nonblocking(true)?;
         let wire = match &ends.protection {
             None => Wire::Plain(stream),
             Some(protection) => {
@@ -162,7 +162,7 @@ fn accept(listener: &TcpListener, ends: &Ends<'_>) -> io::Result<TcpStream> {
     let mut is_known = false;
     loop {
         vigil::wait_until(&[(listener.as_fd(), For::Reading)], deadline)?;
-        match listener.accept() {
+        match sockets::accept(listener) {
             Ok((stream, from)) => {
                 let from = from.ip().to_canonical();
                 if who(&stream, from, ends)? == Some(ends.peer) {
@@ -194,7 +194,6 @@ fn who(stream: &TcpStream, from: IpAddr, ends: &Ends<'_>) -> io::Result<Option<I
         None => Ok(Some(from)),
         Some(gateway) if !gateway.is_trusted(from) => Ok(None),
         Some(_) => {
-            stream.set_nonblocking(true)?;
             let deadline = Instant::now().checked_add(PATIENCE.min(ends.connect));
             match proxy::receive(stream, deadline) {
                 Ok(said) => Ok(said.map(|ends| ends.source.ip().to_canonical())),

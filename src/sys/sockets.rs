@@ -36,7 +36,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Takes a client in. Its connection does not block.
+/// Takes in who has connected. The connection does not block.
 ///
 /// # Errors
 /// `WouldBlock` when nobody is there; `InvalidInput` where nobody listens any more.
@@ -53,10 +53,14 @@ pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
         })?
     };
     let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
-    let client = TcpStream::from(socket);
-    // Its words are answered at once: what acknowledges the first of them, too, goes with the answer.
-    let _ = SockRef::from(&client).set_tcp_quickack(false);
-    Ok((client, peer))
+    Ok((socket.into(), peer))
+}
+
+/// For a client whose words are answered at once: what acknowledges the first of them, too, goes with the
+/// answer.
+pub fn converse(client: &TcpStream) {
+    // It is good to have, no more.
+    let _ = SockRef::from(client).set_tcp_quickack(false);
 }
 
 /// Begins a connection from `from`, whose port others may have too, to `to`. Whether it comes about

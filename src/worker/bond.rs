@@ -172,7 +172,10 @@ impl Bond {
                 return true;
             }
             match sockets::accept(listener) {
-                Ok(client) => found = Some(client),
+                Ok(client) => {
+                    sockets::converse(&client.0);
+                    found = Some(client);
+                }
                 // Nobody listens there any more; to keep it would be to be woken for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return false,
                 Err(error) if error.raw_os_error().is_some_and(is_shortage) => {
