@@ -1,19 +1,24 @@
 //! A kernel that lacks every system call newer than Linux 4.18: the daemon runs under a filter that
-//! answers ENOSYS to all of them, as such a kernel does.
+//! answers ENOSYS to all of them, as such a kernel does. Nor does it give names to descriptors.
 #![cfg(test)]
 
 mod support;
 
 use std::fs;
+use std::io::Write as _;
+use std::path::Path;
 
 use support::{Cluster, Daemon, noise, status};
 
 /// Installs the filter and becomes the program of the other arguments. The first call that Linux 4.18
-/// lacks has number 335 on this machine; all others have higher ones.
+/// lacks has number 335 on this machine; all others have higher ones. 265 is linkat, to which the flag
+/// AT_EMPTY_PATH is 4096, and who may not use it is told ENOENT.
 const PROGRAM: &str = "
 import ctypes, os, struct, sys
 code = lambda *fields: struct.pack('HBBI', *fields)
-rules = code(0x20, 0, 0, 0) + code(0x35, 0, 1, 335) + code(6, 0, 0, 0x00050000 | 38) + code(6, 0, 0, 0x7fff0000)
+rules = code(0x20, 0, 0, 0) + code(0x15, 0, 3, 265)
+rules += code(0x20, 0, 0, 48) + code(0x45, 0, 3, 4096) + code(6, 0, 0, 0x00050000 | 2)
+rules += code(0x35, 0, 1, 335) + code(6, 0, 0, 0x00050000 | 38) + code(6, 0, 0, 0x7fff0000)
 text = ctypes.create_string_buffer(rules)
 filter = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(rules) // 8, ctypes.addressof(text)))
 libc = ctypes.CDLL(None, use_errno=True)
@@ -42,6 +47,19 @@ fn all_that_is_newer_has_something_in_its_place() {
     ftp.expect("CWD out", 550);
     ftp.expect("SIZE out/passwd", 550);
 
+    // What is not whole has no name there either.
+    ftp.expect("TYPE I", 200);
+    let data = ftp.data();
+    ftp.expect("STOR new", 150);
+    let mut wire = data.stream();
+    wire.write_all(&content).unwrap();
+    ftp.expect("NOOP", 200);
+    assert_eq!(names(&daemon.files()), ["a", "b", "out"]);
+    drop(wire);
+    ftp.reply_of(226);
+    assert_eq!(names(&daemon.files()), ["a", "b", "new", "out"]);
+    assert_eq!(fs::read(daemon.files().join("new")).unwrap(), content);
+
     // The other part of the sandbox is there, and no descriptor too many.
     let worker = daemon.worker("test@");
     assert_eq!(status(worker, "Seccomp").as_deref(), Some("2"));
@@ -52,6 +70,14 @@ fn all_that_is_newer_has_something_in_its_place() {
     there.store("file", &content);
     let other = usual.worker("test@");
     assert_eq!(open(worker), open(other));
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
 }
 
 #[test]
