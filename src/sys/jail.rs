@@ -49,7 +49,8 @@ impl Jail {
     /// # Errors
     /// This process must not go on.
     pub fn give_up_rights(&self) -> io::Result<()> {
-        if self.is_nursery {
+        // Where we are not root all that is there is that user's, and so are the limits.
+        if self.is_nursery && self.identity.is_some() {
             rights::allow_processes();
         }
         rights::give_up(self.identity)

@@ -54,7 +54,8 @@ fn zombies(daemon: &Daemon) -> usize {
 fn calm_with(daemon: &Daemon, count: RangeInclusive<usize>) -> usize {
     eventually(&format!("{count:?} idle workers and no others"), || {
         let children = daemon.children();
-        let workers = children.values().filter(|title| !title.contains("[clerk]"));
+        let is_other = |title: &&String| title.contains("[clerk]") || title.contains("[nursery]");
+        let workers = children.values().filter(|title| !is_other(title));
         let idle = children
             .values()
             .filter(|title| title.ends_with("[worker] idle"));

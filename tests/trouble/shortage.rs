@@ -37,13 +37,15 @@ fn of_nobody_else(program: &[&str], changes: &[(&str, &str)]) -> (Daemon, Scratc
     (Daemon::within(&[program, &change].concat(), &all), scratch)
 }
 
-/// Sets a limit of the master's, as its own user.
+/// Sets a limit of those who fork, as their own user.
 fn limit(daemon: &Daemon, limit: &str) {
-    let (user, master) = (nobody_else(), daemon.pid().to_string());
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
-    command.args(["prlimit", "--pid", &master, limit]);
-    assert!(command.status().unwrap().success());
+    let user = nobody_else();
+    for pid in [daemon.pid().as_raw(), daemon.worker("[nursery]")] {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
+        command.args(["prlimit", "--pid", &pid.to_string(), limit]);
+        assert!(command.status().unwrap().success());
+    }
 }
 
 #[test]
