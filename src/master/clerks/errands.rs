@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -134,9 +135,10 @@ impl Master<'_> {
         self.tell(worker, &ToWorker::Answer { number, answer });
     }
 
-    fn spread_addresses(&self, name: &str) {
+    fn spread_addresses(&mut self, name: &str) {
         log::info!("name-found name={}", quoted(name.as_bytes()));
         self.tell_addresses();
+        self.renew_nursery(Instant::now());
     }
 
     pub(in crate::master) fn tell_addresses(&self) {
