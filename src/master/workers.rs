@@ -14,8 +14,8 @@ use crate::text::quoted;
 /// So many are forked before somebody is listened to again.
 const FORKS_A_TURN: usize = 8;
 
-/// Where births follow each other within so short a time, so many more are begun together: after each
-/// fork the master pays for all pages that it writes to next, be it one fork or several.
+/// Where births follow each other within so short a time, so many more are begun together: the nursery
+/// is woken once for them, and pays once for the pages that it writes to next.
 const RUSH: Duration = Duration::from_millis(50);
 const TOGETHER: usize = 3;
 

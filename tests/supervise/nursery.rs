@@ -161,3 +161,19 @@ fn who_is_born_later_knows_what_others_have_told() {
     later.expect("CWD c/empty", 250);
     assert_eq!(nursery(&daemon), first);
 }
+
+#[test]
+fn who_is_born_later_knows_where_the_trackers_are() {
+    let cluster = Cluster::faulty();
+    let tracker = format!("localhost:{}", cluster.address.port());
+    let mut changes = ONE_SPARE.to_vec();
+    changes.push(("mogilefs.tracker", &tracker));
+    changes.push(("mogilefs.domain", &cluster.domain));
+    let daemon = Daemon::start(&changes);
+    daemon.wait_for("name-found name=\"localhost\"");
+    // The first has heard of it, or was born after it; the others were born after it.
+    let mut sessions: Vec<Ftp> = (0..4).map(|_| daemon.log_in()).collect();
+    for ftp in &mut sessions {
+        ftp.expect("SIZE docs/nothing", 550);
+    }
+}

@@ -141,7 +141,8 @@ impl Master<'_> {
         self.renew_nursery(Instant::now());
     }
 
-    pub(in crate::master) fn tell_addresses(&self) {
+    pub(in crate::master) fn tell_addresses(&mut self) {
+        self.renew_nursery(Instant::now());
         let addresses = self.addresses.trackers();
         let trackers = ToWorker::Trackers { addresses };
         let address = self.addresses.announced();
