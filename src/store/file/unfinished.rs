@@ -119,7 +119,10 @@ impl<'d> Unfinished<'d> {
         self.sync(fsync)?;
         if self.name.is_none() {
             match self.naming.name(&self.file, self.dir, name) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.announce(name);
+                    return Ok(());
+                }
                 Err(Errno::EEXIST) => self.take(own_name()?)?,
                 // There was reason to think that it could be done: it is stored all the same.
                 Err(_) => self = self.copied(fsync)?,
@@ -134,6 +137,14 @@ impl<'d> Unfinished<'d> {
         }
         self.name = None;
         Ok(())
+    }
+
+    /// Programs that watch a directory for uploads wait for a file to be closed by whoever wrote it, or
+    /// moved in. What was written without a name is closed without one, so it is closed once more.
+    fn announce(&self, name: &[u8]) {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        // It is stored all the same where that cannot be done.
+        let _ = openat(self.dir, name, flags, Mode::empty());
     }
 
     /// Only what has a name can take the place of another file.
@@ -186,6 +197,8 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::path::PathBuf;
+
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
     use super::*;
 
@@ -262,6 +275,26 @@ mod tests {
                     (about.permissions().mode() & 0o7777, about.nlink()),
                     (0o640, 1)
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn whichever_way_who_watches_the_directory_is_told_that_it_is_whole() {
+        let place = Place::new("watched");
+        let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).unwrap();
+        let wanted = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
+        watch.add_watch(&place.0, wanted).unwrap();
+        for (at, name) in (0..ways(&place.1).len()).zip('a'..) {
+            let name = name.to_string();
+            for _ in ["new", "in place of the old one"] {
+                let _ = watch.read_events();
+                let mut one = ways(&place.1).swap_remove(at);
+                one.file.write_all(b"whole").unwrap();
+                one.finish(name.as_bytes(), false).unwrap();
+                let told = watch.read_events().unwrap();
+                let mut names = told.iter().filter_map(|event| event.name.as_ref());
+                assert!(names.any(|told| *told == *name), "{at}: {told:?}");
             }
         }
     }
