@@ -311,11 +311,8 @@ impl Master<'_> {
         if let Some(leash) = &nursery.leash {
             self.bell.remove(leash);
         }
-        for number in &nursery.asked {
-            self.leashes.remove(number);
-            self.board.gone(*number);
-        }
         let births = nursery.asked.len();
+        self.look_after(&nursery.asked, now);
         if births == 0 && nursery.standing == Standing::Leaving {
             log::debug!("nursery-ended pid={pid} {ending}");
             return true;
@@ -326,5 +323,21 @@ impl Master<'_> {
             log::debug!("births-paused ms={pause}");
         }
         true
+    }
+
+    /// Those whom a dead nursery has not answered for. The first may have been born, and may have a client:
+    /// then it says so, and keeps its number; else its leash has ended. The others were not.
+    fn look_after(&mut self, asked: &VecDeque<i32>, now: Instant) {
+        let mut asked = asked.iter();
+        if let Some(first) = asked.next() {
+            let leash = self.leashes.get(first);
+            let heard = leash.map(|leash| self.bell.add(leash, Ring::Worker(*first)));
+            if !matches!(heard, Some(Ok(()))) {
+                self.unleash(*first, now);
+            }
+        }
+        for number in asked {
+            self.unleash(*number, now);
+        }
     }
 }

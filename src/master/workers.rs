@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use super::nurseries::is_unborn;
 use super::{KILL_AFTER, Master};
 use crate::board::{Seat, State};
 use crate::leash::{self, MasterOfWorker, ToWorker};
@@ -171,7 +172,12 @@ impl Master<'_> {
     pub(super) fn unleash(&mut self, pid: i32, now: Instant) {
         if let Some(leash) = self.leashes.remove(&pid) {
             self.bell.remove(&leash);
-            self.board.killed(pid, now + KILL_AFTER);
+            if is_unborn(pid) {
+                // Nobody is told whose end it is.
+                self.bury_worker(pid, Ending::Exit(0), now);
+            } else {
+                self.board.killed(pid, now + KILL_AFTER);
+            }
         }
     }
 

@@ -121,6 +121,36 @@ fn who_dies_before_anybody_was_told_of_the_birth_is_mourned_and_replaced() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
+fn whom_a_nursery_has_born_with_its_last_breath_is_served_and_counted() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip("it takes root to hold the nursery");
+    }
+    let daemon = Daemon::of_files(&ONE_SPARE);
+    let spare = daemon.worker("[worker] idle");
+    let nursery = Pid::from_raw(nursery(&daemon));
+    kill_worker(spare);
+    let newborn = hold_after_birth(nursery);
+    // It takes this one in, as the only one there is.
+    let mut ftp = Ftp::silent(daemon.address);
+    assert_eq!(ftp.reply().0, 220);
+    assert!(daemon.children()[&newborn].contains("[worker]"));
+    kill(nursery, Signal::SIGKILL).unwrap();
+    // Who holds it hears of its end before the master does.
+    let all = nix::sys::wait::WaitPidFlag::__WALL;
+    nix::sys::wait::waitpid(nursery, Some(all)).unwrap();
+    daemon.wait_for("nursery-died");
+    ftp.log_in("test", "test");
+    let (_, table, _) = daemon.order(&["status"]);
+    assert!(table.contains("\n1 of "), "{table}");
+    ftp.expect("QUIT", 221);
+    eventually("its end", || {
+        let (_, table, _) = daemon.order(&["status"]);
+        table.contains("\n0 of ").then_some(())
+    });
+}
+
+#[test]
 fn another_configuration_has_another_nursery() {
     let daemon = Daemon::of_files(&ONE_SPARE);
     let mut before = daemon.log_in();
