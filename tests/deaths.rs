@@ -128,7 +128,12 @@ fn a_node_that_is_killed_in_the_middle_of_an_upload_is_not_noticed() {
 fn a_node_that_is_frozen_in_the_middle_of_an_upload_is_not_noticed() {
     for upload in ["spool", "tee"] {
         let site = Site::new();
-        let daemon = site.daemon(&[("mogilefs.upload", upload)]);
+        // A node that is alive must not be taken for one that is not because the machine is busy.
+        let daemon = site.daemon(&[
+            ("mogilefs.upload", upload),
+            ("mogilefs.write_timeout", "2"),
+            ("mogilefs.store_timeout", "2"),
+        ]);
         let mut ftp = daemon.log_in();
         ftp.expect("TYPE I", 200);
         let content = noise(20 << 20, 3);
