@@ -3,6 +3,15 @@
 //! A room uses only rooms on lower floors, never its own or a higher one (floor 0 excepted, whose
 //! rooms may use each other); `tests/floor_plan.rs` checks it.
 
+// In a static binary the crate would not find the function by its name, and keep a file open instead,
+// which no child is left.
+#[cfg(all(
+    target_feature = "crt-static",
+    target_env = "gnu",
+    not(getrandom_backend = "linux_getrandom")
+))]
+compile_error!("a static binary wants --cfg getrandom_backend=\"linux_getrandom\" in RUSTFLAGS");
+
 // Floor 0: vocabulary.
 #[doc(hidden)]
 pub mod cli;
