@@ -341,9 +341,14 @@ fn all_spools_together_have_a_limit_and_leave_nothing() {
     held.write_all(&noise(2_500_000, 1)).unwrap();
     // It holds its room as long as it lasts; a small one needs none.
     eventually("there is no room left", || {
-        let (code, _) = other.give("STOR /photos/other", &noise(1_500_000, 2));
-        (code == 552).then_some(())
+        let (_, figures, _) = daemon.order(&["status", "--prometheus"]);
+        let mut words = figures.lines().filter_map(|line| line.split_once(' '));
+        let leased = words.find(|(name, _)| *name == "nanoftpd_spool_leased_bytes");
+        let leased: f64 = leased.map_or(0.0, |(_, bytes)| bytes.parse().unwrap());
+        (leased >= 2_500_000.0).then_some(())
     });
+    let (code, text) = other.give("STOR /photos/other", &noise(1_500_000, 2));
+    assert_eq!(code, 552, "{text}");
     other.store("/photos/small", &noise(60_000, 3));
     drop(held);
     one.reply_of(226);

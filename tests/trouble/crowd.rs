@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Daemon, field, say};
+use crate::support::{Daemon, eventually, field, say};
 use crate::{calm_with, descriptors, length, memory, zombies};
 
 /// How many clients come at the same time.
@@ -171,7 +171,12 @@ fn a_crowd_is_let_in_while_logs_are_rotated_and_all_is_reloaded() {
 
 /// Once and whole: one for each login, and one in each log for each file that was stored.
 fn every_line_is_there(daemon: &Daemon, logins: usize, stored: &BTreeSet<String>) {
-    let lines = lines_of(daemon, "nanoftpd.log");
+    // The last ones are written a moment after the sessions have ended.
+    let lines = eventually("as many lines as files", || {
+        let lines = lines_of(daemon, "nanoftpd.log");
+        let files = lines.iter().filter(|line| line.contains(" stor-ok "));
+        (files.count() >= stored.len()).then_some(lines)
+    });
     for line in &lines {
         assert!(is_whole(line), "{line}");
         assert!(!line.contains(" warn "), "{line}");
