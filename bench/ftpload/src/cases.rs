@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -203,9 +204,13 @@ pub(crate) fn latency(
     let block = nix::sys::memfd::memfd_create("block", nix::sys::memfd::MFdFlags::empty());
     let block = File::from(block.map_err(|why| why.to_string())?);
     block.set_len(4096).map_err(|why| why.to_string())?;
+    // All are there before the first command: how long logins take is another case's, and who is slow
+    // at them would never have so many at once.
+    let sessions = Mutex::new(at_once(clients, || member(server))?);
     let cost = Cost::begin(server);
     let ended = at_once(clients, || {
-        let mut session = member(server)?;
+        let session = sessions.lock().map(|mut all| all.pop());
+        let mut session = session.ok().flatten().ok_or("there is no session left")?;
         let name = names.fetch_add(1, Ordering::Relaxed);
         let path = format!("{dir}/l{name:04}.dat");
         let mut own = Vec::with_capacity(count);
