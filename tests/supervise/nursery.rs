@@ -98,17 +98,27 @@ fn hold_after_birth(nursery: Pid) -> i32 {
     }
 }
 
-#[test]
+/// A daemon whose nursery has just forked, and is held before it can say so: the two of them and whom, who is
+/// the only worker there. `None`: only root may.
 #[cfg(target_arch = "x86_64")]
-fn who_dies_before_anybody_was_told_of_the_birth_is_mourned_and_replaced() {
+fn held_at_a_birth() -> Option<(Daemon, Pid, i32)> {
     if !nix::unistd::geteuid().is_root() {
-        return skip("it takes root to hold the nursery");
+        return None;
     }
     let daemon = Daemon::of_files(&ONE_SPARE);
     let spare = daemon.worker("[worker] idle");
     let nursery = Pid::from_raw(nursery(&daemon));
     kill_worker(spare);
     let newborn = hold_after_birth(nursery);
+    Some((daemon, nursery, newborn))
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn who_dies_before_anybody_was_told_of_the_birth_is_mourned_and_replaced() {
+    let Some((daemon, nursery, newborn)) = held_at_a_birth() else {
+        return skip("it takes root to hold the nursery");
+    };
     kill_worker(newborn);
     // The master buries whom it does not know.
     eventually("a burial", || {
@@ -123,14 +133,9 @@ fn who_dies_before_anybody_was_told_of_the_birth_is_mourned_and_replaced() {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn whom_a_nursery_has_born_with_its_last_breath_is_served_and_counted() {
-    if !nix::unistd::geteuid().is_root() {
+    let Some((daemon, nursery, newborn)) = held_at_a_birth() else {
         return skip("it takes root to hold the nursery");
-    }
-    let daemon = Daemon::of_files(&ONE_SPARE);
-    let spare = daemon.worker("[worker] idle");
-    let nursery = Pid::from_raw(nursery(&daemon));
-    kill_worker(spare);
-    let newborn = hold_after_birth(nursery);
+    };
     // It takes this one in, as the only one there is.
     let mut ftp = Ftp::silent(daemon.address);
     assert_eq!(ftp.reply().0, 220);
