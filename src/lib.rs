@@ -53,7 +53,9 @@ pub mod board;
 #[doc(hidden)]
 pub mod store;
 
-// Floor 3: the protocol, and tools that the daemon never runs.
+// Floor 3: the protocol, what workers are born with, and tools that the daemon never runs.
+#[doc(hidden)]
+pub mod birthright;
 #[doc(hidden)]
 pub mod check;
 #[doc(hidden)]

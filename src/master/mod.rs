@@ -53,7 +53,7 @@ use gate::Gate;
 pub use ground::Ground;
 pub use listeners::{Listeners, Unbound};
 use nurseries::Nurseries;
-pub use start::{BringUp, Crew, Error, Start};
+pub use start::{Crew, Error, Start};
 use stop::Stop;
 use upgrade::Upgrade;
 

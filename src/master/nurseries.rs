@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::bell::Ring;
 use super::{KILL_AFTER, Master};
+use crate::birthright::Birthright;
 use crate::leash::{self, FromNursery, Heard, MasterOfNursery, MasterOfWorker, News, ToNursery};
 use crate::logger;
 use crate::sys::fds;
@@ -147,12 +148,17 @@ impl Master<'_> {
         keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));
         keep.extend(self.ground.worker.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
-        let (config, zone) = (&self.config, &self.ground.zone);
-        let known = (&self.addresses, &self.lore);
-        let tls = self.ground.tls.as_ref();
-        let (live, jail) = (self.crew.nursery, &self.ground.worker);
+        let bring_up = self.crew.nursery;
+        let birthright = Birthright {
+            config: &self.config,
+            zone: &self.ground.zone,
+            tls: self.ground.tls.as_ref(),
+            addresses: &self.addresses,
+            lore: &self.lore,
+            jail: &self.ground.worker,
+        };
         let pid = process::spawn(self.streams(), &keep, move || {
-            live(&theirs, listeners, config, zone, tls, known, jail)
+            bring_up(&theirs, listeners, &birthright)
         })?;
         let pid = pid.as_raw();
         let heard = self.bell.add(&own, Ring::Nursery(pid));

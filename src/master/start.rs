@@ -6,34 +6,18 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use super::{Estate, Ground, Listeners};
-use crate::board::Addresses;
+use crate::birthright::Birthright;
 use crate::config::{AuthExec, Config, Hooks, Mogilefs};
 use crate::leash;
 use crate::logger::Relay;
-use crate::store::mogile::Lore;
 use crate::sys::jail::Jail;
 use crate::sys::pidfile::Pidfile;
-use crate::tls::Identity;
-
-/// The life of the nursery of the workers: it is given its leash, the listening sockets, and what the
-/// master has read.
-pub type BringUp = fn(
-    &leash::Nursery,
-    Vec<TcpListener>,
-    &Config,
-    &TimeZone,
-    Option<&Identity>,
-    (&Addresses, &Lore),
-    &Jail,
-) -> !;
 
 /// What children do with their lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew {
-    pub nursery: BringUp,
+    pub nursery: fn(&leash::Nursery, Vec<TcpListener>, &Birthright<'_>) -> !,
     pub clerk: fn(&leash::Clerk, (&[String], Duration), &Mogilefs, &Jail) -> !,
     pub log_clerk: fn(&leash::Clerk, &Relay, &Jail) -> !,
     pub login_clerk: fn(&leash::Clerk, &AuthExec, &Jail) -> !,

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 
 use super::members::Members;
-use crate::board::Addresses;
-use crate::config::Config;
+use crate::birthright::Birthright;
 use crate::leash::{self, FromWorker};
 use crate::sys::signals::Ear;
 use crate::sys::sockets;
@@ -74,8 +73,9 @@ impl Bond {
         ear: Ear,
         listeners: Vec<TcpListener>,
         members: Members,
-        addresses: &Addresses,
-        config: &Config,
+        &Birthright {
+            config, addresses, ..
+        }: &Birthright<'_>,
     ) -> Self {
         let limits = &config.limits;
         let whole = (limits.upload_rate_per_user, limits.download_rate_per_user);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::auth::{self, Account, Auth, Module};
-use crate::board::Addresses;
-use crate::config::{self, Config};
+use crate::birthright::Birthright;
+use crate::config;
 use crate::ftp::Refusal;
 use crate::leash::News;
 use crate::mogilefs::Client;
@@ -32,8 +32,9 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(
-        config: &Config,
-        addresses: &Addresses,
+        &Birthright {
+            config, addresses, ..
+        }: &Birthright<'_>,
         lore: Shared,
         room: Rc<dyn Room>,
     ) -> Self {

@@ -8,16 +8,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZone;
-
-use crate::board::Addresses;
+use crate::birthright::Birthright;
 use crate::config::{Config, TlsMode};
 use crate::ftp::{self, Proxied};
 use crate::leash::{self, FromWorker};
 use crate::logger;
 use crate::proxy;
-use crate::store::mogile::{Lore, Room, Shared};
-use crate::sys::jail::Jail;
+use crate::store::mogile::{Room, Shared};
 use crate::sys::signals::Ear;
 use crate::sys::{process, title};
 use crate::tls::Identity;
@@ -40,21 +37,17 @@ use members::Members;
 /// The life of a worker, as its nursery begins it.
 fn live(
     (leash, ear, listeners): (leash::Worker, Ear, Vec<TcpListener>),
-    config: &Config,
-    zone: &TimeZone,
-    tls: Option<&Identity>,
-    (addresses, lore): (&Addresses, &Lore),
-    jail: &Jail,
+    birthright: &Birthright<'_>,
 ) -> ! {
     title::set("nanoftpd [worker] starting");
     let door = Door::open(&listeners, &leash, &ear);
     // No right is left to give up but those of a nursery.
-    let door = door.and_then(|door| jail.leave_nursery().map(|()| door));
+    let door = door.and_then(|door| birthright.jail.leave_nursery().map(|()| door));
     let lived = door.and_then(|door| {
         let bond = Rc::new_cyclic(|bond: &Weak<Bond>| {
             let bond = Weak::clone(bond);
             let teller = Weak::clone(&bond);
-            let lore = Shared::new(lore.clone(), move |news| {
+            let lore = Shared::new(birthright.lore.clone(), move |news| {
                 if let Some(bond) = teller.upgrade() {
                     bond.mention(&FromWorker::News(news.clone()));
                 }
@@ -66,10 +59,10 @@ fn live(
                 }
             });
             let room: Rc<dyn Room> = Rc::new(Leased(bond));
-            let members = Members::new(config, addresses, lore, room);
-            Bond::new(leash, ear, listeners, members, addresses, config)
+            let members = Members::new(birthright, lore, room);
+            Bond::new(leash, ear, listeners, members, birthright)
         });
-        work(&bond, door, config, zone, tls)
+        work(&bond, door, birthright)
     });
     match lived {
         Ok(()) => process::leave(0),
@@ -104,14 +97,8 @@ impl Room for Leased {
     }
 }
 
-fn work(
-    bond: &Rc<Bond>,
-    door: Door,
-    config: &Config,
-    zone: &TimeZone,
-    tls: Option<&Identity>,
-) -> io::Result<()> {
-    let mut left = config.pool.sessions_per_worker;
+fn work(bond: &Rc<Bond>, door: Door, birthright: &Birthright<'_>) -> io::Result<()> {
+    let mut left = birthright.config.pool.sessions_per_worker;
     let mut door = Some(door);
     // The master and the signals are heard in every wait of a session.
     let (hearer, listener) = (Rc::clone(bond), Rc::clone(bond));
@@ -129,7 +116,7 @@ fn work(
             door = None;
             bond.close_listeners();
         }
-        serve(bond, &word, config, (zone, tls), control, peer)?;
+        serve(bond, &word, birthright, control, peer)?;
         if let lines @ 1.. = logger::take_losses() {
             let lines = u32::try_from(lines).unwrap_or(u32::MAX);
             bond.mention(&FromWorker::Unlogged { lines });
@@ -175,8 +162,9 @@ fn wait(bond: &Bond, door: &Door) -> io::Result<Option<(TcpStream, SocketAddr)>>
 fn serve(
     bond: &Rc<Bond>,
     word: &Rc<vigil::Watch>,
-    config: &Config,
-    (zone, tls): (&TimeZone, Option<&Identity>),
+    &Birthright {
+        config, zone, tls, ..
+    }: &Birthright<'_>,
     control: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
@@ -187,7 +175,8 @@ fn serve(
             return Ok(());
         }
     };
-    if !gate::is_admitted(bond, &control, peer, is_implicit(&control, config)) {
+    let is_implicit = is_implicit(&control, config);
+    if !gate::is_admitted(bond, &control, peer, is_implicit) {
         return Ok(());
     }
     let settings = ftp::Settings {
@@ -198,7 +187,7 @@ fn serve(
         announce: bond.announced(),
         session: session_name()?,
         proxied,
-        security: security(tls, config, is_implicit(&control, config)),
+        security: security(tls, config, is_implicit),
     };
     let attempts = config.limits.login_attempts;
     let mut session = Session::new(

@@ -7,36 +7,25 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use jiff::tz::TimeZone;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::board::Addresses;
-use crate::config::Config;
+use crate::birthright::Birthright;
 use crate::leash::{self, FromNursery, Heard, ToNursery};
 use crate::logger;
 use crate::store::mogile::Lore;
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
 use crate::sys::{fds, process, title};
-use crate::tls::Identity;
 
 /// The life of the nursery.
-pub fn run(
-    leash: &leash::Nursery,
-    listeners: Vec<TcpListener>,
-    config: &Config,
-    zone: &TimeZone,
-    tls: Option<&Identity>,
-    (addresses, lore): (&Addresses, &Lore),
-    jail: &Jail,
-) -> ! {
+pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Birthright<'_>) -> ! {
     title::set("nanoftpd [nursery]");
     // The master's, which says so itself.
     let _ = logger::take_losses();
-    let mut lore = lore.clone();
-    let lived = confine(jail).and_then(|ear| {
+    let mut lore = birthright.lore.clone();
+    let lived = confine(birthright.jail).and_then(|ear| {
         let (mut ear, mut listeners) = (Some(ear), listeners);
         bring_up(leash, &mut lore, |leash, lore| -> Infallible {
             // They are taken from the copies that the worker has, which this is.
@@ -44,7 +33,13 @@ pub fn run(
                 process::leave(1)
             };
             let own = (leash, ear, std::mem::take(&mut listeners));
-            super::live(own, config, zone, tls, (addresses, lore), jail)
+            super::live(
+                own,
+                &Birthright {
+                    lore,
+                    ..*birthright
+                },
+            )
         })
     });
     match lived {
