@@ -2,16 +2,20 @@
 //! malformed, and what is sent arrives as it was.
 
 use std::fmt::Debug;
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::draw::Draw;
 use crate::figures::Figures;
-use crate::leash::{FromClerk, FromWorker, Message, News, ToClerk, ToWorker, Word};
+use crate::leash::{
+    FromClerk, FromNursery, FromWorker, Message, News, ToClerk, ToNursery, ToWorker, Word,
+};
 
 /// `data`: an end of a leash, and a packet for it, or what a packet is made of.
 pub(super) fn leash(data: &[u8]) {
     let mut draw = Draw(data);
-    match draw.byte() % 8 {
+    match draw.byte() % 12 {
         0 => hears::<FromWorker>(draw.0),
         1 => hears::<ToWorker>(draw.0),
         2 => hears::<FromClerk>(draw.0),
@@ -19,27 +23,47 @@ pub(super) fn leash(data: &[u8]) {
         4 => word(draw.0),
         5 => travels(&from_worker(&mut draw)),
         6 => travels(&to_worker(&mut draw)),
-        _ => travels(&between_clerks(&mut draw)),
+        7 => travels(&between_clerks(&mut draw)),
+        8 => hears::<FromNursery>(draw.0),
+        9 => hears::<ToNursery>(draw.0),
+        10 => travels(&from_nursery(&mut draw)),
+        _ => travels(&to_nursery(&mut draw)),
     }
 }
 
-/// What is heard can be said again, and is heard as the same.
+fn any_fd() -> Option<OwnedFd> {
+    File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+/// What is heard can be said again, and is heard as the same; with a descriptor or without, but not
+/// with both.
 fn hears<M: Message + Debug>(packet: &[u8]) {
-    if let Ok(Some(message)) = M::decode(packet, None) {
-        travels(&message);
+    for has_fd in [false, true] {
+        if let Ok(Some(message)) = M::decode(packet, has_fd.then(any_fd).flatten()) {
+            assert_eq!(message.descriptor().is_some(), has_fd, "{packet:?}");
+            travels(&message);
+        }
     }
 }
 
 fn travels<M: Message + Debug>(message: &M) {
     let packet = message.encode();
-    let again = M::decode(&packet, None);
-    let (again, message) = (format!("{again:?}"), format!("Ok(Some({message:?}))"));
-    assert_eq!(again, message, "{packet:?}");
+    let has_fd = message.descriptor().is_some();
+    let fd = || has_fd.then(any_fd).flatten();
+    let shown = |message: &M| {
+        let text = format!("{message:?}");
+        // Its number is another one each time; it is the last field.
+        let length = text.rfind("fd:").filter(|_| has_fd);
+        text.get(..length.unwrap_or(text.len())).map(str::to_owned)
+    };
+    let again = M::decode(&packet, fd()).map(|again| again.map(|again| shown(&again)));
+    assert_eq!(again, Ok(Some(shown(message))), "{packet:?}");
     if let Some((_, shorter)) = packet.split_last() {
-        assert!(M::decode(shorter, None).is_err());
+        assert!(M::decode(shorter, fd()).is_err());
     }
     let longer = [packet.as_slice(), &[0]].concat();
-    assert!(M::decode(&longer, None).is_err());
+    assert!(M::decode(&longer, fd()).is_err());
+    assert!(M::decode(&packet, (!has_fd).then(any_fd).flatten()).is_err());
 }
 
 fn word(answer: &[u8]) {
@@ -126,7 +150,7 @@ fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
 
 fn to_worker(draw: &mut Draw<'_>) -> ToWorker {
     let (number, text) = (number(draw), draw.text());
-    match draw.byte() % 8 {
+    match draw.byte() % 12 {
         0 => ToWorker::Answer {
             number,
             answer: draw.bytes().to_vec(),
@@ -163,5 +187,20 @@ fn between_clerks(draw: &mut Draw<'_>) -> FromClerk {
             number,
             verdict: draw.bytes().to_vec(),
         },
+    }
+}
+
+fn from_nursery(draw: &mut Draw<'_>) -> FromNursery {
+    let number = number(draw).cast_signed() & i32::MAX;
+    match draw.byte() % 2 {
+        0 => FromNursery::Born { pid: number },
+        _ => FromNursery::Unborn { errno: number },
+    }
+}
+
+fn to_nursery(draw: &mut Draw<'_>) -> ToNursery {
+    match (draw.byte() % 4, any_fd()) {
+        (0, Some(fd)) => ToNursery::Birth { fd },
+        _ => ToNursery::News(news(draw)),
     }
 }

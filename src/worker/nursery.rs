@@ -95,3 +95,47 @@ fn await_word(leash: BorrowedFd<'_>) -> io::Result<()> {
         Err(errno) => Err(errno.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leash::{MasterOfNursery, Message, News};
+
+    /// What comes of these packets of a master that ends then: whether the nursery lived to see that, and
+    /// whether it had heard the news that came last.
+    fn hears(packets: &[&[u8]]) -> (Result<(), io::ErrorKind>, bool) {
+        let (master, own): (MasterOfNursery, leash::Nursery) = leash::pair(fds::receive).unwrap();
+        let address = "192.0.2.1:7001".parse().unwrap();
+        let news = ToNursery::News(News::Failed(address)).encode();
+        for packet in packets.iter().chain([&&*news]) {
+            nix::unistd::write(&master, packet).unwrap();
+        }
+        drop(master);
+        let mut lore = Lore::default();
+        let heard = bring_up(&own, &mut lore, |_, _| panic!("nobody was asked for"));
+        (
+            heard.map_err(|error| error.kind()),
+            lore.is_shunned(address),
+        )
+    }
+
+    #[test]
+    fn what_is_strange_is_passed_over_and_what_is_broken_is_the_end() {
+        assert_eq!(hears(&[]), (Ok(()), true));
+        let born = FromNursery::Born { pid: 1 }.encode();
+        // Of another kind of leash, its own words, and what another version may say.
+        assert_eq!(
+            hears(&[b"\0", b"\x22", &born, b"\xe6", b"\xff\x01\x02"]),
+            (Ok(()), true)
+        );
+        // Whom it is to bring up without a leash the master waits for: it must hear of that.
+        for broken in [&b"\x81"[..], b"\x81\0", b"\xe4", b"\xe4\x04\x7f\0\0\x01"] {
+            let heard = hears(&[broken]);
+            assert_eq!(
+                heard,
+                (Err(io::ErrorKind::InvalidData), false),
+                "{broken:?}"
+            );
+        }
+    }
+}
