@@ -404,6 +404,12 @@ fn counters_survive_workers() {
     assert_eq!(ftp.fetch("RETR a.bin").len(), 1000);
     ftp.expect("USER test", 331);
     ftp.expect("PASS wrong", 530);
+    // The second one of a second is told a moment later.
+    eventually("the download", || {
+        let page = done(&daemon, &["status", "--prometheus"]);
+        page.contains(r#"_bytes_total{direction="out"} 1000"#)
+            .then_some(())
+    });
     let pid = daemon.worker("[worker] test@");
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(pid),

@@ -27,8 +27,10 @@ struct Waiting {
     /// The master takes the session for one that is busy.
     is_busy: bool,
     sums: [Sum; 4],
-    /// For what the client does, and for what it has transferred.
-    paces: [Pace; 2],
+    /// For what the client does.
+    pace: Pace,
+    /// For what it has transferred.
+    transfer_pace: Pace,
 }
 
 /// Transfers of one direction that have ended well, or of those that have not.
@@ -40,12 +42,12 @@ struct Sum {
 
 impl Reports {
     pub(super) fn new(bond: &Rc<Bond>) -> Self {
-        let pace = Pace::new(Instant::now());
         let waiting = Rc::new(RefCell::new(Waiting {
             doing: None,
             is_busy: false,
             sums: [Sum::default(); 4],
-            paces: [pace; 2],
+            pace: Pace::default(),
+            transfer_pace: Pace::default(),
         }));
         let (teller, told) = (Rc::clone(bond), Rc::clone(&waiting));
         Self {
@@ -63,8 +65,9 @@ impl Reports {
             waiting.doing = None;
             return;
         }
-        let Waiting { doing, paces, .. } = &mut *waiting;
-        if is_urgent || paces.first_mut().is_some_and(Pace::may_go) {
+        let Waiting { doing, pace, .. } = &mut *waiting;
+        // That it waits again is told as soon as that it was busy.
+        if is_urgent || verb.is_empty() || pace.may_go() {
             *doing = None;
             waiting.is_busy = !verb.is_empty();
             self.bond.mention(&FromWorker::Doing {
@@ -87,7 +90,7 @@ impl Reports {
             sum.count = sum.count.saturating_add(1);
             sum.bytes = sum.bytes.saturating_add(bytes);
         }
-        if waiting.paces.last_mut().is_some_and(Pace::may_go) {
+        if waiting.transfer_pace.may_go() {
             waiting.tell_transferred(&self.bond);
         } else {
             self.reminder.set(LATER);
@@ -126,39 +129,25 @@ impl Waiting {
     }
 }
 
-/// How often the master is told at once: once a second in the long run, a few times in a row.
-#[derive(Clone, Copy, Debug)]
+/// How often the master is told at once: once a second.
+#[derive(Clone, Copy, Debug, Default)]
 struct Pace {
-    saved: u32,
-    last: Instant,
+    last: Option<Instant>,
 }
 
 impl Pace {
-    const MOST: u32 = 8;
-
-    fn new(now: Instant) -> Self {
-        Self {
-            saved: Self::MOST,
-            last: now,
-        }
-    }
+    const LEAST: Duration = Duration::from_secs(1);
 
     fn may_go(&mut self) -> bool {
         self.may_go_at(Instant::now())
     }
 
     fn may_go_at(&mut self, now: Instant) -> bool {
-        let seconds = now.saturating_duration_since(self.last).as_secs();
-        if seconds > 0 {
-            let earned = u32::try_from(seconds).unwrap_or(Self::MOST);
-            self.saved = self.saved.saturating_add(earned).min(Self::MOST);
-            self.last = self
-                .last
-                .checked_add(Duration::from_secs(seconds))
-                .unwrap_or(now);
+        let since = self.last.map(|last| now.saturating_duration_since(last));
+        let may_go = since.is_none_or(|since| since >= Self::LEAST);
+        if may_go {
+            self.last = Some(now);
         }
-        let may_go = self.saved > 0;
-        self.saved = self.saved.saturating_sub(1);
         may_go
     }
 }
@@ -168,17 +157,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_come_once_a_second_in_the_long_run() {
+    fn reports_come_at_once_where_the_last_one_was_a_second_ago() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::default();
         let mut sent = |millis| {
             let now = start + Duration::from_millis(millis);
             (0..20).filter(|_| pace.may_go_at(now)).count()
         };
-        assert_eq!(sent(0), 8);
+        assert_eq!(sent(0), 1);
         assert_eq!(sent(900), 0);
-        assert_eq!(sent(1900), 1);
-        assert_eq!(sent(2000), 1);
-        assert_eq!(sent(100_000), 8);
+        assert_eq!(sent(1000), 1);
+        assert_eq!(sent(1900), 0);
+        assert_eq!(sent(100_000), 1);
     }
 }

@@ -196,7 +196,10 @@ fn every_line_is_there(daemon: &Daemon, logins: usize, stored: &BTreeSet<String>
         .collect();
     assert_eq!((of("stor-ok").len(), &logged), (stored.len(), stored));
 
-    let transfers = lines_of(daemon, "xferlog");
+    let transfers = eventually("as many transfers as files", || {
+        let transfers = lines_of(daemon, "xferlog");
+        (transfers.len() >= stored.len()).then_some(transfers)
+    });
     let words = |line: &String| line.split_whitespace().map(str::to_owned).collect();
     let rows: Vec<Vec<String>> = transfers.iter().map(words).collect();
     assert!(rows.iter().all(|row| row.len() == 18), "{transfers:#?}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::support::{Daemon, Ftp, PATIENCE, say};
+use crate::support::{Daemon, Ftp, PATIENCE, eventually, say};
 use crate::{descriptors, length, memory};
 
 /// How many sessions there are.
@@ -46,8 +46,10 @@ fn a_full_house_tells_who_reads_and_waits_for_nobody_else() {
     let daemon = Daemon::of_files(&[("pool.max_clients", "300"), ("logging.level", "info")]);
     let master = daemon.pid().as_raw();
     let _crowd = crowd(&daemon);
-    let (_, whole, _) = daemon.order(&["status", "--json"]);
-    assert_eq!(whole.matches("\"verb\":\"STOR\"").count(), SESSIONS);
+    let whole = eventually("all uploads", || {
+        let (_, whole, _) = daemon.order(&["status", "--json"]);
+        (whole.matches("\"verb\":\"STOR\"").count() == SESSIONS).then_some(whole)
+    });
     say(&format!("{} bytes", whole.len()));
 
     let before = (descriptors(master), memory(master));
