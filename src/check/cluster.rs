@@ -16,7 +16,7 @@ use crate::path::Path;
 use crate::store::mogile::MogileFs;
 use crate::store::mogile::layout::Domains;
 use crate::store::{Body, Error, Plan, Store};
-use crate::text::bare;
+use crate::text::{bare, hexadecimal};
 
 /// A tracker that takes longer is as good as none to whoever waits for this.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -203,11 +203,7 @@ fn tracker(
 pub(super) fn probe(store: &mut dyn Store, dir: &Path) -> Result<(), Error> {
     let mut content = vec![0; PROBE];
     getrandom::fill(&mut content).map_err(|error| Error::Broken(error.to_string()))?;
-    let name: String = content
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let name = hexadecimal(content.get(..8).unwrap_or_default());
     let path = dir.child(format!(".check-nanoftpd-{name}").as_bytes());
     store.put(&path, &mut content.as_slice(), &Plan::default())?;
     let read = read(store, &path);

@@ -34,7 +34,7 @@ pub(super) struct Control {
     /// Of TLS.
     version: Option<String>,
     linger: Duration,
-    /// The client has taken its leave, and has been told so: it says no more.
+    /// The reply to QUIT is on its way, and the end of our side with it.
     has_parted: bool,
     /// The socket once more, for those who listen to it during a wait.
     ear: Option<Rc<OwnedFd>>,

@@ -146,7 +146,7 @@ fn answer<'a, S: Seat<'a>>(seat: &mut S, line: &[u8]) -> Answer {
     } else {
         session.control.borrow().log_command(line);
     }
-    seat.session().host.doing(Doing::Command {
+    session.host.doing(Doing::Command {
         verb: verb.name,
         argument: match &place {
             _ if verb.secret => b"xxxx",

@@ -70,15 +70,10 @@ pub(super) fn pour(
     let mut count = 0_usize;
     // An entry stays where it is: to move it about would take longer than all that is done with it here.
     let mut next = entries.next();
-    while let Some(found) = &next {
-        match found {
-            Ok(entry) if is_showable(&entry.name) => form.line(entry, &mut lines),
-            Ok(_) => poured.hidden += 1,
-            Err(store::Error::Cut(limit)) => {
-                poured.cut = Some(*limit);
-                break;
-            }
-            Err(_) => break,
+    while let Some(Ok(entry)) = &next {
+        match is_showable(&entry.name) {
+            true => form.line(entry, &mut lines),
+            false => poured.hidden += 1,
         }
         let is_time = |sent: Instant| count.is_multiple_of(GROUP) && sent.elapsed() >= SOON;
         let is_due = !lines.is_empty() && sent.is_none_or(is_time);
@@ -92,9 +87,11 @@ pub(super) fn pour(
     }
     sink(&lines)?;
     match next {
-        Some(Err(error)) if poured.cut.is_none() => Err(error.into()),
-        _ => Ok(poured),
+        Some(Err(store::Error::Cut(limit))) => poured.cut = Some(limit),
+        Some(Err(error)) => return Err(error.into()),
+        Some(Ok(_)) | None => {}
     }
+    Ok(poured)
 }
 
 /// Whether `pattern` means `name`. One that looks like a pattern means itself, too.

@@ -34,13 +34,13 @@ impl Wire {
         }
     }
 
-    /// Takes some of `bytes`, which wait for what [`Wire::end`] says, to go together with it; `None`: under
-    /// TLS they would not.
-    pub(super) fn write_before_end(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+    /// As [`Wire::write`], of bytes that in the clear wait for what [`Wire::end`] says, to go together with
+    /// it.
+    pub(super) fn write_before_end(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
         match self {
-            Self::Plain(stream) => Some(SockRef::from(stream).send_with_flags(bytes, flags)),
-            Self::Secure(_) => None,
+            Self::Plain(stream) => SockRef::from(&*stream).send_with_flags(bytes, flags),
+            Self::Secure(stream) => stream.write_now(bytes),
         }
     }
 

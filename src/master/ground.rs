@@ -108,9 +108,10 @@ impl Ground {
             return;
         }
         self.looked = Some(now);
-        for Fading { file, end, days } in self.fading() {
+        for fading in self.fading() {
+            let Fading { file, end, days } = &fading;
             let path = quoted(file.as_os_str().as_bytes());
-            if days < 0 {
+            if fading.is_over() {
                 log::error!("certificate-expired end={end} path={path}");
             } else {
                 log::warn!("certificate-expires days={days} end={end} path={path}");

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::{heap, signals};
 
@@ -45,8 +45,8 @@ pub fn spawn(
         Some(&SigSet::all()),
         Some(&mut before),
     )?;
-    let forked = fork();
-    if let Ok(ForkResult::Child) = forked {
+    let forked = fork(libc::SIGCHLD);
+    if let Ok(None) = forked {
         heap::part();
         if become_child(streams, keep).is_err() {
             leave(1);
@@ -54,10 +54,7 @@ pub fn spawn(
         child();
     }
     signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    match forked? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => leave(1),
-    }
+    forked?.map_or_else(|| leave(1), Ok)
 }
 
 /// Forks a sibling: a child of our parent's, who hears of its death, and runs `child` in it. It has all
@@ -66,53 +63,35 @@ pub fn spawn(
 /// # Errors
 /// What clone(2) says, `EAGAIN` above all.
 pub fn spawn_sibling(gone: BorrowedFd<'_>, child: impl FnOnce() -> Infallible) -> io::Result<Pid> {
-    // SAFETY: as that of `fork`. CLONE_PARENT takes no right: whose child the new process is says only
-    // who may wait for it, and our parent waits for whoever is its own.
-    #[expect(unsafe_code, reason = "the one fork of siblings")]
-    let forked = Errno::result(unsafe { libc::syscall(libc::SYS_clone, SIBLING, 0, 0, 0, 0) })?;
-    if forked == 0 {
+    let forked = fork(SIBLING)?;
+    if forked.is_none() {
         heap::part();
         // It belongs to a value that is never dropped here.
         let _ = nix::unistd::close(gone.as_raw_fd());
         child();
     }
-    Ok(Pid::from_raw(i32::try_from(forked).unwrap_or_default()))
+    forked.map_or_else(|| leave(1), Ok)
 }
 
-/// The flags of clone(2) for a sibling; its first argument on all machines for which there are filters.
+/// The flags of clone(2) for a sibling.
 pub(super) const SIBLING: libc::c_int = libc::CLONE_PARENT | libc::SIGCHLD;
 
-/// The call of the kernel, where its arguments are known, and not the function of the C library, which
-/// puts its own house in order for processes with several threads: five more pages of each child.
-fn fork() -> nix::Result<ForkResult> {
-    #[cfg(any(
-        target_arch = "x86_64",
-        target_arch = "aarch64",
-        target_arch = "riscv64"
-    ))]
-    // SAFETY: without flags this is a fork, and the child goes on with a copy of this stack. The process
-    // has one thread (no room starts another before or after a fork), so the child finds no lock held
-    // and no structure half changed. What the C library remembers of the thread is its number, which it
-    // asks the kernel for where it matters: when the thread sends itself a signal.
+/// The new process; `None` in itself. It is the call of the kernel, not the function of the C library,
+/// which puts its own house in order for processes with several threads: five more pages of each child.
+/// The flags are its first argument on all machines for which there are filters.
+fn fork(flags: libc::c_int) -> nix::Result<Option<Pid>> {
+    // SAFETY: without flags of memory or of threads this is a fork, and the child goes on with a copy of
+    // this stack. The process has one thread (no room starts another before or after a fork), so the child
+    // finds no lock held and no structure half changed. What the C library remembers of the thread is its
+    // number, which it asks the kernel for where it matters: when the thread sends itself a signal.
+    // CLONE_PARENT takes no right: whose child the new process is says only who may wait for it, and our
+    // parent waits for whoever is its own.
     #[expect(unsafe_code, reason = "the one fork of the house")]
-    let forked = match Errno::result(unsafe {
-        libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0)
-    })? {
-        0 => ForkResult::Child,
-        pid => ForkResult::Parent {
-            child: Pid::from_raw(i32::try_from(pid).unwrap_or_default()),
-        },
-    };
-    #[cfg(not(any(
-        target_arch = "x86_64",
-        target_arch = "aarch64",
-        target_arch = "riscv64"
-    )))]
-    // SAFETY: the process has one thread (no room starts another before or after a fork), so the
-    // child finds no lock held and no structure half changed.
-    #[expect(unsafe_code, reason = "the one fork of the house")]
-    let forked = unsafe { nix::unistd::fork()? };
-    Ok(forked)
+    let forked = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    Ok(i32::try_from(forked)
+        .ok()
+        .filter(|pid| *pid > 0)
+        .map(Pid::from_raw))
 }
 
 /// Closes what whoever started this program left open in it. To be called before anything is opened.

@@ -119,13 +119,13 @@ impl Session {
             size: transfer.bytes,
             is_complete: transfer.complete,
         };
-        let path = quoted(transfer.path.as_bytes()).to_string();
         let told = match upload.fits() {
             true => self.bond.tell(&FromWorker::Uploaded(Box::new(upload))),
             false => Err(io::ErrorKind::InvalidInput.into()),
         };
         if let Err(why) = told {
             let (peer, session) = (self.peer, &self.name);
+            let path = quoted(transfer.path.as_bytes());
             log::warn!("hook-dropped peer={peer} session={session} why=\"{why}\" path={path}");
         }
     }

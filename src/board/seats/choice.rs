@@ -31,12 +31,9 @@ impl Board {
     #[must_use]
     pub fn visitors_from(&self, address: IpAddr) -> Vec<i32> {
         let home = household(address);
-        self.seats()
-            .filter(|(_, seat)| match seat.state {
-                State::Visitor { peer } => seat.deadline.is_none() && household(peer.ip()) == home,
-                _ => false,
-            })
-            .map(|(pid, _)| pid)
+        self.staying_visitors()
+            .filter(|(.., from)| *from == home)
+            .map(|(_, pid, _)| pid)
             .collect()
     }
 

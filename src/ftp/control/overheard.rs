@@ -70,10 +70,7 @@ impl Control {
         if let Some(Line::Text(line)) = self.line_at_hand() {
             self.log_command(&line);
         }
-        self.log_reply(reply);
-        self.queue(&reply.wire());
-        if self.push().is_err() {
-            self.has_ended = true;
-        }
+        self.hold(reply);
+        self.release();
     }
 }

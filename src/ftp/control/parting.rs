@@ -19,9 +19,10 @@ impl Control {
     /// # Errors
     /// As [`Control::send`].
     pub(in crate::ftp) fn part(&mut self, reply: &Reply) -> io::Result<()> {
-        self.log_reply(reply);
-        self.queue(&reply.wire());
-        if let Some(Ok(sent)) = self.wire.write_before_end(&self.unsent) {
+        self.hold(reply);
+        if !self.wire.is_secure()
+            && let Ok(sent) = self.wire.write_before_end(&self.unsent)
+        {
             self.unsent.drain(..sent);
             self.has_parted = self.unsent.is_empty() && self.wire.end().is_ok();
         }

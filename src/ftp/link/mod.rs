@@ -233,27 +233,12 @@ impl Link {
         let is_first = direction == For::Reading && self.progress.moved() == 0;
         let mut must_wait = is_first || self.unheard >= HEARD_EVERY;
         loop {
-            if must_wait {
-                self.will_wait();
-                if direction == For::Reading && self.wire.is_secure() {
-                    // Many clients do not send their last record before the one ahead of it is
-                    // acknowledged, for which the kernel would take its time.
-                    let _ = SockRef::from(self.wire.socket()).set_tcp_quickack(true);
-                }
-            }
-            let waited = if !must_wait {
-                Ok(())
-            } else if direction == For::Reading && self.wire.has_read_ahead() {
-                vigil::pause(Duration::ZERO)
-            } else {
-                vigil::wait(self.wire.as_fd(), direction, Some(self.stall))
+            let waited = match must_wait {
+                true => self.wait(direction),
+                false => Ok(()),
             };
-            if must_wait {
-                self.unheard = 0;
-            }
             must_wait = true;
-            let result = waited.and_then(|()| call(&mut self.wire));
-            match result {
+            match waited.and_then(|()| call(&mut self.wire)) {
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -270,9 +255,22 @@ impl Link {
             }
         }
     }
-}
 
-impl Link {
+    /// Waits until the connection can go on, and lets bystanders be heard.
+    fn wait(&mut self, direction: For) -> io::Result<()> {
+        self.will_wait();
+        self.unheard = 0;
+        if direction == For::Reading && self.wire.is_secure() {
+            // Many clients do not send their last record before the one ahead of it is acknowledged, for
+            // which the kernel would take its time.
+            let _ = SockRef::from(self.wire.socket()).set_tcp_quickack(true);
+        }
+        if direction == For::Reading && self.wire.has_read_ahead() {
+            return vigil::pause(Duration::ZERO);
+        }
+        vigil::wait(self.wire.as_fd(), direction, Some(self.stall))
+    }
+
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
         match self.attempt(For::Reading, |wire| wire.read(room)) {
             Err(error) if self.is_excused(&error) => Ok(0),

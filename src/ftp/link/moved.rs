@@ -5,9 +5,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
-use nix::libc::{self, off_t};
+use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
-use socket2::SockRef;
 
 use super::{HEARD_EVERY, Link};
 use crate::ftp::error::Error;
@@ -62,10 +61,7 @@ impl Link {
         let granted = self.flow.grant(Way::Down, bytes.len());
         let most = granted.map_err(|error| Error::data(&error))?;
         let bytes = bytes.get(..most).unwrap_or_default();
-        let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
-        let sent = self.attempt(For::Writing, |wire| {
-            SockRef::from(wire.socket()).send_with_flags(bytes, flags)
-        });
+        let sent = self.attempt(For::Writing, |wire| wire.write_before_end(bytes));
         let sent = sent.map_err(|error| Error::data(&error))?;
         self.passed(sent);
         Ok(sent)

@@ -8,7 +8,7 @@ use super::questions::about;
 use super::{Repeat, Trackers, is_passing};
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Error, Object, Opened, Target};
-use crate::text::quoted_error;
+use crate::text::{hexadecimal, quoted_error};
 use crate::vigil;
 
 /// The name that a tracker knows the default class by, and refuses in `create_open`.
@@ -50,8 +50,7 @@ impl Trackers {
     ) -> Result<(), Error> {
         let mut request = close(domain, key, fid, target).with("size", size.to_string());
         if let Some(md5) = md5 {
-            let digits: String = md5.iter().map(|byte| format!("{byte:02x}")).collect();
-            request = request.with("checksum", format!("MD5:{digits}"));
+            request = request.with("checksum", format!("MD5:{}", hexadecimal(&md5)));
         }
         self.ask(&request, self.limits.close, Repeat::Never)
             .map(|_| ())

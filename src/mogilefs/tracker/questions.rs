@@ -5,7 +5,7 @@
 use super::answers::{device, domain, fate, listed, object, rows};
 use super::connection::Answer;
 use super::{Repeat, Trackers};
-use crate::mogilefs::wire::Request;
+use crate::mogilefs::wire::{Fields, Request};
 use crate::mogilefs::{Device, Domain, Error, Fate, Object, Row};
 
 /// How many paths of a file are asked for.
@@ -15,20 +15,20 @@ impl Trackers {
     /// What is stored under `key`.
     pub(crate) fn file_info(&mut self, domain: &[u8], key: &[u8]) -> Result<Object, Error> {
         let request = about("file_info", domain, key);
-        object(&self.ask(&request, self.limits.request, Repeat::Freely)?)
+        object(&self.inquire(&request)?)
     }
 
     /// The checksum of the file under `key`, such as `MD5:hex`, where its class asks for one.
     pub(crate) fn checksum(&mut self, domain: &[u8], key: &[u8]) -> Result<Option<String>, Error> {
         let request = about("file_info", domain, key);
-        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let fields = self.inquire(&request)?;
         Ok(fields.text("checksum").map(|text| text.to_string()))
     }
 
     /// On how many devices the file under `key` is.
     pub(crate) fn copies(&mut self, domain: &[u8], key: &[u8]) -> Result<u32, Error> {
         let request = about("file_info", domain, key).with("devices", "1");
-        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let fields = self.inquire(&request)?;
         let devices = fields.text("devids").unwrap_or_default();
         let count = devices.split(',').filter(|id| !id.is_empty()).count();
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
@@ -40,14 +40,9 @@ impl Trackers {
         domain: &[u8],
         keys: &[&[u8]],
     ) -> Result<Vec<Result<Object, Error>>, Error> {
-        let requests: Vec<_> = keys
-            .iter()
-            .map(|key| about("file_info", domain, key))
-            .collect();
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let ask = |key: &&[u8]| about("file_info", domain, key);
+        let requests: Vec<_> = keys.iter().map(ask).collect();
+        let answers = self.inquire_all(&requests)?;
         let seen = |answer: Answer| {
             answer
                 .map_err(Error::from)
@@ -62,23 +57,20 @@ impl Trackers {
         domain: &[u8],
         key: &[u8],
     ) -> Result<(Object, Vec<String>), Error> {
-        let requests = [
-            about("file_info", domain, key),
-            about("get_paths", domain, key)
-                .with("noverify", "1")
-                .with("pathcount", PATHS),
-        ];
-        let mut answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let requests = [about("file_info", domain, key), known_paths(domain, key)];
+        let mut answers = self.inquire_all(&requests)?;
         let paths = answers.pop();
-        let Some(Ok(object_fields)) = answers.pop() else {
-            // Refused, or failed in the tracker: asked again, one by one.
-            let object = self.file_info(domain, key)?;
-            return Ok((object, self.get_paths(domain, key, false)?));
+        // What was refused, or failed in the tracker, is asked again by itself; and the paths of a file that
+        // may be another one by then.
+        let (object, paths) = match answers.pop() {
+            Some(Ok(found)) => (object(&found)?, paths),
+            _ => (self.file_info(domain, key)?, None),
         };
-        match paths {
-            Some(Ok(fields)) => Ok((object(&object_fields)?, listed(fields, "path", "paths"))),
-            _ => Ok((object(&object_fields)?, self.get_paths(domain, key, false)?)),
-        }
+        let paths = match paths {
+            Some(Ok(fields)) => listed(fields, "path", "paths"),
+            _ => self.get_paths(domain, key, false)?,
+        };
+        Ok((object, paths))
     }
 
     /// Where the copies of a file are. `verify` has the tracker ask the nodes, which takes long
@@ -89,13 +81,10 @@ impl Trackers {
         key: &[u8],
         verify: bool,
     ) -> Result<Vec<String>, Error> {
-        let mut request = about("get_paths", domain, key).with("pathcount", PATHS);
-        let mut limit = self.limits.admin;
-        if !verify {
-            request = request.with("noverify", "1");
-            limit = self.limits.request;
-        }
-        let fields = self.ask(&request, limit, Repeat::Freely)?;
+        let fields = match verify {
+            true => self.ask(&paths(domain, key), self.limits.admin, Repeat::Freely)?,
+            false => self.inquire(&known_paths(domain, key))?,
+        };
         Ok(listed(fields, "path", "paths"))
     }
 
@@ -106,16 +95,9 @@ impl Trackers {
         domain: &[u8],
         keys: &[&[u8]],
     ) -> Result<Vec<Vec<String>>, Error> {
-        let ask = |key: &&[u8]| {
-            about("get_paths", domain, key)
-                .with("noverify", "1")
-                .with("pathcount", PATHS)
-        };
+        let ask = |key: &&[u8]| known_paths(domain, key);
         let requests: Vec<_> = keys.iter().map(ask).collect();
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answers = self.ask_all(&requests, self.limits.request, Repeat::Freely)?;
+        let answers = self.inquire_all(&requests)?;
         let paths = |answer: Answer| {
             answer
                 .map(|fields| listed(fields, "path", "paths"))
@@ -129,18 +111,14 @@ impl Trackers {
         let request = Request::new("list_fids")
             .with("from", after.to_string())
             .with("to", "500");
-        Ok(rows(self.ask(
-            &request,
-            self.limits.request,
-            Repeat::Freely,
-        )?))
+        Ok(rows(self.inquire(&request)?))
     }
 
     /// What has become of a fid that was opened: the one way to learn whether a close whose answer
     /// never came was carried out.
     pub(crate) fn file_debug(&mut self, fid: u64) -> Result<Fate, Error> {
         let request = Request::new("file_debug").with("fid", fid.to_string());
-        match self.ask(&request, self.limits.request, Repeat::Freely) {
+        match self.inquire(&request) {
             Ok(fields) => Ok(fate(fields, fid)),
             Err(error) if error.is("unknown_fid") => Ok(Fate::Unknown),
             Err(error) => Err(error),
@@ -162,7 +140,7 @@ impl Trackers {
             .with("prefix", prefix)
             .with("after", after)
             .with("limit", limit.to_string());
-        match self.ask(&request, self.limits.request, Repeat::Freely) {
+        match self.inquire(&request) {
             Ok(mut fields) => {
                 let count = fields.number("key_count").unwrap_or(0);
                 Ok((1..=count)
@@ -177,7 +155,7 @@ impl Trackers {
     /// All domains with their classes, sorted by name: trackers list them in no order.
     pub(crate) fn get_domains(&mut self) -> Result<Vec<Domain>, Error> {
         let request = Request::new("get_domains");
-        let mut fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let mut fields = self.inquire(&request)?;
         let count: u32 = fields.number("domains").unwrap_or(0);
         let mut domains: Vec<Domain> = (1..=count)
             .map_while(|number| domain(&mut fields, number))
@@ -189,12 +167,35 @@ impl Trackers {
     /// All devices.
     pub(crate) fn get_devices(&mut self) -> Result<Vec<Device>, Error> {
         let request = Request::new("get_devices");
-        let fields = self.ask(&request, self.limits.request, Repeat::Freely)?;
+        let fields = self.inquire(&request)?;
         let count: u32 = fields.number("devices").unwrap_or(0);
         Ok((1..=count)
             .map_while(|number| device(&fields, number))
             .collect())
     }
+
+    /// Asks what can be answered from the database.
+    fn inquire(&mut self, request: &Request) -> Result<Fields, Error> {
+        self.ask(request, self.limits.request, Repeat::Freely)
+    }
+
+    /// The same of many at once; the answers come in their order.
+    fn inquire_all(&mut self, requests: &[Request]) -> Result<Vec<Answer>, Error> {
+        match requests {
+            [] => Ok(Vec::new()),
+            requests => self.ask_all(requests, self.limits.request, Repeat::Freely),
+        }
+    }
+}
+
+/// Where the copies of a file are, once the tracker has looked.
+fn paths(domain: &[u8], key: &[u8]) -> Request {
+    about("get_paths", domain, key).with("pathcount", PATHS)
+}
+
+/// The same as far as the tracker knows.
+fn known_paths(domain: &[u8], key: &[u8]) -> Request {
+    paths(domain, key).with("noverify", "1")
 }
 
 /// Most commands name a key.

@@ -60,8 +60,7 @@ impl Iterator for Listing {
             };
             let name = found.file_name();
             let bytes = name.to_bytes();
-            let is_ours = bytes.first() == Some(&b'.')
-                && (matches!(bytes, b"." | b"..") || bytes.starts_with(RESERVED));
+            let is_ours = matches!(bytes, b"." | b"..") || bytes.starts_with(RESERVED);
             if is_ours || !self.wish.wants(bytes) {
                 continue;
             }

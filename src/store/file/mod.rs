@@ -1,5 +1,6 @@
-//! Files of the kernel, for module `File`. Every path is resolved beneath the root (`beneath`):
-//! neither `..` nor a symbolic link leads out, however the tree changes meanwhile. Only plain files and directories are opened or shown.
+//! Files of the kernel, for module `File`. Every path is resolved beneath the root (`beneath`): neither
+//! `..` nor a symbolic link leads out, however the tree changes meanwhile. Only plain files and
+//! directories are opened or shown.
 #![forbid(unsafe_code)]
 
 use std::cell::OnceCell;

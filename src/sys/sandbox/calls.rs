@@ -20,6 +20,9 @@ use super::tree;
 /// System calls, each with the rules for its arguments; none: any arguments.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
+/// The rules, what happens to other calls, and what happens to these.
+type Filter = (Rules, SeccompAction, SeccompAction);
+
 const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM.unsigned_abs());
 
 /// A filter, to be entered.
@@ -43,69 +46,17 @@ impl Calls {
     /// What sessions need, and what it takes to start them; anything strange kills. What only the latter
     /// takes is gone for who leaves the nursery.
     pub(super) fn of_worker() -> io::Result<Self> {
-        let worker = || -> Result<_, BackendError> {
-            // Whoever is in a sandbox may try to enter another, and cannot.
-            let entering = &[libc::SYS_seccomp];
-            let mut known = plain(&[
-                lists::COMMON,
-                lists::WORKER,
-                lists::NURSERY,
-                lists::BENIGN,
-                entering,
-            ]);
-            let mut refused = plain(&[lists::BENIGN, entering]);
-            refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
-            refused.insert(libc::SYS_fcntl, signalling()?);
-            refused.insert(libc::SYS_seccomp, other_filters()?);
-            refused.insert(libc::SYS_prlimit64, other_limits()?);
-            known.insert(libc::SYS_clone, vec![rule([sibling()])?]);
-            known.insert(libc::SYS_ioctl, Vec::new());
-            known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
-            known.insert(libc::SYS_socket, tcp()?);
-            for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-                known.insert(call, vec![rule([no_code()])?]);
-            }
-            Ok([
-                (known, SeccompAction::KillProcess, SeccompAction::Allow),
-                (refused, SeccompAction::Allow, EPERM),
-            ])
-        };
-        let mut own = Self::compile(worker().map_err(io::Error::other)?)?;
-        own.last = Self::compile(last().map_err(io::Error::other)?)?.program;
-        Ok(own)
+        Ok(Self {
+            program: compile(worker())?,
+            last: compile(last())?,
+        })
     }
 
     /// What a resolver needs. Its plug-ins are other people's code that tries many things, so
     /// nothing kills here.
     pub(super) fn of_clerk() -> io::Result<Self> {
-        let clerk = || -> Result<_, BackendError> {
-            let mut known = plain(&[lists::COMMON, lists::CLERK]);
-            known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
-            Ok([(known, EPERM, SeccompAction::Allow)])
-        };
-        Self::compile(clerk().map_err(io::Error::other)?)
-    }
-
-    /// Of each: the rules, what happens to other calls, what happens to these. The strictest word on
-    /// a call counts.
-    fn compile<const N: usize>(
-        filters: [(Rules, SeccompAction, SeccompAction); N],
-    ) -> io::Result<Self> {
-        if !are_supported() {
-            return Ok(Self {
-                program: None,
-                last: None,
-            });
-        }
-        let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-        let compiled = filters.into_iter().map(|(rules, others, these)| {
-            SeccompFilter::new(rules, others, these, arch)?.try_into()
-        });
-        let compiled: Result<Vec<BpfProgram>, BackendError> = compiled.collect();
-        let joined = tree::join(&compiled.map_err(io::Error::other)?);
-        let program = joined.ok_or_else(|| io::Error::other("the filters cannot be joined"))?;
         Ok(Self {
-            program: Some(program),
+            program: compile(clerk())?,
             last: None,
         })
     }
@@ -123,7 +74,10 @@ impl Calls {
         };
         let pid = std::process::id();
         let mut program = last.clone();
-        for one in program.iter_mut().filter(|one| one.k == NOBODY) {
+        for one in program
+            .iter_mut()
+            .filter(|one| one.k == NOBODY.unsigned_abs())
+        {
             one.k = pid;
         }
         let program = libc::sock_fprog {
@@ -149,20 +103,62 @@ impl Calls {
     }
 }
 
+/// One program of all `filters`: the strictest word on a call counts. `None`: the kernel has no filters.
+fn compile<const N: usize>(
+    filters: Result<[Filter; N], BackendError>,
+) -> io::Result<Option<BpfProgram>> {
+    let filters = filters.map_err(io::Error::other)?;
+    if !are_supported() {
+        return Ok(None);
+    }
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
+    let compiled = filters
+        .into_iter()
+        .map(|(rules, others, these)| SeccompFilter::new(rules, others, these, arch)?.try_into());
+    let compiled: Result<Vec<BpfProgram>, BackendError> = compiled.collect();
+    match tree::join(&compiled.map_err(io::Error::other)?) {
+        None => Err(io::Error::other("the filters cannot be joined")),
+        joined => Ok(joined),
+    }
+}
+
+fn worker() -> Result<[Filter; 2], BackendError> {
+    let mut known = plain(&[lists::COMMON, lists::WORKER, lists::NURSERY, lists::BENIGN]);
+    known.insert(libc::SYS_clone, vec![rule([sibling()])?]);
+    known.insert(libc::SYS_ioctl, Vec::new());
+    known.insert(libc::SYS_seccomp, Vec::new());
+    known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
+    known.insert(libc::SYS_socket, tcp()?);
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        known.insert(call, vec![rule([no_code()])?]);
+    }
+    let mut refused = plain(&[lists::BENIGN]);
+    refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
+    refused.insert(libc::SYS_fcntl, signalling()?);
+    refused.insert(libc::SYS_seccomp, other_filters()?);
+    refused.insert(libc::SYS_prlimit64, other_limits()?);
+    Ok([
+        (known, SeccompAction::KillProcess, SeccompAction::Allow),
+        (refused, SeccompAction::Allow, EPERM),
+    ])
+}
+
+fn clerk() -> Result<[Filter; 1], BackendError> {
+    let mut known = plain(&[lists::COMMON, lists::CLERK]);
+    known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
+    Ok([(known, EPERM, SeccompAction::Allow)])
+}
+
 /// The number of a process that there never is: pids are lower.
-const NOBODY: u32 = 0x7fff_fffe;
+const NOBODY: i32 = 0x7fff_fffe;
 
 /// What a worker loses beyond the filter that it was born in: the calls it was born with, and signals to
 /// others. It is short, since the kernel compiles it at each birth.
-fn last() -> Result<[(Rules, SeccompAction, SeccompAction); 2], BackendError> {
+fn last() -> Result<[Filter; 2], BackendError> {
     let mut deadly = plain(&[lists::NURSERY, &[libc::SYS_clone]]);
-    let others = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::Ne,
-        u64::from(NOBODY),
-    );
+    let others = argument(0, SeccompCmpOp::Ne, NOBODY);
     deadly.insert(libc::SYS_tgkill, vec![rule([others])?]);
+    // Whoever is in a sandbox may try to enter another, and cannot.
     let refused = plain(&[&[libc::SYS_seccomp, libc::SYS_prlimit64]]);
     Ok([
         (deadly, SeccompAction::Allow, SeccompAction::KillProcess),
@@ -208,19 +204,19 @@ fn signalling() -> Result<Vec<SeccompRule>, BackendError> {
 /// All that seccomp(2) does but enter a filter, for this thread.
 fn other_filters() -> Result<Vec<SeccompRule>, BackendError> {
     let operation = i32::try_from(libc::SECCOMP_SET_MODE_FILTER).unwrap_or_default();
-    [(0, operation), (1, 0)]
-        .iter()
-        .map(|&(index, value)| rule([argument(index, SeccompCmpOp::Ne, value)]))
-        .collect()
+    unless([(0, operation), (1, 0)])
 }
 
 /// All limits but that of our own processes.
 fn other_limits() -> Result<Vec<SeccompRule>, BackendError> {
     let processes = i32::try_from(libc::RLIMIT_NPROC).unwrap_or_default();
-    [(0, 0), (1, processes)]
-        .iter()
-        .map(|&(index, value)| rule([argument(index, SeccompCmpOp::Ne, value)]))
-        .collect()
+    unless([(0, 0), (1, processes)])
+}
+
+/// Where one of these arguments is another: which, and what it should be.
+fn unless(expected: [(u8, i32); 2]) -> Result<Vec<SeccompRule>, BackendError> {
+    let another = |(index, value)| rule([argument(index, SeccompCmpOp::Ne, value)]);
+    expected.into_iter().map(another).collect()
 }
 
 /// One more child of the parent's, with memory of its own.
