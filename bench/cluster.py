@@ -18,12 +18,13 @@ import tempfile
 import time
 from urllib.parse import parse_qs, unquote
 
-from measure import Load, chosen, cpu, memory, rounds, timed, told
+from measure import FAILED, Load, chosen, cost, memory, rounds, timed, told
 
 PASSWORD = "bench"
 # Of its own: what is in it is deleted.
 DOMAIN = f"bench{os.getpid()}"
 LISTS = {"a": 1000, "b": 5000, "c": 100000}
+BIG = 256 << 20
 
 
 class Tracker:
@@ -109,7 +110,7 @@ class Bench:
         place = self.place
         for way in ("spool", "tee"):
             self.ours[way] = Ours(binaries, place, tracker, way)
-        for name, size in (("big.bin", 256 << 20), ("mid.bin", 16 << 20), ("4k.bin", 4096)):
+        for name, size in (("big.bin", BIG), ("mid.bin", 16 << 20), ("4k.bin", 4096)):
             with open(f"{place}/{name}", "wb") as file:
                 file.write(os.urandom(size))
         self.curl("-T", f"{place}/big.bin", self.url("tee", "photos/big.bin"))
@@ -140,17 +141,17 @@ class Bench:
     def retr(self, one):
         if isinstance(one, Straight):
             return self.speed("-o", "/dev/null", self.tracker.paths("photos/big.bin"))
-        before = cpu(one.pid)
-        figures = self.speed("-o", "/dev/null", self.url(one.name.split()[-1], "photos/big.bin"))
-        return dict(figures, cpu_s_per_gb=(cpu(one.pid) - before) / 0.268435456)
+        return self.through(one, "photos/big.bin", "-o", "/dev/null")
 
     def stor(self, one):
         source = f"{self.place}/big.bin"
         if isinstance(one, Straight):
             return self.put(source)
-        before = cpu(one.pid)
-        figures = self.speed("-T", source, self.url(one.name.split()[-1], "photos/up.bin"))
-        return dict(figures, cpu_s_per_gb=(cpu(one.pid) - before) / 0.268435456)
+        return self.through(one, "photos/up.bin", "-T", source)
+
+    def through(self, one, path, *words):
+        figures, used = cost(one.pid, lambda: self.speed(*words, self.url(one.name.split()[-1], path)))
+        return dict(figures, cpu_s_per_gb=used / (BIG / 1e9))
 
     def small(self, one):
         # A real tracker writes each of them to its database, and to disk.
@@ -258,7 +259,7 @@ def main(binaries, output):
         found = bench.run()
         kind = "the test node" if node else "a real tracker"
         with open(output, "w") as file:
-            json.dump({"cluster": kind, "cases": found}, file, indent=1)
+            json.dump({"cluster": kind, "cases": found, "failed": FAILED}, file, indent=1)
     finally:
         for ours in bench.ours.values() if bench else ():
             ours.stop()

@@ -7,13 +7,14 @@ class Goal:
     """`figure` of `case`, `ours` against the best of `beside` (`None`: all others): at least, or at most,
     `wanted` times as much."""
 
-    def __init__(self, text, case, figure, wanted, more=True, ours="nanoftpd", beside=None, divide_by=1):
+    def __init__(self, text, case, figure, wanted, more=True, ours="nanoftpd", beside=None):
         self.text, self.case, self.figure, self.wanted, self.more = text, case, figure, wanted, more
-        self.ours, self.beside, self.divide_by = ours, beside, divide_by
+        self.ours, self.beside = ours, beside
 
     def judge(self, cases):
         found = cases.get(self.case, {})
         own = found.get(self.ours, {}).get(self.figure)
+        # Who has nothing that could be told of is nobody to be beside of.
         others = {name: figures[self.figure] for name, figures in found.items()
                   if statistics.median(figures.get(self.figure) or [0]) and not name.startswith("nanoftpd")
                   and (self.beside is None or name in self.beside)}

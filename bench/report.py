@@ -21,35 +21,33 @@ PEERS = ("vsftpd", "pure-ftpd", "proftpd", "pyftpdlib", "unftp")
 
 BY_HAND = ("<!-- by hand -->", "<!-- end of by hand -->")
 
-# Title, figure, unit, digits, and whether more is better.
+# Columns: figure, heading, digits.
+LOGIN = [("per_s", "per s", 0), ("cpu_ms", "CPU ms each", 2)]
+BULK = [("cpu_s_per_gb", "CPU s per GB", 3), ("mb_per_s", "MB/s", 0)]
+LISTING = [("lines_per_s", "lines per s", 0), ("first_ms", "first byte, ms", 2), ("cpu_us", "CPU µs a line", 2)]
+
+# Of each case: title and columns.
 TABLES = {
-    "login1": ("login and QUIT, one client, MD5", [("per_s", "per s", 0), ("cpu_ms", "CPU ms each", 2)]),
-    "login8": ("login and QUIT, 8 clients, MD5", [("per_s", "per s", 0), ("cpu_ms", "CPU ms each", 2)]),
-    "login1-sha512": ("login and QUIT, one client, SHA-512 crypt",
-                      [("per_s", "per s", 0), ("cpu_ms", "CPU ms each", 2)]),
-    "login8-sha512": ("login and QUIT, 8 clients, SHA-512 crypt",
-                      [("per_s", "per s", 0), ("cpu_ms", "CPU ms each", 2)]),
-    "retr": ("RETR of 256 MiB", [("cpu_s_per_gb", "CPU s per GB", 3), ("mb_per_s", "MB/s", 0)]),
-    "stor": ("STOR of 256 MiB", [("cpu_s_per_gb", "CPU s per GB", 3), ("mb_per_s", "MB/s", 0)]),
+    "login1": ("login and QUIT, one client, MD5", LOGIN),
+    "login8": ("login and QUIT, 8 clients, MD5", LOGIN),
+    "login1-sha512": ("login and QUIT, one client, SHA-512 crypt", LOGIN),
+    "login8-sha512": ("login and QUIT, 8 clients, SHA-512 crypt", LOGIN),
+    "retr": ("RETR of 256 MiB", BULK),
+    "stor": ("STOR of 256 MiB", BULK),
     "small": ("1,000 files of 4 KiB, 4 clients",
               [("stor_per_s", "STOR per s", 0), ("retr_per_s", "RETR per s", 0), ("dele_per_s", "DELE per s", 0),
                ("stor_cpu_ms", "CPU ms per STOR", 3), ("retr_cpu_ms", "CPU ms per RETR", 3)]),
-    "list": ("LIST of 10,000", [("lines_per_s", "lines per s", 0), ("first_ms", "first byte, ms", 2),
-                                ("cpu_us", "CPU µs a line", 2)]),
-    "mlsd": ("MLSD of 10,000", [("lines_per_s", "lines per s", 0), ("first_ms", "first byte, ms", 2),
-                                ("cpu_us", "CPU µs a line", 2)]),
-    "nlst": ("NLST of 10,000", [("lines_per_s", "lines per s", 0), ("first_ms", "first byte, ms", 2),
-                                ("cpu_us", "CPU µs a line", 2)]),
+    "list": ("LIST of 10,000", LISTING),
+    "mlsd": ("MLSD of 10,000", LISTING),
+    "nlst": ("NLST of 10,000", LISTING),
     "crowd": ("300 sessions that stay", [("open_s", "all open, s", 3), ("pss_kb", "PSS KiB each", 0),
                                          ("cpu_s_per_gb", "RETR meanwhile, CPU s per GB", 3)]),
     "latency": ("64 mixed sessions", [("p99_ms", "p99 of a command, ms", 2), ("p50_ms", "p50, ms", 2),
                                       ("cpu_ms", "CPU ms a command", 3)]),
-    "tls-retr": ("RETR of 256 MiB under TLS", [("cpu_s_per_gb", "CPU s per GB", 3), ("mb_per_s", "MB/s", 0)]),
-    "tls-stor": ("STOR of 256 MiB under TLS", [("cpu_s_per_gb", "CPU s per GB", 3), ("mb_per_s", "MB/s", 0)]),
-    "mogile-retr": ("MogileFS: RETR of 256 MiB; beside: curl from the node",
-                    [("mb_per_s", "MB/s", 0), ("cpu_s_per_gb", "CPU s per GB", 3)]),
-    "mogile-stor": ("MogileFS: STOR of 256 MiB; beside: curl to the node",
-                    [("mb_per_s", "MB/s", 0), ("cpu_s_per_gb", "CPU s per GB", 3)]),
+    "tls-retr": ("RETR of 256 MiB under TLS", BULK),
+    "tls-stor": ("STOR of 256 MiB under TLS", BULK),
+    "mogile-retr": ("MogileFS: RETR of 256 MiB; beside: curl from the node", BULK[::-1]),
+    "mogile-stor": ("MogileFS: STOR of 256 MiB; beside: curl to the node", BULK[::-1]),
     "mogile-small": ("MogileFS: files of 4 KiB, 4 clients",
                      [("stor_per_s", "STOR per s", 0), ("retr_per_s", "RETR per s", 0),
                       ("stor_cpu_ms", "CPU ms per STOR", 3), ("retr_cpu_ms", "CPU ms per RETR", 3)]),
@@ -63,16 +61,12 @@ for count in (1000, 5000, 100000):
             [("ms", "ms", 1), ("first_ms", "first byte, ms", 2), ("grown_kb", "memory grown, KiB", 0)])
 
 
-def median(values):
-    return statistics.median(values)
-
-
 def cell(values, digits):
     """The median, and what half of the rounds lie between."""
     if not values:
         return "–"
     low, high = statistics.quantiles(values, n=4)[::2] if len(values) > 2 else (min(values), max(values))
-    return f"{median(values):,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
+    return f"{statistics.median(values):,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
 
 
 def table(case, found, failed):

@@ -142,7 +142,7 @@ pub(crate) fn small_files(
     Ok(told)
 }
 
-/// A listing, again and again: the quickest.
+/// A listing, again and again: the medians.
 pub(crate) fn listings(server: &Server<'_>, command: &str, times: usize) -> Result<String, String> {
     let mut session = member(server)?;
     let cost = Cost::begin(server);
@@ -200,18 +200,17 @@ pub(crate) fn latency(
     count: usize,
     dir: &str,
 ) -> Result<String, String> {
-    let names = AtomicUsize::new(0);
     let block = nix::sys::memfd::memfd_create("block", nix::sys::memfd::MFdFlags::empty());
     let block = File::from(block.map_err(|why| why.to_string())?);
     block.set_len(4096).map_err(|why| why.to_string())?;
     // All are there before the first command: how long logins take is another case's, and who is slow
     // at them would never have so many at once.
-    let sessions = Mutex::new(at_once(clients, || member(server))?);
+    let sessions = at_once(clients, || member(server))?;
+    let sessions = Mutex::new(sessions.into_iter().enumerate());
     let cost = Cost::begin(server);
     let ended = at_once(clients, || {
-        let session = sessions.lock().map(|mut all| all.pop());
-        let mut session = session.ok().flatten().ok_or("there is no session left")?;
-        let name = names.fetch_add(1, Ordering::Relaxed);
+        let next = sessions.lock().map(|mut all| all.next());
+        let (name, mut session) = next.ok().flatten().ok_or("there is no session left")?;
         let path = format!("{dir}/l{name:04}.dat");
         let mut own = Vec::with_capacity(count);
         for step in 0..count {

@@ -10,12 +10,12 @@ use nix::time::ClockId;
 pub(crate) fn seconds(root: u32) -> f64 {
     let mut tree = tree(root);
     loop {
-        let nanoseconds: f64 = tree.iter().map(|stat| running(stat.pid)).sum();
+        let running: f64 = tree.iter().map(|stat| running(stat.pid)).sum();
         let reaped: u32 = tree.iter().map(|stat| stat.reaped).sum();
         // Who is reaped just now would be counted twice, or not at all.
         let again = self::tree(root);
         if again == tree {
-            return nanoseconds / 1e9 + f64::from(reaped) / 100.0;
+            return running + f64::from(reaped) / 100.0;
         }
         tree = again;
     }
@@ -27,12 +27,12 @@ pub(crate) fn kilobytes(root: u32) -> f64 {
     tree(root).iter().map(|stat| share(stat.pid)).sum()
 }
 
-/// Nanoseconds, of all threads, also of those that have ended.
+/// Seconds, of all threads, also of those that have ended.
 fn running(pid: u32) -> f64 {
     let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
     let clock = pid.map(ClockId::pid_cpu_clock_id);
     let time = clock.ok().and_then(|clock| clock.ok()?.now().ok());
-    time.map_or(0.0, |time| Duration::from(time).as_secs_f64() * 1e9)
+    time.map_or(0.0, |time| Duration::from(time).as_secs_f64())
 }
 
 fn share(pid: u32) -> f64 {
