@@ -67,7 +67,7 @@ pub mod import;
 #[doc(hidden)]
 pub mod passwd;
 
-// Floor 4: the three kinds of process.
+// Floor 4: the kinds of process.
 #[doc(hidden)]
 pub mod clerk;
 #[doc(hidden)]

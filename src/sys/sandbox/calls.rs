@@ -257,10 +257,11 @@ mod tests {
     #[test]
     fn the_filters_compile() {
         for calls in [Calls::of_worker(), Calls::of_clerk()] {
-            let program = calls.unwrap().program;
+            let Calls { program, last } = calls.unwrap();
             assert_eq!(program.is_some(), are_supported());
-            // Each instruction costs something at each birth.
+            // Each instruction costs something where it is entered: the last at the birth of each worker.
             assert!(program.is_none_or(|program| program.len() < 250));
+            assert!(last.is_none_or(|last| last.len() < 25));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Filters made into one short program. What seccompiler writes asks for one call after the other,
 //! and wants a filter for each word on a call; but when a process enters a filter the kernel compiles
-//! it, and walks it through for every system call there is. At each birth this was a good part of the
-//! work: one program that looks a call up by halves is a tenth of it.
+//! it, and walks it through for every system call there is. That was a good part of the work of a birth: one
+//! program that looks a call up by halves is a tenth of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
