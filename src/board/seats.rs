@@ -1,4 +1,4 @@
-//! One seat a worker, by its pid.
+//! One seat a worker, by its pid; by a number that is none until it has one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub struct Board {
 /// One worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// When it was forked.
+    /// When it was asked for.
     pub born: Instant,
     /// What it does.
     pub state: State,
@@ -42,7 +42,7 @@ impl Seat {
 /// What a worker does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It was forked and has not said a word yet.
+    /// It was asked for and has not said a word yet.
     Unborn,
     /// It waits for a client.
     Idle,
@@ -120,8 +120,8 @@ impl Counts {
 }
 
 impl Board {
-    /// A worker was forked.
-    pub fn forked(&mut self, pid: i32, now: Instant) {
+    /// A worker was asked for.
+    pub fn asked_for(&mut self, pid: i32, now: Instant) {
         let seat = Seat {
             born: now,
             state: State::Unborn,

@@ -125,7 +125,7 @@ impl Master<'_> {
         }
         // It is counted, and told whatever all are told, before it has a pid.
         let number = self.ask_for_worker(theirs, now)?;
-        self.board.forked(number, now);
+        self.board.asked_for(number, now);
         self.leashes.insert(number, own);
         Ok(())
     }

@@ -13,7 +13,7 @@ fn board(start: Instant) -> Board {
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut board = Board::default();
     for pid in 1..=5 {
-        board.forked(pid, start);
+        board.asked_for(pid, start);
     }
     for pid in 2..=5 {
         board.idle(pid, at(1));
@@ -66,7 +66,7 @@ fn a_crowd_from_one_place_makes_room_before_anybody_else() {
     let start = Instant::now();
     let mut board = board(start);
     for pid in 6..=9 {
-        board.forked(pid, start);
+        board.asked_for(pid, start);
         board.idle(pid, start);
         board.taken(pid, peer(66), start + Duration::from_secs(60));
     }
@@ -156,14 +156,15 @@ fn the_counts_are_right_whatever_comes_in_whatever_order() {
     };
     for _ in 0..5000 {
         let pid = i32::try_from(throw(6)).unwrap();
-        match throw(8) {
-            0 => board.forked(pid, start),
+        match throw(9) {
+            0 => board.asked_for(pid, start),
             1 => board.idle(pid, start),
             2 => board.taken(pid, peer(1), start),
             3 => board.entered(pid, Vec::new(), String::new(), start),
             4 => board.retired(pid),
             5 => board.dismissed(pid, start),
             6 => board.killed(pid, start),
+            7 => board.born(pid, i32::try_from(throw(6)).unwrap()),
             _ => drop(board.gone(pid)),
         }
         let mut counts = Counts::default();

@@ -21,9 +21,10 @@ pub use nursery::{FromNursery, ToNursery};
 pub use upload::{Outcome, Upload};
 pub use worker::{FromWorker, ToWorker};
 
-/// The first tags of news, in each direction.
+/// The first tags of news: to workers, from them, and to their nursery.
 const NEWS_DOWN: u8 = 160;
 const NEWS_UP: u8 = 192;
+const NEWS_AHEAD: u8 = 224;
 
 /// What can go over a leash.
 pub trait Message: Sized {

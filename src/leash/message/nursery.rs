@@ -2,11 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Message, News, whole};
+use super::{Message, NEWS_AHEAD, News, whole};
 use crate::leash::wire::{Malformed, Reader, Writer};
-
-/// The first tag of news.
-const NEWS: u8 = 224;
 
 /// What the master tells the nursery.
 #[derive(Debug)]
@@ -31,7 +28,7 @@ impl Message for ToNursery {
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Birth { .. } => Writer::new(129),
-            Self::News(news) => news.write(NEWS),
+            Self::News(news) => news.write(NEWS_AHEAD),
         }
         .end()
     }
@@ -49,7 +46,7 @@ impl Message for ToNursery {
             129 => Self::Birth {
                 fd: fd.take().ok_or(Malformed)?,
             },
-            tag @ NEWS.. => match News::read(tag - NEWS, &mut reader)? {
+            tag @ NEWS_AHEAD.. => match News::read(tag - NEWS_AHEAD, &mut reader)? {
                 Some(news) => Self::News(news),
                 None => return Ok(None),
             },

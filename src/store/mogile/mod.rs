@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use download::Download;
 use layout::{Layout, Place, Spot};
-use listing::{Limited, Listing};
 pub use lore::{Lore, Shared};
 use made::{Made, Seen};
 use order::Order;
@@ -31,6 +30,7 @@ mod entry;
 mod givers;
 mod intake;
 pub mod layout;
+mod level;
 mod listing;
 mod lookup;
 mod lore;
@@ -133,36 +133,6 @@ impl MogileFs {
         }
     }
 
-    fn list_spot(&self, spot: &Spot, wish: Wish) -> Result<Listing, Error> {
-        let prefix = spot.prefix();
-        self.lore.catch_up();
-        let plan = listing::Plan {
-            quarry: self.quarry(&spot.domain, prefix.clone()),
-            made: self.lore.names_in(&spot.domain, &prefix),
-            prefixes: self.written(prefix),
-            wish,
-            sizes: self.settings.extendedlist,
-            times: self.settings.listtimes,
-            limit: self.settings.listlimit,
-        };
-        Listing::new(plan, Rc::clone(&self.recent))
-    }
-
-    fn limited<'e>(&self, entries: impl Iterator<Item = Result<Entry, Error>> + 'e) -> Entries<'e> {
-        let settings = &self.settings;
-        Box::new(Limited::new(
-            entries,
-            settings.listlimit,
-            settings.listlimit_error,
-        ))
-    }
-
-    fn names<'e>(&self, names: Vec<Vec<u8>>, group: &'static str, wish: Wish) -> Entries<'e> {
-        let is_wanted = move |name: &Vec<u8>| names::is_shown(name) && wish.wants(name);
-        let wanted = names.into_iter().filter(is_wanted);
-        self.limited(wanted.map(move |name| Ok(entry::dir(&name, group))))
-    }
-
     fn remember(&self, spot: &Spot, object: &Object) {
         let mut recent = self.recent.borrow_mut();
         recent.stored(&spot.domain, &spot.key, object.clone());
@@ -176,27 +146,7 @@ impl MogileFs {
 
 impl Store for MogileFs {
     fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
-        match self.layout.place(dir) {
-            Place::Domains => {
-                let domains = self.client.trackers()?.get_domains()?;
-                let names = domains.into_iter().map(|domain| domain.name).collect();
-                Ok(self.names(names, entry::DOMAIN, wish))
-            }
-            Place::Domain(domain) => {
-                let classes = self.classes(&domain)?.ok_or(Error::NotFound)?;
-                Ok(self.names(classes, entry::CLASS, wish))
-            }
-            Place::Class(spot) | Place::Key(spot) => {
-                let is_whole = wish.beginning.is_empty() && wish.meant.is_none();
-                let mut listing = self.list_spot(&spot, wish)?;
-                // What has no entries may be an empty directory, a file, or nothing.
-                let first = listing.next();
-                if first.is_none() && is_whole {
-                    self.must_be_dir(dir)?;
-                }
-                Ok(self.limited(first.into_iter().chain(listing)))
-            }
-        }
+        self.level(dir, wish)
     }
 
     fn searches(&self) -> bool {
