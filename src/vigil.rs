@@ -53,9 +53,15 @@ impl std::error::Error for Interrupted {}
 /// `ErrorKind::Interrupted`, which std's own loops would silently try again.
 #[must_use]
 pub fn was_interrupted(error: &io::Error) -> bool {
+    was_caused_by::<Interrupted>(error)
+}
+
+/// Whether `error` wraps a `Cause`.
+#[must_use]
+pub fn was_caused_by<Cause: std::error::Error + 'static>(error: &io::Error) -> bool {
     error
         .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Interrupted>)
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Cause>)
 }
 
 struct Bystander {

@@ -75,15 +75,6 @@ impl std::fmt::Display for Foreign {
 
 impl std::error::Error for Foreign {}
 
-impl Foreign {
-    /// Whether that is what `error` means.
-    pub(super) fn is_cause_of(error: &io::Error) -> bool {
-        error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
-    }
-}
-
 impl Protection<'_> {
     fn apply(&self, stream: TcpStream, ends: &Ends<'_>) -> io::Result<Wire> {
         let (mut stream, resumption) = self.session.accept_data(stream, ends.connect)?;

@@ -29,15 +29,6 @@ impl fmt::Display for Garbled {
 
 impl std::error::Error for Garbled {}
 
-impl Garbled {
-    /// Whether that is what `error` means.
-    pub(super) fn is_cause_of(error: &io::Error) -> bool {
-        error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
-    }
-}
-
 /// Packs.
 pub(super) struct Deflater {
     state: Box<CompressorOxide>,
@@ -301,7 +292,7 @@ mod tests {
         for garbled in [&damaged[..], &longer, raw, b"no zlib at all"] {
             for step in [1, PACKED] {
                 let error = unpacked(garbled, step).unwrap_err();
-                assert!(Garbled::is_cause_of(&error), "{error:?}");
+                assert!(crate::vigil::was_caused_by::<Garbled>(&error), "{error:?}");
             }
         }
     }

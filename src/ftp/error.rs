@@ -51,10 +51,10 @@ impl Error {
         if vigil::was_interrupted(error) {
             return Self::Interrupted;
         }
-        if Short::is_cause_of(error) {
+        if vigil::was_caused_by::<Short>(error) {
             return Self::refused(451, "Fewer bytes than ALLO announced; nothing is stored.");
         }
-        if Garbled::is_cause_of(error) {
+        if vigil::was_caused_by::<Garbled>(error) {
             return Self::refused(451, "The compressed data is damaged; nothing is stored.");
         }
         match error.kind() {
@@ -70,8 +70,7 @@ impl Error {
         if vigil::was_interrupted(error) {
             return Self::Interrupted;
         }
-        let is_replaced = <dyn std::error::Error + Send + Sync>::is::<store::Replaced>;
-        if error.get_ref().is_some_and(is_replaced) {
+        if vigil::was_caused_by::<store::Replaced>(error) {
             return Self::failed(451, "The file was replaced meanwhile", error.to_string());
         }
         Self::failed(451, "Storage error", error.to_string())

@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
         if vigil::was_interrupted(error) {
             return Error::Interrupted;
         }
-        if Foreign::is_cause_of(error) {
+        if vigil::was_caused_by::<Foreign>(error) {
             info!("data-not-resumed {}", self.tag());
             return Error::refused(
                 522,

@@ -40,15 +40,6 @@ impl fmt::Display for Short {
 
 impl std::error::Error for Short {}
 
-impl Short {
-    /// Whether that is what `error` means.
-    pub(super) fn is_cause_of(error: &io::Error) -> bool {
-        error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
-    }
-}
-
 /// TYPE A: what was converted and not yet read.
 struct Lines {
     ascii: FromWire,

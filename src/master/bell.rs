@@ -51,7 +51,6 @@ impl Ring {
         let half = u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
         match number >> 32 {
             0 => Self::Worker(i32::try_from(half).unwrap_or_default()),
-            3 => Self::Nursery(i32::try_from(half).unwrap_or_default()),
             1 => match half {
                 0 => Self::Signal,
                 1 => Self::Clerk(Duty::Names),
@@ -62,6 +61,7 @@ impl Ring {
                 6 => Self::Clerk(Duty::Hooks),
                 _ => Self::Clerk(Duty::Lines),
             },
+            3 => Self::Nursery(i32::try_from(half).unwrap_or_default()),
             _ => Self::Guest(half),
         }
     }

@@ -33,13 +33,11 @@ pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Bir
                 process::leave(1)
             };
             let own = (leash, ear, std::mem::take(&mut listeners));
-            super::live(
-                own,
-                &Birthright {
-                    lore,
-                    ..*birthright
-                },
-            )
+            let birthright = Birthright {
+                lore,
+                ..*birthright
+            };
+            super::live(own, &birthright)
         })
     });
     match lived {

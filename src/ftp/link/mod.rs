@@ -158,14 +158,7 @@ impl Link {
         }
         match self.wire.socket().read(&mut [0; 512]) {
             Ok(count) => Ok(count == 0),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(false)
-            }
+            Err(error) if is_passing(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -239,11 +232,7 @@ impl Link {
             };
             must_wait = true;
             match waited.and_then(|()| call(&mut self.wire)) {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
+                Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     // An interrupted wait is interrupted again, and must be known for what it is.
                     if !vigil::was_interrupted(&error) {
@@ -286,6 +275,14 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Whether the same call may do better next time.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 impl Read for Link {

@@ -137,11 +137,6 @@ impl Master<'_> {
 
     fn spread_addresses(&mut self, name: &str) {
         log::info!("name-found name={}", quoted(name.as_bytes()));
-        self.tell_addresses();
-        self.renew_nursery(Instant::now());
-    }
-
-    pub(in crate::master) fn tell_addresses(&mut self) {
         self.renew_nursery(Instant::now());
         let addresses = self.addresses.trackers();
         let trackers = ToWorker::Trackers { addresses };

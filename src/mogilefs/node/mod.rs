@@ -17,6 +17,7 @@ use super::health::Health;
 use super::{Error, Gossip, Solitude};
 use crate::config::{self, Network};
 use crate::figures::{self, Event, Wait};
+use crate::vigil;
 use transport::{Dialler, Literal, Speaker, Unconnected};
 
 mod body;
@@ -235,12 +236,9 @@ impl Nodes {
             Err(error) => error.into_io(),
         };
         figures::count(Event::NodeFailed);
-        let unconnected = error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unconnected>);
         let now = Instant::now();
         let mut health = self.health.borrow_mut();
-        if unconnected {
+        if vigil::was_caused_by::<Unconnected>(&error) {
             health.entry(node).or_default().failed(now);
             self.gossip().failed(node);
             return Err(Error::NoNode(format!("{node}: {error}")));
