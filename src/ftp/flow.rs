@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::Traffic;
+use super::{Direction, Traffic};
 use crate::vigil;
 
 /// In the nano-units in which is saved.
@@ -63,13 +63,6 @@ pub(super) struct Flow {
     bucket: Option<Bucket>,
 }
 
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Up,
-    Down,
-}
-
 impl Flow {
     pub(super) fn new(traffic: Rc<dyn Traffic>) -> Self {
         Self {
@@ -82,12 +75,12 @@ impl Flow {
     ///
     /// # Errors
     /// What ended the wait.
-    pub(super) fn grant(&mut self, way: Way, wanted: usize) -> io::Result<usize> {
+    pub(super) fn grant(&mut self, direction: Direction, wanted: usize) -> io::Result<usize> {
         loop {
             // Another session of the user may come or go at any time.
-            let rate = match way {
-                Way::Up => self.traffic.upload_rate(),
-                Way::Down => self.traffic.download_rate(),
+            let rate = match direction {
+                Direction::Up => self.traffic.upload_rate(),
+                Direction::Down => self.traffic.download_rate(),
             };
             if rate == 0 {
                 return Ok(wanted);
@@ -207,15 +200,15 @@ mod tests {
         let begun = Instant::now();
         let mut passed = 0;
         while passed < 20_000 {
-            let count = flow.grant(Way::Down, 1 << 20).unwrap();
+            let count = flow.grant(Direction::Down, 1 << 20).unwrap();
             assert!((1..=25_000).contains(&count), "{count}");
             flow.passed(count, 0);
             passed += count;
         }
         assert!(begun.elapsed() >= Duration::from_millis(190));
-        assert_eq!(flow.grant(Way::Up, 1 << 20).unwrap(), 1 << 20);
+        assert_eq!(flow.grant(Direction::Up, 1 << 20).unwrap(), 1 << 20);
         traffic.0.set(0);
-        assert_eq!(flow.grant(Way::Down, 1 << 20).unwrap(), 1 << 20);
+        assert_eq!(flow.grant(Direction::Down, 1 << 20).unwrap(), 1 << 20);
     }
 
     #[test]

@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use crate::auth::Password;
 use crate::config;
+pub use crate::logger::Direction;
 use crate::path::Path;
 use crate::store::{Receipt, Store};
 use crate::tls;
@@ -123,15 +124,6 @@ pub enum Refusal {
     Unavailable(String),
     /// A bystander ended the wait ([`crate::vigil`]); the session ends.
     Interrupted,
-}
-
-/// Which way a file went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// To the client: RETR.
-    Down,
-    /// From the client: STOR, APPE.
-    Up,
 }
 
 /// One transfer of a file that ended.

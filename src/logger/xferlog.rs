@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 
 use crate::text::json;
 
-/// Which way a file went.
+/// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To the client.

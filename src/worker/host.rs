@@ -224,10 +224,7 @@ impl Host for Session {
             self.tell_of_upload(transfer);
         }
         logger::transferred(&logger::Transfer {
-            direction: match transfer.direction {
-                Direction::Down => logger::Direction::Down,
-                Direction::Up => logger::Direction::Up,
-            },
+            direction: transfer.direction,
             user: transfer.user,
             peer: transfer.peer,
             session: &self.name,

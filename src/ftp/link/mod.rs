@@ -10,8 +10,9 @@ use log::warn;
 use socket2::SockRef;
 
 use self::packed::Packer;
+use super::Direction;
 use super::data::Ends;
-use super::flow::{Flow, Way};
+use super::flow::Flow;
 use super::transfer::Progress;
 use super::wire::Wire;
 use crate::config::Truncation;
@@ -287,7 +288,7 @@ fn is_passing(error: &io::Error) -> bool {
 
 impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = self.flow.grant(Way::Up, buffer.len())?;
+        let most = self.flow.grant(Direction::Up, buffer.len())?;
         let room = buffer.get_mut(..most).unwrap_or_default();
         let count = match self.level {
             None => self.receive(room)?,
@@ -304,7 +305,7 @@ impl Write for Link {
             self.wire.socket().set_nodelay(true)?;
             self.is_prompt = true;
         }
-        let most = self.flow.grant(Way::Down, bytes.len())?;
+        let most = self.flow.grant(Direction::Down, bytes.len())?;
         let bytes = bytes.get(..most).unwrap_or_default();
         let count = match self.level {
             None => self.attempt(For::Writing, |wire| wire.write(bytes))?,

@@ -9,8 +9,8 @@ use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
 
 use super::{HEARD_EVERY, Link};
+use crate::ftp::Direction;
 use crate::ftp::error::Error;
-use crate::ftp::flow::Way;
 use crate::pipe::{self, Pipe};
 use crate::vigil::For;
 
@@ -29,7 +29,7 @@ impl Link {
         if count == HEARD_EVERY {
             self.keep_lean();
         }
-        let granted = self.flow.grant(Way::Down, count);
+        let granted = self.flow.grant(Direction::Down, count);
         let count = granted.map_err(|error| Error::data(&error))?;
         let mut at = off_t::try_from(offset)
             .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
@@ -58,7 +58,7 @@ impl Link {
     /// # Errors
     /// `Refused` (426): the connection failed.
     pub(in crate::ftp) fn send_last(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        let granted = self.flow.grant(Way::Down, bytes.len());
+        let granted = self.flow.grant(Direction::Down, bytes.len());
         let most = granted.map_err(|error| Error::data(&error))?;
         let bytes = bytes.get(..most).unwrap_or_default();
         let sent = self.attempt(For::Writing, |wire| wire.write_before_end(bytes));
@@ -77,7 +77,7 @@ impl Link {
         if !self.is_plain() {
             return None;
         }
-        let most = match self.flow.grant(Way::Up, most) {
+        let most = match self.flow.grant(Direction::Up, most) {
             Ok(most) => most,
             Err(error) => return Some(Err(error)),
         };
@@ -92,7 +92,7 @@ impl Link {
     pub(in crate::ftp) fn drain(&mut self, pipe: &Pipe, count: usize) -> io::Result<()> {
         let mut left = count;
         while left > 0 {
-            let most = self.flow.grant(Way::Down, left)?;
+            let most = self.flow.grant(Direction::Down, left)?;
             let sent = self.attempt(For::Writing, |wire| pipe.empty(wire.socket(), most))?;
             if sent == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
