@@ -199,13 +199,14 @@ mod tests {
         let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
         assert!(matches!(master.receive().unwrap(), Heard::Nothing));
         let user = b"a\n\0b".to_vec();
-        worker.send(&FromWorker::Ready).unwrap();
+        let ready = FromWorker::Ready { pid: 1 };
+        worker.send(&ready).unwrap();
         let asked = FromWorker::Account { number: 1, user };
         worker.send(&asked).unwrap();
         let Heard::Message(heard) = master.receive().unwrap() else {
             panic!("nothing was heard");
         };
-        assert_eq!(heard, FromWorker::Ready);
+        assert_eq!(heard, ready);
         assert!(matches!(master.receive().unwrap(), Heard::Message(heard) if heard == asked));
         master.send(&ToWorker::Retire).unwrap();
         drop(master);

@@ -100,11 +100,6 @@ impl Nurseries {
         self.all.iter().filter_map(|one| one.deadline).min()
     }
 
-    /// Whether somebody is being born.
-    pub(super) fn are_busy(&self) -> bool {
-        self.all.iter().any(|one| !one.asked.is_empty())
-    }
-
     pub(super) fn are_gone(&self) -> bool {
         self.all.is_empty()
     }
@@ -134,6 +129,9 @@ impl Master<'_> {
     pub(super) fn ask_for_worker(&mut self, leash: leash::Worker, now: Instant) -> io::Result<i32> {
         if self.nurseries.present().is_none() {
             self.spawn_nursery()?;
+        }
+        if !self.is_birth_due() {
+            self.nurseries.early.clear();
         }
         let number = self.nurseries.next_number();
         let nursery = self.nurseries.present().ok_or(io::ErrorKind::NotFound)?;
@@ -191,11 +189,7 @@ impl Master<'_> {
                 break;
             };
             match leash.receive_in(&mut self.room)? {
-                Heard::Message(answer) => {
-                    let number = nursery.answered(now);
-                    self.hear_of_birth(number, &answer, now);
-                    self.let_go_of_nurseries(now);
-                }
+                Heard::Message(answer) => self.hear_of_birth(pid, &answer, now)?,
                 Heard::Strange => return Err(io::ErrorKind::InvalidData.into()),
                 Heard::Nothing => break,
                 Heard::End => return Err(io::ErrorKind::BrokenPipe.into()),
@@ -204,21 +198,58 @@ impl Master<'_> {
         Ok(())
     }
 
-    fn hear_of_birth(&mut self, number: Option<i32>, answer: &FromNursery, now: Instant) {
-        let asked = number.and_then(|number| Some((number, self.leashes.remove(&number)?)));
-        match (asked, answer) {
-            (Some((number, leash)), FromNursery::Born { pid }) => {
-                self.welcome(number, *pid, leash, now);
-            }
-            (Some((number, _)), FromNursery::Unborn { errno }) => {
+    /// # Errors
+    /// That cannot be.
+    fn hear_of_birth(
+        &mut self,
+        nursery: i32,
+        answer: &FromNursery,
+        now: Instant,
+    ) -> io::Result<()> {
+        let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
+        if let FromNursery::Born { pid } = answer
+            && !self.may_be_new(*pid)
+        {
+            return Err(nonsense());
+        }
+        let nursery = self.nurseries.named(nursery);
+        let number = nursery.and_then(|nursery| nursery.answered(now));
+        let number = number.ok_or_else(nonsense)?;
+        match (self.leashes.remove(&number), answer) {
+            (Some(leash), FromNursery::Born { pid }) => self.welcome(number, *pid, leash, now),
+            (_, FromNursery::Unborn { errno }) => {
                 self.board.gone(number);
                 self.mourn(&io::Error::from_raw_os_error(*errno), now);
             }
-            (None, _) => log::debug!("birth-unasked answer=\"{answer:?}\""),
+            (None, _) => {}
         }
-        if !self.nurseries.are_busy() {
-            self.nurseries.early.clear();
+        self.let_go_of_nurseries(now);
+        Ok(())
+    }
+
+    /// Whether a worker of which nobody has heard so far can have this pid.
+    fn may_be_new(&self, pid: i32) -> bool {
+        (1..=HIGHEST_PID).contains(&pid) && self.board.seat(pid).is_none()
+    }
+
+    /// A worker has said what its pid is, of which a nursery that died may not have told: what it is known
+    /// by from now on.
+    pub(super) fn name_newborn(&mut self, known: i32, pid: i32, now: Instant) -> i32 {
+        if is_unborn(known)
+            && self.may_be_new(pid)
+            && let Some(leash) = self.leashes.remove(&known)
+        {
+            self.bell.remove(&leash);
+            self.welcome(known, pid, leash, now);
+            return pid;
         }
+        known
+    }
+
+    /// Whether there are workers of whose birth word has yet to come.
+    pub(super) fn is_birth_due(&self) -> bool {
+        let highest = self.leashes.last_key_value();
+        highest.is_some_and(|(number, _)| is_unborn(*number))
     }
 
     /// A worker has its pid.
@@ -238,7 +269,7 @@ impl Master<'_> {
     /// Somebody has ended whom nobody knows. Where there are births of which word has yet to come it is
     /// kept in mind.
     pub(super) fn may_be_newborn(&mut self, pid: i32, ending: Ending) -> bool {
-        let may_be = self.nurseries.are_busy();
+        let may_be = self.is_birth_due();
         if may_be {
             self.nurseries.early.insert(pid, ending);
         }
@@ -272,15 +303,15 @@ impl Master<'_> {
         }
     }
 
-    /// Kills one that is of no use. What it has said is heard when it is buried.
+    /// Kills one that is of no use. Whose births it told of cannot be known from there on.
     fn give_up_nursery(&mut self, pid: i32, why: &io::Error) {
         let Some(nursery) = self.nurseries.named(pid) else {
             return;
         };
         log::debug!("nursery-given-up pid={pid} why=\"{why}\"");
         nursery.standing = Standing::Lost;
-        if let Some(leash) = &nursery.leash {
-            self.bell.remove(leash);
+        if let Some(leash) = nursery.leash.take() {
+            self.bell.remove(&leash);
         }
         process::kill(Pid::from_raw(pid));
     }
@@ -331,19 +362,15 @@ impl Master<'_> {
         true
     }
 
-    /// Those whom a dead nursery has not answered for. The first may have been born, and may have a client:
-    /// then it says so, and keeps its number; else its leash has ended. The others were not.
+    /// Those whom a dead nursery has not answered for. Who was born may have a client: it says so, and who
+    /// it is; the leashes of the others have ended.
     fn look_after(&mut self, asked: &VecDeque<i32>, now: Instant) {
-        let mut asked = asked.iter();
-        if let Some(first) = asked.next() {
-            let leash = self.leashes.get(first);
-            let heard = leash.map(|leash| self.bell.add(leash, Ring::Worker(*first)));
-            if !matches!(heard, Some(Ok(()))) {
-                self.unleash(*first, now);
-            }
-        }
         for number in asked {
-            self.unleash(*number, now);
+            let leash = self.leashes.get(number);
+            let heard = leash.map(|leash| self.bell.add(leash, Ring::Worker(*number)));
+            if !matches!(heard, Some(Ok(()))) {
+                self.unleash(*number, now);
+            }
         }
     }
 }

@@ -84,6 +84,7 @@ impl Master<'_> {
 
     /// Goes on with an upgrade. If it comes to an end this does not return.
     pub(super) fn upgrade_if_due(&mut self, now: Instant) {
+        let is_birth_due = self.is_birth_due();
         match &mut self.upgrade {
             None => {}
             Some(Upgrade::Trial { trial, deadline }) if *deadline <= now => {
@@ -93,8 +94,7 @@ impl Master<'_> {
             Some(Upgrade::Trial { .. }) => {}
             Some(Upgrade::Due { .. }) if self.stop.is_some() => self.upgrade = None,
             Some(Upgrade::Due { latest }) => {
-                let is_asked =
-                    self.clerks.are_asked() || self.desk.is_visited() || self.nurseries.are_busy();
+                let is_asked = self.clerks.are_asked() || self.desk.is_visited() || is_birth_due;
                 if !is_asked || *latest <= now {
                     self.make_way(now);
                 }

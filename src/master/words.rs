@@ -53,7 +53,7 @@ impl Master<'_> {
 
     fn obey(&mut self, pid: i32, message: FromWorker, now: Instant) {
         match message {
-            FromWorker::Ready => self.has_come(pid, now),
+            FromWorker::Ready { pid: own } => self.has_come(pid, own, now),
             FromWorker::Taken { peer } => self.take(pid, peer, now),
             FromWorker::Transferred {
                 is_upload,
@@ -113,7 +113,8 @@ impl Master<'_> {
         }
     }
 
-    fn has_come(&mut self, pid: i32, now: Instant) {
+    fn has_come(&mut self, known: i32, own: i32, now: Instant) {
+        let pid = self.name_newborn(known, own, now);
         self.board.idle(pid, now);
         if let Some(seat) = self.board.seat(pid) {
             self.births.came(seat.born);

@@ -97,7 +97,7 @@ fn news(draw: &mut Draw<'_>) -> News {
 
 fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
     let (number, user) = (number(draw), draw.bytes().to_vec());
-    match draw.byte() % 14 {
+    match draw.byte() % 15 {
         0 => FromWorker::Account { number, user },
         1 => FromWorker::Login {
             number,
@@ -140,6 +140,9 @@ fn from_worker(draw: &mut Draw<'_>) -> FromWorker {
         }
         11 => FromWorker::News(news(draw)),
         12 => FromWorker::Fence { number },
+        13 => FromWorker::Ready {
+            pid: number.cast_signed() & i32::MAX,
+        },
         _ => FromWorker::Call {
             number,
             local: draw.address(),

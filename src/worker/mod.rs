@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use nix::unistd::getpid;
+
 use crate::birthright::Birthright;
 use crate::config::{Config, TlsMode};
 use crate::ftp::{self, Proxied};
@@ -105,7 +107,9 @@ fn work(bond: &Rc<Bond>, door: Door, birthright: &Birthright<'_>) -> io::Result<
     let word = Rc::new(vigil::watch(bond.leash(), move || hearer.hear_next())?);
     let _signal = vigil::watch(bond.ear(), move || listener.hear_signal())?;
     title::set("nanoftpd [worker] idle");
-    bond.tell(&FromWorker::Ready)?;
+    bond.tell(&FromWorker::Ready {
+        pid: getpid().as_raw(),
+    })?;
     while let Some(open) = &door {
         let Some((control, peer)) = wait(bond, open)? else {
             break;

@@ -59,7 +59,7 @@ fn every_question_of_a_worker_has_its_number() {
 fn every_message_of_a_worker_travels() {
     let peer = |text: &str| text.parse().unwrap();
     for message in [
-        FromWorker::Ready,
+        FromWorker::Ready { pid: i32::MAX },
         FromWorker::Taken {
             peer: peer("192.0.2.1:65535"),
         },
@@ -259,6 +259,12 @@ fn every_message_of_a_birth_travels() {
     travels(&ToNursery::Birth { fd: any_fd() }, true);
     travels(&FromNursery::Born { pid: i32::MAX }, false);
     travels(&FromNursery::Unborn { errno: 11 }, false);
+}
+
+#[test]
+fn a_worker_of_another_version_need_not_say_who_it_is() {
+    let ready = Some(FromWorker::Ready { pid: 0 });
+    assert_eq!(FromWorker::decode(&[1], None), Ok(ready));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::leash::wire::{Malformed, Reader, Writer};
 /// What a worker tells the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
-    /// Its rights are final; it waits for clients.
-    Ready,
+    /// Its rights are final; it waits for clients. Its nursery may have died before it said who it is.
+    Ready { pid: i32 },
     /// It has accepted this client.
     Taken { peer: SocketAddr },
     /// The same, and may it stay? To be answered with [`ToWorker::Answer`]: a [`super::Word`].
@@ -106,7 +106,7 @@ pub enum ToWorker {
 impl Message for FromWorker {
     fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Ready => Writer::new(1),
+            Self::Ready { pid } => Writer::new(20).number(pid.unsigned_abs()),
             Self::Taken { peer } => Writer::new(2).socket(*peer),
             Self::Account { number, user } => Writer::new(3).number(*number).bytes(user),
             Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
@@ -160,7 +160,10 @@ impl Message for FromWorker {
     fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
-            1 => Self::Ready,
+            // In the first of these versions it did not say who it is: that had been told of each.
+            tag @ (1 | 20) => Self::Ready {
+                pid: if tag == 1 { 0 } else { reader.pid()? },
+            },
             2 => Self::Taken {
                 peer: reader.socket()?,
             },
