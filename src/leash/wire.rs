@@ -62,6 +62,12 @@ impl Writer {
         self
     }
 
+    /// A number of the kernel's that is never negative: of a process, a descriptor, an error.
+    #[must_use]
+    pub fn natural(self, number: i32) -> Self {
+        self.number(number.unsigned_abs())
+    }
+
     #[must_use]
     pub fn size(mut self, size: u64) -> Self {
         self.0.extend(size.to_be_bytes());
@@ -164,9 +170,11 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    /// See [`Writer::natural`].
+    ///
     /// # Errors
     /// [`Malformed`].
-    pub fn pid(&mut self) -> Result<i32, Malformed> {
+    pub fn natural(&mut self) -> Result<i32, Malformed> {
         i32::try_from(self.number()?).map_err(|_| Malformed)
     }
 

@@ -122,17 +122,17 @@ fn header() -> Vec<u8> {
 impl Record {
     fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Pidfile { fd, path } => Writer::new(1).descriptor(*fd).path(path),
+            Self::Pidfile { fd, path } => Writer::new(1).natural(*fd).path(path),
             Self::Control {
                 fd,
                 path,
                 place: (device, inode),
             } => Writer::new(2)
-                .descriptor(*fd)
+                .natural(*fd)
                 .path(path)
                 .size(*device)
                 .size(*inode),
-            Self::Gutter { end, mouth } => Writer::new(3).descriptor(*end).descriptor(*mouth),
+            Self::Gutter { end, mouth } => Writer::new(3).natural(*end).natural(*mouth),
             Self::Up(time) => Writer::new(4).time_span(*time),
             Self::Tally(numbers) => Writer::new(5).list(numbers, Writer::size),
             Self::Figures(numbers) => Writer::new(11).list(numbers, Writer::size),
@@ -162,17 +162,17 @@ impl Record {
         let reader = &mut Reader::new(packet);
         let record = match reader.byte()? {
             1 => Self::Pidfile {
-                fd: reader.pid()?,
+                fd: reader.natural()?,
                 path: path(reader)?,
             },
             2 => Self::Control {
-                fd: reader.pid()?,
+                fd: reader.natural()?,
                 path: path(reader)?,
                 place: (reader.size()?, reader.size()?),
             },
             3 => Self::Gutter {
-                end: reader.pid()?,
-                mouth: reader.pid()?,
+                end: reader.natural()?,
+                mouth: reader.natural()?,
             },
             4 => Self::Up(time_span(reader)?),
             5 => Self::Tally(reader.list(Reader::size)?),
@@ -205,8 +205,8 @@ impl Record {
 impl Worker {
     fn encode(&self, writer: Writer) -> Writer {
         let writer = writer
-            .number(self.pid.unsigned_abs())
-            .descriptor(self.fd)
+            .natural(self.pid)
+            .natural(self.fd)
             .time_span(self.age)
             .byte(u8::from(self.is_leaving))
             .list(self.left.as_slice(), Writer::time_span)
@@ -234,8 +234,8 @@ impl Worker {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
-            pid: reader.pid()?,
-            fd: reader.pid()?,
+            pid: reader.natural()?,
+            fd: reader.natural()?,
             age: time_span(reader)?,
             is_leaving: reader.byte()? != 0,
             left: reader.list(time_span)?.pop(),
@@ -262,16 +262,11 @@ impl Worker {
 
 /// What only a will has in it.
 trait Testator {
-    fn descriptor(self, fd: i32) -> Self;
     fn path(self, path: &Path) -> Self;
     fn time_span(self, time: Duration) -> Self;
 }
 
 impl Testator for Writer {
-    fn descriptor(self, fd: i32) -> Self {
-        self.number(fd.unsigned_abs())
-    }
-
     fn path(self, path: &Path) -> Self {
         self.bytes(path.as_os_str().as_bytes())
     }

@@ -14,13 +14,27 @@ fn nursery(daemon: &Daemon) -> i32 {
     daemon.worker("[nursery]")
 }
 
-fn signal(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
-}
-
-fn stopped(pid: i32) {
+fn stop(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
     eventually("a stop", || {
         status(pid, "State")?.starts_with('T').then_some(())
+    });
+}
+
+/// Has it read another configuration.
+fn reload_as_another(daemon: &Daemon) {
+    let mut changes = ONE_SPARE.to_vec();
+    changes.push(("nanoftpd.server_name", "other"));
+    daemon.write_conf(&changes);
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reloaded");
+}
+
+/// Waits until clients are greeted as by that: a worker of before that is to end may take one more on its way.
+fn is_another(daemon: &Daemon) {
+    eventually("a greeting of the new configuration", || {
+        let (_, greeting) = Ftp::silent(daemon.address).reply();
+        greeting.contains("other").then_some(())
     });
 }
 
@@ -64,8 +78,7 @@ fn a_nursery_that_hangs_is_replaced_and_whom_it_owes_is_born_elsewhere() {
     let daemon = Daemon::of_files(&ONE_SPARE);
     daemon.worker("[worker] idle");
     let first = nursery(&daemon);
-    signal(first, Signal::SIGSTOP);
-    stopped(first);
+    stop(first);
     let mut before = daemon.log_in();
     // Nobody waits for this one but the queue of the kernel.
     let mut next = Ftp::silent(daemon.address);
@@ -87,8 +100,7 @@ fn all_whom_a_nursery_owes_when_it_is_killed_are_born_elsewhere() {
     };
     both_wait();
     let first = nursery(&daemon);
-    signal(first, Signal::SIGSTOP);
-    stopped(first);
+    stop(first);
     let _taken = [daemon.log_in(), daemon.log_in()];
     kill_worker(first);
     daemon.wait_for(&format!("nursery-died pid={first} signal=SIGKILL births=2"));
@@ -100,17 +112,9 @@ fn a_nursery_that_hangs_holds_no_other_configuration_up() {
     let daemon = Daemon::of_files(&ONE_SPARE);
     daemon.worker("[worker] idle");
     let first = nursery(&daemon);
-    signal(first, Signal::SIGSTOP);
-    stopped(first);
-    let mut changes = ONE_SPARE.to_vec();
-    changes.push(("nanoftpd.server_name", "other"));
-    daemon.write_conf(&changes);
-    daemon.signal(Signal::SIGHUP);
-    daemon.wait_for("reloaded");
-    eventually("a greeting of the new configuration", || {
-        let (_, greeting) = Ftp::silent(daemon.address).reply();
-        greeting.contains("other").then_some(())
-    });
+    stop(first);
+    reload_as_another(&daemon);
+    is_another(&daemon);
     daemon.wait_for(&format!("nursery-hangs pid={first} births=0"));
     daemon.wait_for(&format!("nursery-died pid={first} signal=SIGKILL births=0"));
 }
@@ -122,8 +126,7 @@ fn a_nursery_that_hangs_holds_no_stop_up_and_does_not_outlive_its_master() {
     let mut daemon = Daemon::of_files(&changes);
     daemon.worker("[worker] idle");
     let first = nursery(&daemon);
-    signal(first, Signal::SIGSTOP);
-    stopped(first);
+    stop(first);
     // It owes one, and there is no other nursery that could be asked.
     let _taken = daemon.log_in();
     daemon.signal(Signal::SIGTERM);
@@ -308,26 +311,15 @@ fn another_configuration_has_another_nursery() {
     let daemon = Daemon::of_files(&ONE_SPARE);
     let mut before = daemon.log_in();
     let first = nursery(&daemon);
-    let mut changes = ONE_SPARE.to_vec();
-    changes.push(("nanoftpd.server_name", "other"));
-    daemon.write_conf(&changes);
-    daemon.signal(Signal::SIGHUP);
-    daemon.wait_for("reloaded");
+    reload_as_another(&daemon);
     eventually("the end of the first", || {
         (!daemon.children().contains_key(&first)).then_some(())
     });
-    // A worker of before that is to end may take one more client on its way.
-    eventually("a greeting of the new configuration", || {
-        let (_, greeting) = Ftp::silent(daemon.address).reply();
-        greeting.contains("other").then_some(())
-    });
+    is_another(&daemon);
     before.expect("PWD", 257);
-    assert!(
-        !daemon
-            .lines()
-            .iter()
-            .any(|line| line.contains("nursery-died"))
-    );
+    let lines = daemon.lines();
+    let has_died = |line: &String| line.contains("nursery-died");
+    assert!(!lines.iter().any(has_died), "{lines:#?}");
 }
 
 #[test]

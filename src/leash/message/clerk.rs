@@ -66,7 +66,7 @@ impl Message for ToClerk {
                 user,
                 password,
             } => Writer::new(66)
-                .number(worker.unsigned_abs())
+                .natural(*worker)
                 .number(*number)
                 .address(*peer)
                 .bytes(user)
@@ -95,7 +95,7 @@ impl Message for ToClerk {
                 fd: fd.take().ok_or(Malformed)?,
             },
             66 => Self::Login {
-                worker: reader.pid()?,
+                worker: reader.natural()?,
                 number: reader.number()?,
                 peer: reader.address()?,
                 user: reader.bytes()?,
@@ -129,7 +129,7 @@ impl Message for FromClerk {
                 number,
                 verdict,
             } => Writer::new(99)
-                .number(worker.unsigned_abs())
+                .natural(*worker)
                 .number(*number)
                 .bytes(verdict),
             Self::Alive { address } => Writer::new(100).socket(*address),
@@ -149,7 +149,7 @@ impl Message for FromClerk {
                 why: reader.text()?,
             },
             99 => Self::Verdict {
-                worker: reader.pid()?,
+                worker: reader.natural()?,
                 number: reader.number()?,
                 verdict: reader.bytes()?,
             },

@@ -59,8 +59,8 @@ impl Message for ToNursery {
 impl Message for FromNursery {
     fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Born { pid } => Writer::new(145).number(pid.unsigned_abs()),
-            Self::Unborn { errno } => Writer::new(146).number(errno.unsigned_abs()),
+            Self::Born { pid } => Writer::new(145).natural(*pid),
+            Self::Unborn { errno } => Writer::new(146).natural(*errno),
         }
         .end()
     }
@@ -68,9 +68,11 @@ impl Message for FromNursery {
     fn decode(packet: &[u8], fd: Option<OwnedFd>) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
-            145 => Self::Born { pid: reader.pid()? },
+            145 => Self::Born {
+                pid: reader.natural()?,
+            },
             146 => Self::Unborn {
-                errno: reader.pid()?,
+                errno: reader.natural()?,
             },
             _ => return Ok(None),
         };

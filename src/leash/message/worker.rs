@@ -106,7 +106,7 @@ pub enum ToWorker {
 impl Message for FromWorker {
     fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Ready { pid } => Writer::new(20).number(pid.unsigned_abs()),
+            Self::Ready { pid } => Writer::new(20).natural(*pid),
             Self::Taken { peer } => Writer::new(2).socket(*peer),
             Self::Account { number, user } => Writer::new(3).number(*number).bytes(user),
             Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
@@ -162,7 +162,7 @@ impl Message for FromWorker {
         let message = match reader.byte()? {
             // In the first of these versions it did not say who it is: that had been told of each.
             tag @ (1 | 20) => Self::Ready {
-                pid: if tag == 1 { 0 } else { reader.pid()? },
+                pid: if tag == 1 { 0 } else { reader.natural()? },
             },
             2 => Self::Taken {
                 peer: reader.socket()?,
