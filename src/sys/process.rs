@@ -88,10 +88,8 @@ fn fork(flags: libc::c_int) -> nix::Result<Option<Pid>> {
     // parent waits for whoever is its own.
     #[expect(unsafe_code, reason = "the one fork of the house")]
     let forked = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
-    Ok(i32::try_from(forked)
-        .ok()
-        .filter(|pid| *pid > 0)
-        .map(Pid::from_raw))
+    let pid = || Pid::from_raw(i32::try_from(forked).unwrap_or_default());
+    Ok((forked != 0).then(pid))
 }
 
 /// Closes what whoever started this program left open in it. To be called before anything is opened.
