@@ -3,6 +3,7 @@
 //! real sockets.
 #![cfg(test)]
 
+mod birth;
 mod change;
 mod crowd;
 mod nursery;

@@ -4,14 +4,26 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::{Cluster, Daemon, Ftp, PATIENCE, eventually, skip, status};
-use super::{is_served, kill_worker};
+use super::kill_worker;
+use super::support::{Cluster, Daemon, Ftp, PATIENCE, eventually, status};
 
 /// One worker waits, and no more.
-const ONE_SPARE: [(&str, &str); 2] = [("pool.min_spare", "1"), ("pool.max_spare", "1")];
+pub(crate) const ONE_SPARE: [(&str, &str); 2] = [("pool.min_spare", "1"), ("pool.max_spare", "1")];
 
-fn nursery(daemon: &Daemon) -> i32 {
+/// Two do.
+pub(crate) const TWO_SPARE: [(&str, &str); 2] = [("pool.min_spare", "2"), ("pool.max_spare", "2")];
+
+pub(crate) fn nursery(daemon: &Daemon) -> i32 {
     daemon.worker("[nursery]")
+}
+
+/// Waits until there are as many.
+pub(crate) fn two_wait(daemon: &Daemon) {
+    eventually("two that wait", || {
+        let children = daemon.children();
+        let idle = children.values().filter(|title| title.contains("] idle"));
+        (idle.count() == 2).then_some(())
+    });
 }
 
 fn stop(pid: i32) {
@@ -19,6 +31,19 @@ fn stop(pid: i32) {
     eventually("a stop", || {
         status(pid, "State")?.starts_with('T').then_some(())
     });
+}
+
+pub(crate) fn go_on(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+}
+
+/// A daemon with a worker that waits, and whose nursery has been stopped.
+fn hanging(changes: &[(&str, &str)]) -> (Daemon, i32) {
+    let daemon = Daemon::of_files(changes);
+    daemon.worker("[worker] idle");
+    let nursery = nursery(&daemon);
+    stop(nursery);
+    (daemon, nursery)
 }
 
 /// Has it read another configuration.
@@ -36,6 +61,16 @@ fn is_another(daemon: &Daemon) {
         let (_, greeting) = Ftp::silent(daemon.address).reply();
         greeting.contains("other").then_some(())
     });
+}
+
+/// Waits for the end of a nursery that nobody has made an end of.
+fn is_let_go_of(daemon: &Daemon, nursery: i32) {
+    eventually("the end of the first", || {
+        (!daemon.children().contains_key(&nursery)).then_some(())
+    });
+    let lines = daemon.lines();
+    let has_died = |line: &String| line.contains("nursery-died");
+    assert!(!lines.iter().any(has_died), "{lines:#?}");
 }
 
 #[test]
@@ -75,10 +110,10 @@ fn nobody_notices_that_the_nursery_is_killed() {
 
 #[test]
 fn a_nursery_that_hangs_is_replaced_and_whom_it_owes_is_born_elsewhere() {
-    let daemon = Daemon::of_files(&ONE_SPARE);
-    daemon.worker("[worker] idle");
-    let first = nursery(&daemon);
-    stop(first);
+    // A nursery that has nothing to do all the time is not taken for one that hangs.
+    let quiet = Daemon::of_files(&ONE_SPARE);
+    quiet.worker("[worker] idle");
+    let (daemon, first) = hanging(&ONE_SPARE);
     let mut before = daemon.log_in();
     // Nobody waits for this one but the queue of the kernel.
     let mut next = Ftp::silent(daemon.address);
@@ -86,33 +121,25 @@ fn a_nursery_that_hangs_is_replaced_and_whom_it_owes_is_born_elsewhere() {
     daemon.wait_for(&format!("nursery-died pid={first} signal=SIGKILL births=1"));
     assert_eq!(next.reply().0, 220);
     before.expect("PWD", 257);
+    let lines = quiet.lines();
+    assert!(!lines.iter().any(|line| line.contains(" nursery-")));
 }
 
 #[test]
 fn all_whom_a_nursery_owes_when_it_is_killed_are_born_elsewhere() {
-    let daemon = Daemon::of_files(&[("pool.min_spare", "2"), ("pool.max_spare", "2")]);
-    let both_wait = || {
-        eventually("two that wait", || {
-            let children = daemon.children();
-            let idle = children.values().filter(|title| title.contains("] idle"));
-            (idle.count() == 2).then_some(())
-        });
-    };
-    both_wait();
+    let daemon = Daemon::of_files(&TWO_SPARE);
+    two_wait(&daemon);
     let first = nursery(&daemon);
     stop(first);
     let _taken = [daemon.log_in(), daemon.log_in()];
     kill_worker(first);
     daemon.wait_for(&format!("nursery-died pid={first} signal=SIGKILL births=2"));
-    both_wait();
+    two_wait(&daemon);
 }
 
 #[test]
 fn a_nursery_that_hangs_holds_no_other_configuration_up() {
-    let daemon = Daemon::of_files(&ONE_SPARE);
-    daemon.worker("[worker] idle");
-    let first = nursery(&daemon);
-    stop(first);
+    let (daemon, first) = hanging(&ONE_SPARE);
     reload_as_another(&daemon);
     is_another(&daemon);
     daemon.wait_for(&format!("nursery-hangs pid={first} births=0"));
@@ -120,189 +147,61 @@ fn a_nursery_that_hangs_holds_no_other_configuration_up() {
 }
 
 #[test]
+fn a_nursery_of_before_answers_for_whom_it_owes_before_it_is_let_go_of() {
+    let (daemon, first) = hanging(&ONE_SPARE);
+    let mut before = daemon.log_in();
+    reload_as_another(&daemon);
+    go_on(first);
+    is_let_go_of(&daemon, first);
+    is_another(&daemon);
+    before.expect("PWD", 257);
+}
+
+#[test]
 fn a_nursery_that_hangs_holds_no_stop_up_and_does_not_outlive_its_master() {
     let mut changes = ONE_SPARE.to_vec();
     changes.push(("nanoftpd.stop_grace", "600"));
-    let mut daemon = Daemon::of_files(&changes);
+    for owes in [false, true] {
+        let (mut daemon, first) = hanging(&changes);
+        let _taken = owes.then(|| daemon.log_in());
+        daemon.signal(Signal::SIGTERM);
+        if owes {
+            // Nobody else could answer for whom it owes; it is not waited for a second time.
+            daemon.wait_for("stopping");
+            daemon.signal(Signal::SIGTERM);
+        }
+        assert_eq!(daemon.wait(PATIENCE), Some(0));
+        assert_eq!(status(first, "State"), None);
+        let lines = daemon.log.all();
+        let waited = lines.iter().any(|line| line.contains("nursery-hangs"));
+        assert_eq!(waited, !owes, "{lines:?}");
+    }
+}
+
+#[test]
+fn what_a_nursery_did_not_listen_to_is_known_to_who_is_born_from_the_next() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &ONE_SPARE);
+    let mut teller = daemon.log_in();
     daemon.worker("[worker] idle");
     let first = nursery(&daemon);
     stop(first);
-    // It owes one, and there is no other nursery that could be asked.
-    let _taken = daemon.log_in();
-    daemon.signal(Signal::SIGTERM);
-    daemon.wait_for("stopping");
-    daemon.signal(Signal::SIGTERM);
-    assert_eq!(daemon.wait(PATIENCE), Some(0));
-    assert_eq!(status(first, "State"), None);
-    let lines = daemon.log.all();
-    assert!(!lines.iter().any(|line| line.contains("nursery-hangs")));
-}
-
-/// A daemon whose nursery has just forked, and is held before it can say so: the two of them and whom, who is
-/// the only worker there. `None`: only root may.
-#[cfg(target_arch = "x86_64")]
-fn held_at_a_birth() -> Option<(Daemon, Pid, i32)> {
-    if !nix::unistd::geteuid().is_root() {
-        return None;
-    }
-    let daemon = Daemon::of_files(&ONE_SPARE);
-    let (nursery, newborn) = held_in(&daemon);
-    Some((daemon, nursery, newborn))
-}
-
-/// The same in a daemon that is there.
-#[cfg(target_arch = "x86_64")]
-fn held_in(daemon: &Daemon) -> (Pid, i32) {
-    use nix::libc::SYS_clone;
-    use nix::sys::ptrace::{getregs, interrupt, seize, syscall};
-    use nix::sys::wait::{WaitPidFlag, waitpid};
-    let spare = daemon.worker("[worker] idle");
-    let nursery = Pid::from_raw(nursery(daemon));
-    let wait = || waitpid(nursery, Some(WaitPidFlag::__WALL)).unwrap();
-    // Held before it is asked, however soon that may be.
-    seize(nursery, nix::sys::ptrace::Options::empty()).unwrap();
-    interrupt(nursery).unwrap();
-    wait();
-    kill_worker(spare);
-    loop {
-        syscall(nursery, None).unwrap();
-        wait();
-        let registers = getregs(nursery).unwrap();
-        let answer = i64::from_ne_bytes(registers.rax.to_ne_bytes());
-        // At the call itself there is no answer yet, and it may not have heard that of the one before.
-        let is_birth = i64::try_from(registers.orig_rax) == Ok(SYS_clone);
-        if is_birth && answer > 0 && answer != i64::from(spare) {
-            return (nursery, i32::try_from(answer).unwrap());
-        }
-    }
-}
-
-/// Kills who is held, and waits until it is dead: who holds it hears of that before the master does.
-#[cfg(target_arch = "x86_64")]
-fn kill_held(nursery: Pid) {
-    kill(nursery, Signal::SIGKILL).unwrap();
-    let all = nix::sys::wait::WaitPidFlag::__WALL;
-    nix::sys::wait::waitpid(nursery, Some(all)).unwrap();
-}
-
-/// Has a nursery that is held say this instead of its answer.
-#[cfg(target_arch = "x86_64")]
-fn say_instead(nursery: Pid, packet: &[u8]) {
-    use nix::libc::SYS_sendto;
-    use nix::sys::ptrace::{AddressType, detach, getregs, setregs, syscall, write};
-    use nix::sys::wait::{WaitPidFlag, waitpid};
-    let mut word = [0; 8];
-    word[..packet.len()].copy_from_slice(packet);
-    loop {
-        syscall(nursery, None).unwrap();
-        waitpid(nursery, Some(WaitPidFlag::__WALL)).unwrap();
-        let mut registers = getregs(nursery).unwrap();
-        if i64::try_from(registers.orig_rax) == Ok(SYS_sendto) {
-            let place = registers.rsi as AddressType;
-            write(nursery, place, i64::from_ne_bytes(word)).unwrap();
-            registers.rdx = packet.len() as u64;
-            setregs(nursery, registers).unwrap();
-            return detach(nursery, None).unwrap();
-        }
-    }
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn who_dies_before_anybody_was_told_of_the_birth_is_mourned_and_replaced() {
-    let Some((daemon, nursery, newborn)) = held_at_a_birth() else {
-        return skip("it takes root to hold the nursery");
+    teller.expect("MKD c", 257);
+    // More than a leash holds.
+    let is_full = |name: &u32| {
+        teller.expect(&format!("MKD c/{name}"), 257);
+        daemon
+            .log
+            .all()
+            .iter()
+            .any(|line| line.contains("nursery-hangs"))
     };
-    kill_worker(newborn);
-    // The master buries whom it does not know.
-    eventually("a burial", || {
-        status(newborn, "State").is_none().then_some(())
-    });
-    nix::sys::ptrace::detach(nursery, None).unwrap();
-    let line = daemon.wait_for(&format!("worker-died pid={newborn}"));
-    assert!(line.contains("signal=SIGKILL"), "{line}");
-    eventually("another one", || is_served(&daemon));
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn whom_a_nursery_has_born_with_its_last_breath_is_served_and_counted() {
-    let Some((daemon, nursery, newborn)) = held_at_a_birth() else {
-        return skip("it takes root to hold the nursery");
-    };
-    // It takes this one in, as the only one there is.
-    let mut ftp = Ftp::silent(daemon.address);
-    assert_eq!(ftp.reply().0, 220);
-    assert!(daemon.children()[&newborn].contains("[worker]"));
-    kill_held(nursery);
-    daemon.wait_for("nursery-died");
-    ftp.log_in("test", "test");
-    let (_, table, _) = daemon.order(&["status"]);
-    assert!(table.contains("\n1 of "), "{table}");
-    // Another program knows it, too.
-    daemon.signal(Signal::SIGUSR2);
-    let line = daemon.wait_for(" upgraded ");
-    assert!(line.ends_with("sessions=1"), "{line}");
-    ftp.expect("PWD", 257);
-    ftp.expect("QUIT", 221);
-    eventually("its end", || {
-        let (_, table, _) = daemon.order(&["status"]);
-        table.contains("\n0 of ").then_some(())
-    });
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn who_dies_after_a_nursery_that_told_nobody_of_the_birth_is_mourned() {
-    let Some((daemon, nursery, newborn)) = held_at_a_birth() else {
-        return skip("it takes root to hold the nursery");
-    };
-    // It has said who it is, and is not heard yet.
-    let mut ftp = Ftp::silent(daemon.address);
-    assert_eq!(ftp.reply().0, 220);
-    kill_worker(newborn);
-    eventually("a burial", || {
-        status(newborn, "State").is_none().then_some(())
-    });
-    kill_held(nursery);
-    let line = daemon.wait_for(&format!("worker-died pid={newborn}"));
-    assert!(line.contains("signal=SIGKILL"), "{line}");
-    eventually("another one", || is_served(&daemon));
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn a_nursery_that_says_what_cannot_be_is_given_up_and_nobody_notices() {
-    if !nix::unistd::geteuid().is_root() {
-        return skip("it takes root to hold the nursery");
-    }
-    let born = |pid: i32| [&[145][..], &pid.to_be_bytes()].concat();
-    for number in 0..5 {
-        let daemon = Daemon::of_files(&ONE_SPARE);
-        let mut member = daemon.log_in();
-        let worker = daemon.worker("test@");
-        let nonsense = match number {
-            // Unknown, cut off, and workers that cannot be or that are somebody else already.
-            0 => vec![255],
-            1 => vec![145, 0],
-            2 => born(0),
-            3 => born((1 << 22) + 1),
-            _ => born(worker),
-        };
-        let (nursery, newborn) = held_in(&daemon);
-        say_instead(nursery, &nonsense);
-        daemon.wait_for(&format!("nursery-given-up pid={nursery} "));
-        daemon.wait_for(&format!("nursery-died pid={nursery} "));
-        member.expect("PWD", 257);
-        let mut newcomer = daemon.log_in();
-        // Whom it was about to tell of is there.
-        eventually("a title", || {
-            daemon.children()[&newborn].contains("test@").then_some(())
-        });
-        let (_, table, _) = daemon.order(&["status"]);
-        assert!(table.contains("\n2 of "), "{table}");
-        newcomer.expect("QUIT", 221);
-        member.expect("QUIT", 221);
+    let last = (0..10_000).find(is_full).unwrap();
+    daemon.wait_for(&format!("nursery-hangs pid={first} births=0"));
+    kill_worker(daemon.worker("[worker] idle"));
+    let mut later = daemon.log_in();
+    for name in 0..=last {
+        later.expect(&format!("CWD /c/{name}"), 250);
     }
 }
 
@@ -312,14 +211,9 @@ fn another_configuration_has_another_nursery() {
     let mut before = daemon.log_in();
     let first = nursery(&daemon);
     reload_as_another(&daemon);
-    eventually("the end of the first", || {
-        (!daemon.children().contains_key(&first)).then_some(())
-    });
+    is_let_go_of(&daemon, first);
     is_another(&daemon);
     before.expect("PWD", 257);
-    let lines = daemon.lines();
-    let has_died = |line: &String| line.contains("nursery-died");
-    assert!(!lines.iter().any(has_died), "{lines:#?}");
 }
 
 #[test]
