@@ -20,7 +20,7 @@ pub struct Birthright<'a> {
     pub tls: Option<&'a Identity>,
     /// Of the names in the configuration, as far as they are found.
     pub addresses: &'a Addresses,
-    /// What sessions have told each other.
+    /// What sessions have told each other until now.
     pub lore: &'a Lore,
     pub jail: &'a Jail,
 }

@@ -16,7 +16,7 @@ use crate::ftp::{self, Proxied};
 use crate::leash::{self, FromWorker};
 use crate::logger;
 use crate::proxy;
-use crate::store::mogile::{Room, Shared};
+use crate::store::mogile::{Lore, Room, Shared};
 use crate::sys::signals::Ear;
 use crate::sys::{process, title};
 use crate::tls::Identity;
@@ -39,6 +39,7 @@ use members::Members;
 /// The life of a worker, as its nursery begins it.
 fn live(
     (leash, ear, listeners): (leash::Worker, Ear, Vec<TcpListener>),
+    lore: Lore,
     birthright: &Birthright<'_>,
 ) -> ! {
     title::set("nanoftpd [worker] starting");
@@ -49,7 +50,7 @@ fn live(
         let bond = Rc::new_cyclic(|bond: &Weak<Bond>| {
             let bond = Weak::clone(bond);
             let teller = Weak::clone(&bond);
-            let lore = Shared::new(birthright.lore.clone(), move |news| {
+            let lore = Shared::new(lore, move |news| {
                 if let Some(bond) = teller.upgrade() {
                     bond.mention(&FromWorker::News(news.clone()));
                 }

@@ -33,11 +33,7 @@ pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Bir
                 process::leave(1)
             };
             let own = (leash, ear, std::mem::take(&mut listeners));
-            let birthright = Birthright {
-                lore,
-                ..*birthright
-            };
-            super::live(own, &birthright)
+            super::live(own, lore, birthright)
         })
     });
     match lived {
@@ -61,14 +57,16 @@ fn confine(jail: &Jail) -> io::Result<Ear> {
 fn bring_up(
     leash: &leash::Nursery,
     lore: &mut Lore,
-    mut live: impl FnMut(leash::Worker, &Lore) -> Infallible,
+    mut live: impl FnMut(leash::Worker, Lore) -> Infallible,
 ) -> io::Result<()> {
     let mut room = leash::Room::default();
     loop {
         match leash.receive_in(&mut room)? {
             Heard::Message(ToNursery::Birth { fd }) => {
                 let born = process::spawn_sibling(leash.as_fd(), || {
-                    live(leash::Worker::new(fd, fds::receive), lore)
+                    let leash = leash::Worker::new(fd, fds::receive);
+                    // Taken from its copy, too: to copy it once more would be memory of each worker.
+                    live(leash, std::mem::take(lore))
                 });
                 leash.send(&match born {
                     Ok(pid) => FromNursery::Born { pid: pid.as_raw() },

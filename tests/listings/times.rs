@@ -1,8 +1,12 @@
 //! When files were written, as listings and MDTM have it.
 
+use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{Cluster, Daemon, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Cluster, Daemon, eventually, skip};
 use crate::{calls, fact, fill, filled, member};
 
 /// The `modify` fact of each line, in the order of the lines.
@@ -73,6 +77,48 @@ fn up_to_500_times_are_asked_for_and_none_where_there_are_many_more() {
         assert_eq!(times.iter().flatten().count(), known, "{listtimes}");
         assert_eq!(calls(&cluster).contains_key("get_paths"), known > 0);
     }
+}
+
+/// Kilobytes that nobody else has.
+fn own_memory(pid: i32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = pages
+        .lines()
+        .find(|line| line.starts_with("Private_Dirty:"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn who_is_born_later_knows_the_times_and_has_no_copy_of_them() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip("it takes root to look at the memory of a worker");
+    }
+    let cluster = filled(&fill("docs/many/f", 5000));
+    let changes = [
+        ("mogilefs.listlimit", "0"),
+        ("mogilefs.listtimes", "head"),
+        ("pool.min_spare", "1"),
+        ("pool.max_spare", "1"),
+    ];
+    let daemon = Daemon::on(&cluster, &changes);
+    let before = own_memory(daemon.worker("[worker] idle"));
+    let mut ftp = member(&daemon);
+    let times = modified(&ftp.lines("MLSD /docs/many"));
+    let spare = daemon.worker("[worker] idle");
+    kill(Pid::from_raw(spare), Signal::SIGKILL).unwrap();
+    daemon.wait_for(&format!("worker-died pid={spare}"));
+    let newborn = daemon.worker("[worker] idle");
+    let after = own_memory(newborn);
+    calls(&cluster);
+    let mut later = member(&daemon);
+    assert_eq!(modified(&later.lines("MLSD /docs/many")), times);
+    assert_eq!(calls(&cluster).get("get_paths"), None);
+    assert!(after < before + 100, "{before} {after}");
 }
 
 #[test]
