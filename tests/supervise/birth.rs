@@ -182,6 +182,8 @@ fn a_nursery_that_says_what_cannot_be_is_given_up_and_nobody_notices() {
         say_instead(nursery, &nonsense);
         daemon.wait_for(&format!("nursery-given-up pid={nursery} "));
         daemon.wait_for(&format!("nursery-died pid={nursery} signal=SIGKILL"));
+        let lines = daemon.log.all();
+        assert!(!lines.iter().any(|line| line.contains("nursery-hangs")));
         member.expect("PWD", 257);
         let mut newcomer = daemon.log_in();
         // Whom it was about to tell of is there.
