@@ -13,7 +13,7 @@ use nix::libc;
 /// The allocator of the program.
 struct Heap {
     /// `Some` in children, who have no threads.
-    own: UnsafeCell<Option<Own>>,
+    own: UnsafeCell<Option<&'static mut Own>>,
 }
 
 // SAFETY: `own` is written once, by a process that has just been forked and has one thread, and used
@@ -45,7 +45,7 @@ const PAGE: usize = 4096;
 /// Sizes are rounded up to a quarter of a power of two, from 16 bytes on: 16, 32, 48, 64, 80, 96 …
 const CLASSES: usize = (SHIFTS - 6) * 4 + 4;
 
-/// What a child has.
+/// What a child has. It stands at the beginning of its pages: it changes with all that is in them.
 struct Own {
     start: usize,
     /// What lies before is that of the child whose child this is.
@@ -87,6 +87,15 @@ fn map(size: usize, rights: libc::c_int) -> usize {
     }
 }
 
+/// Makes the next of the reserved pages usable; whether that could be done.
+fn open(start: usize) -> bool {
+    let pages = ptr::with_exposed_provenance_mut(start);
+    // SAFETY: these pages are in the mapping that `reserve` made, and nobody's yet.
+    #[expect(unsafe_code, reason = "memory of our own")]
+    let failed = unsafe { libc::mprotect(pages, STEP, libc::PROT_READ | libc::PROT_WRITE) };
+    failed == 0
+}
+
 /// The class of a size up to [`LARGEST`], and how large its pieces are.
 const fn class(size: usize) -> (usize, usize) {
     if size <= 64 {
@@ -108,16 +117,27 @@ const fn class(size: usize) -> (usize, usize) {
 }
 
 impl Own {
-    fn reserve() -> Option<Self> {
+    fn reserve() -> Option<&'static mut Self> {
         let start = map(RESERVED, libc::PROT_NONE);
-        (start > 0).then_some(Self {
-            start,
-            first: start,
-            next: start,
-            usable: start,
-            free: [0; CLASSES],
-            large: [0; MOST_LARGE],
-        })
+        if start == 0 || !open(start) {
+            return None;
+        }
+        let first = start + size_of::<Self>().next_multiple_of(16);
+        let own = ptr::with_exposed_provenance_mut::<Self>(start);
+        // SAFETY: the pages were just mapped and opened, are nobody's yet, stay as long as the process, and
+        // are larger than it is.
+        #[expect(unsafe_code, reason = "memory of our own")]
+        unsafe {
+            own.write(Self {
+                start,
+                first,
+                next: first,
+                usable: start + STEP,
+                free: [0; CLASSES],
+                large: [0; MOST_LARGE],
+            });
+            own.as_mut()
+        }
     }
 
     /// Makes the rest of it that of a child of this process.
@@ -170,13 +190,7 @@ impl Own {
             if self.usable + STEP > self.start + RESERVED {
                 return (0, false);
             }
-            // SAFETY: these pages are in the mapping that `part` made, and nobody's yet.
-            #[expect(unsafe_code, reason = "memory of our own")]
-            let failed = unsafe {
-                let pages = ptr::with_exposed_provenance_mut(self.usable);
-                libc::mprotect(pages, STEP, libc::PROT_READ | libc::PROT_WRITE)
-            };
-            if failed != 0 {
+            if !open(self.usable) {
                 return (0, false);
             }
             self.usable += STEP;
@@ -214,7 +228,7 @@ impl Heap {
         // itself while it holds one.
         #[expect(unsafe_code, reason = "an allocator")]
         unsafe {
-            (*self.own.get()).as_mut()
+            (*self.own.get()).as_deref_mut()
         }
     }
 }
@@ -325,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_given_out_again_and_nothing_else() {
-        let mut own = Own::reserve().unwrap();
+        let own = Own::reserve().unwrap();
         let sizes = [1, 16, 17, 100, 5000, LARGEST, 16];
         let pieces: Vec<(usize, bool)> = sizes.iter().map(|&size| own.take(size)).collect();
         for (at, &(address, is_fresh)) in pieces.iter().enumerate() {
@@ -348,12 +362,12 @@ mod tests {
 
     #[test]
     fn what_was_there_before_a_childs_child_is_nobodys_to_give_back() {
-        let mut own = Own::reserve().unwrap();
+        let own = Own::reserve().unwrap();
         let (before, _) = own.take(32);
         own.begin();
         assert!(!own.has(before));
         let (after, is_fresh) = own.take(32);
         assert!(is_fresh && own.has(after));
-        assert_eq!(after, before + PAGE);
+        assert_eq!(after, own.start + PAGE);
     }
 }

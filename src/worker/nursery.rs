@@ -59,9 +59,10 @@ fn bring_up(
     lore: &mut Lore,
     mut live: impl FnMut(leash::Worker, Lore) -> Infallible,
 ) -> io::Result<()> {
-    let mut room = leash::Room::default();
     loop {
-        match leash.receive_in(&mut room)? {
+        // Whatever is written here between two births is one more page of who was born before: room that
+        // is kept would be that.
+        match leash.receive()? {
             Heard::Message(ToNursery::Birth { fd }) => {
                 let born = process::spawn_sibling(leash.as_fd(), || {
                     let leash = leash::Worker::new(fd, fds::receive);
