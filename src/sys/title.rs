@@ -1,12 +1,12 @@
 //! The process title, as `ps` shows it: text written over the memory that holds the arguments and
 //! the environment of this process. `PR_SET_NAME` would hold fifteen bytes.
 
+use std::cell::Cell;
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::libc;
 
@@ -22,8 +22,11 @@ struct Room {
 
 static ROOM: OnceLock<Room> = OnceLock::new();
 
-/// How long the title is that is shown; at first what stands there is none.
-static SHOWN: AtomicUsize = AtomicUsize::new(usize::MAX);
+thread_local! {
+    /// How long the title is that is shown; at first what stands there is none. Of the one thread that a
+    /// process has, since what stands there with it is written to anyway.
+    static SHOWN: Cell<usize> = const { Cell::new(usize::MAX) };
+}
 
 /// The kernel shows no more than one page of a title.
 const PAGE: usize = 4096;
@@ -84,7 +87,7 @@ pub fn set(title: &str) {
     let title = title.as_bytes();
     let title = title.get(..size.saturating_sub(1)).unwrap_or(title);
     // Behind the last title there are zeros already: pages are not written to without need.
-    let last = SHOWN.swap(title.len(), Ordering::Relaxed).min(size);
+    let last = SHOWN.replace(title.len()).min(size);
     // A byte that is not zero where the arguments ended tells the kernel that the text was
     // replaced, and that it ends at its first zero.
     let mark = room.seam.saturating_sub(room.start).saturating_sub(1);
