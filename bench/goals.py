@@ -14,7 +14,7 @@ class Goal:
     def judge(self, cases):
         found = cases.get(self.case, {})
         own = found.get(self.ours, {}).get(self.figure)
-        # Who has nothing that could be told of is nobody to be beside of.
+        # A server that was not measured, or whose figure is nothing, is none to compare with.
         others = {name: figures[self.figure] for name, figures in found.items()
                   if statistics.median(figures.get(self.figure) or [0]) and not name.startswith("nanoftpd")
                   and (self.beside is None or name in self.beside)}

@@ -65,21 +65,15 @@ impl Reports {
             waiting.doing = None;
             return;
         }
-        let Waiting { doing, pace, .. } = &mut *waiting;
-        // That it waits again is told as soon as that it was busy.
-        if is_urgent || verb.is_empty() || pace.may_go() {
-            *doing = None;
-            waiting.is_busy = !verb.is_empty();
-            self.bond.mention(&FromWorker::Doing {
-                verb: verb.to_owned(),
-                argument: argument.to_vec(),
-            });
-            return;
-        }
-        let (last_verb, last_argument) = doing.get_or_insert_default();
+        let (last_verb, last_argument) = waiting.doing.get_or_insert_default();
         verb.clone_into(last_verb);
         argument.clone_into(last_argument);
-        self.reminder.set(LATER);
+        // That it waits again is told as soon as that it was busy.
+        if is_urgent || verb.is_empty() || waiting.pace.may_go() {
+            waiting.tell_doing(&self.bond);
+        } else {
+            self.reminder.set(LATER);
+        }
     }
 
     /// A transfer of a file has ended.
@@ -108,6 +102,10 @@ impl Reports {
 impl Waiting {
     fn tell(&mut self, bond: &Bond) {
         self.tell_transferred(bond);
+        self.tell_doing(bond);
+    }
+
+    fn tell_doing(&mut self, bond: &Bond) {
         if let Some((verb, argument)) = self.doing.take() {
             self.is_busy = !verb.is_empty();
             bond.mention(&FromWorker::Doing { verb, argument });

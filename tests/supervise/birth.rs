@@ -123,8 +123,7 @@ fn whom_a_nursery_has_born_with_its_last_breath_is_served_and_counted() {
         return;
     };
     // It takes this one in, as the only one there is.
-    let mut ftp = Ftp::silent(daemon.address);
-    assert_eq!(ftp.reply().0, 220);
+    let mut ftp = Ftp::connect(daemon.address);
     assert!(daemon.children()[&newborn].contains("[worker]"));
     kill_held(nursery);
     daemon.wait_for("nursery-died");
@@ -149,8 +148,7 @@ fn who_dies_after_a_nursery_that_told_nobody_of_the_birth_is_mourned() {
         return;
     };
     // It has said who it is, and is not heard yet.
-    let mut ftp = Ftp::silent(daemon.address);
-    assert_eq!(ftp.reply().0, 220);
+    let _client = Ftp::connect(daemon.address);
     kill_worker(newborn);
     eventually("a burial", || {
         status(newborn, "State").is_none().then_some(())
@@ -242,8 +240,7 @@ fn another_program_waits_for_who_is_being_born() {
     let Some((daemon, nursery, _)) = held_at_a_birth() else {
         return;
     };
-    let mut ftp = Ftp::silent(daemon.address);
-    assert_eq!(ftp.reply().0, 220);
+    let mut ftp = Ftp::connect(daemon.address);
     daemon.signal(Signal::SIGUSR2);
     daemon.wait_for(&format!("nursery-hangs pid={nursery} births=1"));
     kill_held(nursery);

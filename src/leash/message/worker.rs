@@ -161,8 +161,9 @@ impl Message for FromWorker {
         let mut reader = Reader(packet);
         let message = match reader.byte()? {
             // In the first of these versions it did not say who it is: that had been told of each.
-            tag @ (1 | 20) => Self::Ready {
-                pid: if tag == 1 { 0 } else { reader.natural()? },
+            1 => Self::Ready { pid: 0 },
+            20 => Self::Ready {
+                pid: reader.natural()?,
             },
             2 => Self::Taken {
                 peer: reader.socket()?,
