@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import servers
-from measure import FAILED, Load, chosen, cost, fail, rounds, told
+from measure import FAILED, Load, chosen, congestion, cost, fail, rounds, told
 from servers import HOME, PASSWORD, RUN
 
 OURS, SHA, HUNDRED, TLS = ("nanoftpd", "nanoftpd, SHA-512", "nanoftpd, 100 sessions a worker", "nanoftpd, TLS")
@@ -160,7 +160,8 @@ def main(binaries, store, output):
                     fail(case, server.name, why)
     versions = {server.name: server.version for server in all_servers}
     with open(output, "w") as file:
-        json.dump({"versions": versions, "cases": found, "failed": FAILED}, file, indent=1)
+        json.dump({"versions": versions, "congestion": congestion(), "cases": found, "failed": FAILED}, file,
+                  indent=1)
 
 
 if __name__ == "__main__":

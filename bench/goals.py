@@ -91,7 +91,7 @@ GOALS = [
     Goal("MogileFS: STOR as tee, MB/s", "mogile-stor", "mb_per_s", 0.8, ours="nanoftpd, tee", beside=STRAIGHT),
     Goal("MogileFS: STOR as spool, MB/s", "mogile-stor", "mb_per_s", 0.45, ours="nanoftpd, spool",
          beside=STRAIGHT),
-    Bound("MogileFS: last byte to 226 as tee, ms: 5 and a round trip", "mogile-last", "last_ms", 5,
+    Bound("MogileFS: last byte to 226 as tee, ms: 5 and the closing", "mogile-last", "last_ms", 5,
           ours="nanoftpd, tee", beside=STRAIGHT),
     Bound("MogileFS: CPU ms per STOR of 4 KiB", "mogile-small", "stor_cpu_ms", 0.5, ours="nanoftpd, spool"),
     Bound("MogileFS: CPU ms per RETR of 4 KiB", "mogile-small", "retr_cpu_ms", 0.5, ours="nanoftpd, spool"),

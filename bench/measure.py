@@ -6,6 +6,12 @@ import sys
 import time
 
 
+def congestion():
+    """How the kernel decides how fast to send."""
+    with open("/proc/sys/net/ipv4/tcp_congestion_control") as file:
+        return file.read().strip()
+
+
 def told(text):
     print(text, file=sys.stderr, flush=True)
 

@@ -51,7 +51,7 @@ TABLES = {
     "mogile-small": ("MogileFS: files of 4 KiB, 4 clients",
                      [("stor_per_s", "STOR per s", 0), ("retr_per_s", "RETR per s", 0),
                       ("stor_cpu_ms", "CPU ms per STOR", 3), ("retr_cpu_ms", "CPU ms per RETR", 3)]),
-    "mogile-last": ("MogileFS: last byte of 16 MiB to 226; beside: one tracker round trip",
+    "mogile-last": ("MogileFS: last byte of 16 MiB to 226; beside: closing an upload at the tracker",
                     [("last_ms", "ms", 2)]),
 }
 for count in (1000, 5000, 100000):
@@ -116,7 +116,7 @@ def by_hand(path):
 
 
 def main(docs, *paths):
-    versions, cases, failed, cluster = {}, {}, {}, None
+    versions, cases, failed, cluster, congestion = {}, {}, {}, None, set()
     for path in paths:
         with open(path) as file:
             found = json.load(file)
@@ -124,6 +124,7 @@ def main(docs, *paths):
         cases.update(found["cases"])
         failed.update(found.get("failed", {}))
         cluster = found.get("cluster", cluster)
+        congestion |= {found["congestion"]}
     cases = {case: found for case, found in cases.items() if found}
     most = max((len(values) for found in cases.values() for figures in found.values()
                 for values in figures.values()), default=0)
@@ -134,7 +135,7 @@ def main(docs, *paths):
         "(first to last, then last to first), and checks the MD5 of what was transferred once for each case. "
         f"Medians of {most} rounds (at most 3 of the longest lists); in brackets what the middle half of them "
         "lies between. Processor time is that of the server with all its processes."), "",
-        f"Machine: {machine()}.", ""]
+        wrapped(f"Machine: {machine()}, TCP with {' or '.join(sorted(congestion))}."), ""]
     peers = [f"{name} {version}" for name, version in versions.items()
              if not name.startswith("nanoftpd") and ", " not in name]
     if peers:

@@ -95,6 +95,7 @@ fn turns<'a, S: Seat<'a>>(seat: &mut S) -> Option<Passage> {
             }
         };
         let passage = settle(seat.session(), answer)?;
+        seat.end_turn();
         seat.session().control.borrow_mut().end_turn();
         match passage {
             None => {}

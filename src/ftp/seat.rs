@@ -82,6 +82,9 @@ pub(super) trait Seat<'a>: Sized + 'a {
     /// A command is about to be carried out.
     fn begin_turn(&mut self) {}
 
+    /// A command has been answered.
+    fn end_turn(&mut self) {}
+
     /// Until when the next line must have come, and what is said if it has not.
     fn deadline(&mut self) -> (Option<Instant>, Reply) {
         let idle = self.session().idle;

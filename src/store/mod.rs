@@ -74,6 +74,10 @@ pub trait Store {
     /// `BadName`, `NotADir`, `Denied`, `Full`, `Unavailable`, `Broken`, `Source`, `Unsupported`.
     fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error>;
 
+    /// Gives back what was needed for what was done last: that may take as long as a file is large, and the
+    /// client knows by now how it has ended.
+    fn tidy(&mut self) {}
+
     /// Says before a transfer is begun whether [`Store::put`] could succeed at all, so that a
     /// client is refused before it sends its data.
     ///

@@ -78,6 +78,8 @@ pub(crate) fn uploads(
     for _ in 0..times {
         session.store(path, &file, None)?;
     }
+    // What a server puts off until it has answered costs as much.
+    session.command("NOOP", 2)?;
     let size = file.metadata().map_err(|why| why.to_string())?.len();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     Ok(per_gigabyte(size.saturating_mul(times), &cost))

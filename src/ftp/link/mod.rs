@@ -93,11 +93,11 @@ impl Link {
         self.before_waiting = Some(Box::new(notice));
     }
 
-    /// Has the kernel hold little that it has not sent.
-    fn keep_lean(&mut self) {
+    /// Has the kernel hold no more than about `most` bytes that it has not sent.
+    fn keep_lean(&mut self, most: u32) {
         if !std::mem::replace(&mut self.is_lean, true) {
             // It is good to have, no more.
-            let _ = SockRef::from(self.wire.socket()).set_tcp_notsent_lowat(UNSENT);
+            let _ = SockRef::from(self.wire.socket()).set_tcp_notsent_lowat(most);
         }
     }
 
@@ -211,7 +211,7 @@ impl Link {
         let moved = self.progress.moved();
         self.flow.passed(count, moved);
         if moved >= HEARD_EVERY as u64 {
-            self.keep_lean();
+            self.keep_lean(UNSENT);
         }
     }
 

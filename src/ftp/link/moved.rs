@@ -8,11 +8,15 @@ use nix::errno::Errno;
 use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
 
-use super::{HEARD_EVERY, Link};
+use super::{HEARD_EVERY, Link, UNSENT};
 use crate::ftp::Direction;
 use crate::ftp::error::Error;
 use crate::pipe::{self, Pipe};
 use crate::vigil::For;
+
+/// What the kernel holds that it has not sent, of what comes through a pipe, which brings as much at once:
+/// with less, each of a few small pieces would have to be waited for.
+const UNSENT_PIPED: u32 = 1024 * 1024;
 
 impl Link {
     /// Sends a part of `file` from `offset` on without touching it; how much of it, 0 at its end.
@@ -27,7 +31,7 @@ impl Link {
     ) -> Result<usize, Error> {
         let count = usize::try_from(len).map_or(HEARD_EVERY, |len| len.min(HEARD_EVERY));
         if count == HEARD_EVERY {
-            self.keep_lean();
+            self.keep_lean(UNSENT);
         }
         let granted = self.flow.grant(Direction::Down, count);
         let count = granted.map_err(|error| Error::data(&error))?;
@@ -90,6 +94,7 @@ impl Link {
     /// # Errors
     /// What the connection says; what is left in the pipe is lost.
     pub(in crate::ftp) fn drain(&mut self, pipe: &Pipe, count: usize) -> io::Result<()> {
+        self.keep_lean(UNSENT_PIPED);
         let mut left = count;
         while left > 0 {
             let most = self.flow.grant(Direction::Down, left)?;

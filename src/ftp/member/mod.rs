@@ -253,6 +253,10 @@ impl<'a> Seat<'a> for Member<'a> {
     fn begin_turn(&mut self) {
         self.renamed = self.renaming.take();
     }
+
+    fn end_turn(&mut self) {
+        self.store.tidy();
+    }
 }
 
 impl<'a> Member<'a> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const MODIFIED: i64 = 1_795_348_800;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     nodes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Without a word from there nobody gets on with tidying up.
+    pub(super) broom: Option<Receiver<()>>,
 }
 
 impl Tree {
@@ -185,6 +188,13 @@ impl Store for Memory {
             fid: Some(4711),
             replicas: None,
         })
+    }
+
+    fn tidy(&mut self) {
+        let broom = self.tree.lock().unwrap().broom.take();
+        if let Some(broom) = broom {
+            broom.recv().unwrap();
+        }
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {

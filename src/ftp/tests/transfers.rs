@@ -1,5 +1,7 @@
 //! Files down and up, in good order and otherwise.
 
+use std::sync::mpsc;
+
 use super::*;
 use crate::config::Allo;
 
@@ -518,4 +520,21 @@ fn the_idle_time_begins_anew_after_a_transfer() {
     drop(data);
     client.expect_reply(226);
     client.ask("NOOP", 200);
+}
+
+#[test]
+fn a_store_tidies_up_when_the_client_has_been_told() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let (word, broom) = mpsc::channel();
+    let mut data = client.passive();
+    client.ask("STOR file", 150);
+    server.files.lock().unwrap().broom = Some(broom);
+    data.write_all(b"whole").unwrap();
+    drop(data);
+    // It would never come if the store were waited for.
+    client.expect_reply(226);
+    word.send(()).unwrap();
+    client.ask("NOOP", 200);
+    assert!(server.files.lock().unwrap().broom.is_none());
 }

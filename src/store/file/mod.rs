@@ -42,6 +42,8 @@ pub struct Tree {
     naming: OnceCell<Naming>,
     /// Where the file goes that may be put: it is put there.
     place: Option<(Path, OwnedFd)>,
+    /// The file whose name another one has taken.
+    replaced: Option<OwnedFd>,
 }
 
 impl Tree {
@@ -70,6 +72,7 @@ impl Tree {
             fsync: settings.fsync,
             naming: OnceCell::new(),
             place: None,
+            replaced: None,
         })
     }
 
@@ -145,14 +148,14 @@ impl Tree {
 
     /// A new version: nobody sees it until it is whole.
     fn put_new(
-        &self,
+        &mut self,
         dir: &OwnedFd,
         path: &Path,
         source: &mut dyn Source,
     ) -> Result<Receipt, Error> {
         let mut unfinished = Unfinished::create(dir, self.file_mode(), &self.naming)?;
         let bytes = fill(&mut unfinished.file, source)?;
-        unfinished.finish(path.name(), self.fsync)?;
+        self.replaced = unfinished.finish(path.name(), self.fsync)?;
         if self.fsync {
             let dir = self.resolve(&path.parent(), OFlag::O_DIRECTORY, Mode::empty())?;
             nix::unistd::fsync(dir)?;
@@ -251,6 +254,10 @@ impl Store for Tree {
             At::Start => self.put_new(&dir, path, source),
             at => self.put_on(path, at, source),
         }
+    }
+
+    fn tidy(&mut self) {
+        self.replaced = None;
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {

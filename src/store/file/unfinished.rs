@@ -112,16 +112,18 @@ impl<'d> Unfinished<'d> {
     }
 
     /// Makes it the file `name`, in place of one that is there, and has it on the disk before if `fsync`.
+    /// Gives the one whose place it took: its blocks are given back with its last descriptor, which takes as
+    /// long as it is large.
     ///
     /// # Errors
     /// What the kernel says; nothing is changed then.
-    pub(super) fn finish(mut self, name: &[u8], fsync: bool) -> Result<(), Error> {
+    pub(super) fn finish(mut self, name: &[u8], fsync: bool) -> Result<Option<OwnedFd>, Error> {
         self.sync(fsync)?;
         if self.name.is_none() {
             match self.naming.name(&self.file, self.dir, name) {
                 Ok(()) => {
                     self.announce(name);
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(Errno::EEXIST) => self.take(own_name()?)?,
                 // There was reason to think that it could be done: it is stored all the same.
@@ -131,12 +133,14 @@ impl<'d> Unfinished<'d> {
         let Some(own) = &self.name else {
             return Err(Error::Broken("an upload without a name".to_owned()));
         };
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let replaced = openat(self.dir, name, flags, Mode::empty()).ok();
         match renameat(self.dir, own.as_c_str(), self.dir, name) {
             Err(Errno::EISDIR) => return Err(Error::NotAFile),
             answer => answer?,
         }
         self.name = None;
-        Ok(())
+        Ok(replaced)
     }
 
     /// Programs that watch a directory for uploads wait for a file to be closed by whoever wrote it, or
@@ -199,6 +203,7 @@ mod tests {
     use std::path::PathBuf;
 
     use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    use nix::sys::stat::fstat;
 
     use super::*;
 
@@ -264,8 +269,11 @@ mod tests {
                 if content != "old" {
                     assert_eq!(fs::read(place.0.join("file")).unwrap(), b"old");
                 }
-                one.finish(b"file", fsync).unwrap();
+                let replaced = one.finish(b"file", fsync).unwrap();
                 assert_eq!(place.names(), ["file"], "{at}");
+                let replaced = replaced.map(|old| fstat(old).unwrap());
+                let replaced = replaced.map(|old| (old.st_size, old.st_nlink));
+                assert_eq!(replaced, (content != "old").then_some((3, 0)), "{at}");
                 let mut found = String::new();
                 let mut file = File::open(place.0.join("file")).unwrap();
                 file.read_to_string(&mut found).unwrap();

@@ -70,16 +70,19 @@ impl MogileFs {
             standing,
             announced: plan.size.map(|size| size.saturating_add(kept)),
         };
-        let fid = self.upload(&aim, &mut spool)?;
+        let uploaded = self.upload(&aim, &mut spool);
+        let length = spool.len();
+        self.spent = Some(spool.into_kept());
+        let fid = uploaded?;
         let object = Object {
             fid,
-            length: spool.len(),
+            length,
             class: spot.class.clone(),
             md5: None,
         };
         self.remember(&spot, &object);
         Ok(Receipt {
-            bytes: spool.len().saturating_sub(kept),
+            bytes: length.saturating_sub(kept),
             fid: Some(fid),
             replicas: self.count_replicas(&spot),
         })

@@ -15,6 +15,7 @@ use made::{Made, Seen};
 use order::Order;
 use pages::Quarry;
 use recent::Recent;
+use spool::Kept;
 pub use spool::Room;
 pub(crate) use spool::nameless;
 
@@ -67,6 +68,8 @@ pub struct MogileFs {
     seen: Seen,
     lore: Shared,
     room: Option<Rc<dyn Room>>,
+    /// What the last upload took up and nobody needs any more.
+    spent: Option<Kept>,
     recent: Rc<RefCell<Recent>>,
     /// A directory that was renamed in part: from, to. The same again goes on with the rest.
     unfinished: Option<(Path, Path)>,
@@ -92,6 +95,7 @@ impl MogileFs {
             seen: Seen::default(),
             lore: Shared::default(),
             room: None,
+            spent: None,
             recent: Rc::default(),
             unfinished: None,
         }
@@ -222,6 +226,10 @@ impl Store for MogileFs {
 
     fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
         self.take_in(path, source, plan)
+    }
+
+    fn tidy(&mut self) {
+        self.spent = None;
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {

@@ -52,9 +52,7 @@ pub(super) struct Spool<'s> {
     /// `None`: it has all come.
     source: Option<&'s mut dyn Source>,
     bounds: Bounds,
-    content: Content,
-    /// In megabytes.
-    leased: u32,
+    kept: Kept,
     len: u64,
     hash: Option<Md5>,
     block: Vec<u8>,
@@ -63,9 +61,33 @@ pub(super) struct Spool<'s> {
     took: Duration,
 }
 
+/// What an upload takes up. To give it back takes as long as it is large.
+pub(super) struct Kept {
+    content: Content,
+    /// In megabytes.
+    leased: u32,
+    room: Option<Rc<dyn Room>>,
+}
+
 enum Content {
     Memory(Vec<u8>),
     File(File),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.as_ref().filter(|_| self.leased > 0) {
+            // There is room again when it is gone.
+            drop(std::mem::take(&mut self.content));
+            room.give(self.leased);
+        }
+    }
 }
 
 /// Why a reader that follows was not given more.
@@ -89,12 +111,15 @@ pub(super) struct Patience {
 
 impl<'s> Spool<'s> {
     /// Nothing yet of what `source` will give. `hash`: the MD5 is computed on the way.
-    pub(super) fn new(source: &'s mut dyn Source, bounds: Bounds, hash: bool) -> Self {
+    pub(super) fn new(source: &'s mut dyn Source, mut bounds: Bounds, hash: bool) -> Self {
         Self {
             source: Some(source),
+            kept: Kept {
+                content: Content::default(),
+                leased: 0,
+                room: bounds.room.take(),
+            },
             bounds,
-            content: Content::Memory(Vec::new()),
-            leased: 0,
             len: 0,
             hash: hash.then(Md5::new),
             block: vec![0; FIRST],
@@ -132,30 +157,34 @@ impl<'s> Spool<'s> {
 
     /// Takes some of what the source gives; `false`: that was all.
     pub(super) fn pull(&mut self) -> Result<bool, Error> {
-        let Some(source) = &mut self.source else {
-            return Ok(false);
-        };
         let mut block = std::mem::take(&mut self.block);
-        let read = loop {
-            match source.read(&mut block) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        let result = match read {
-            Ok(0) => {
-                self.source = None;
-                self.took = self.begun.elapsed();
-                return Ok(false);
-            }
-            Ok(read) => self.add(block.get(..read).unwrap_or_default()),
-            Err(error) => Err(Error::Source(error)),
-        };
+        let taken = self.take(&mut block);
         if self.len >= FIRST as u64 && block.len() < BLOCK {
             block = vec![0; BLOCK];
         }
         self.block = block;
-        result.map(|()| true)
+        taken.map(|count| count > 0)
+    }
+
+    /// The same, into `block`, too; how much, 0 at the end.
+    fn take(&mut self, block: &mut [u8]) -> Result<usize, Error> {
+        let Some(source) = &mut self.source else {
+            return Ok(0);
+        };
+        let read = loop {
+            match source.read(block) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(Error::Source)?,
+            }
+        };
+        match block.get(..read) {
+            None | Some([]) => {
+                self.source = None;
+                self.took = self.begun.elapsed();
+            }
+            Some(bytes) => self.add(bytes)?,
+        }
+        Ok(read)
     }
 
     fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -170,7 +199,8 @@ impl<'s> Spool<'s> {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
-        self.content
+        self.kept
+            .content
             .add(bytes, len > self.bounds.memory, &self.bounds)
             .map_err(|error| unspooled(&error))?;
         self.len = len;
@@ -179,10 +209,11 @@ impl<'s> Spool<'s> {
 
     /// Asks for the room that `len` bytes take.
     fn lease(&mut self, len: u64) -> Result<(), Error> {
-        let Some(room) = &self.bounds.room else {
+        let Kept { leased, room, .. } = &mut self.kept;
+        let Some(room) = room else {
             return Ok(());
         };
-        while u64::from(self.leased) << 20 < len {
+        while u64::from(*leased) << 20 < len {
             let taken = match room.take(LEASE)? {
                 true => LEASE,
                 false if room.take(1)? => 1,
@@ -191,7 +222,7 @@ impl<'s> Spool<'s> {
                     return Err(Error::TooLarge(why));
                 }
             };
-            self.leased = self.leased.saturating_add(taken);
+            *leased = leased.saturating_add(taken);
         }
         Ok(())
     }
@@ -213,7 +244,7 @@ impl<'s> Spool<'s> {
 
     /// `ram` or `disk`.
     pub(super) fn place(&self) -> &'static str {
-        match self.content {
+        match self.kept.content {
             Content::Memory(_) => "ram",
             Content::File(_) => "disk",
         }
@@ -222,7 +253,7 @@ impl<'s> Spool<'s> {
     /// The MD5 of the whole, if it is known or cheap to find out.
     pub(super) fn md5(&self) -> Option<[u8; 16]> {
         let hash = self.hash.clone().filter(|_| self.is_whole());
-        match &self.content {
+        match &self.kept.content {
             _ if hash.is_some() => hash.map(|hash| hash.finalize().into()),
             Content::Memory(bytes) if self.is_whole() => Some(Md5::digest(bytes).into()),
             _ => None,
@@ -244,8 +275,13 @@ impl<'s> Spool<'s> {
         self.trouble.take()
     }
 
-    /// Waits for more; `Ok` also if there is none.
-    fn follow(&mut self, patience: Patience) -> Result<(), Trouble> {
+    /// What it took up, for whoever has the time to give it back.
+    pub(super) fn into_kept(self) -> Kept {
+        self.kept
+    }
+
+    /// Waits for more, which goes into `block`, too; how much, 0 if there is none.
+    fn follow(&mut self, block: &mut [u8], patience: Patience) -> Result<usize, Trouble> {
         if patience.until.is_some_and(|until| Instant::now() >= until) {
             return Err(Trouble::Aged);
         }
@@ -256,15 +292,7 @@ impl<'s> Spool<'s> {
                 Err(error) => return Err(Trouble::Failed(Error::Source(error))),
             }
         }
-        self.pull().map(|_| ()).map_err(Trouble::Failed)
-    }
-}
-
-impl Drop for Spool<'_> {
-    fn drop(&mut self) {
-        if let Some(room) = self.bounds.room.as_ref().filter(|_| self.leased > 0) {
-            room.give(self.leased);
-        }
+        self.take(block).map_err(Trouble::Failed)
     }
 }
 
@@ -293,14 +321,22 @@ pub(super) struct Reader<'r, 's> {
 
 impl Read for Reader<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.spool.len
-            && !self.spool.is_whole()
-            && let Err(trouble) = self.spool.follow(self.patience)
-        {
-            self.spool.trouble = Some(trouble);
-            return Err(io::Error::other("the upload does not go on"));
+        if buf.is_empty() {
+            return Ok(0);
         }
-        let read = match &self.spool.content {
+        if self.at >= self.spool.len && !self.spool.is_whole() {
+            return match self.spool.follow(buf, self.patience) {
+                Ok(read) => {
+                    self.at += read as u64;
+                    Ok(read)
+                }
+                Err(trouble) => {
+                    self.spool.trouble = Some(trouble);
+                    Err(io::Error::other("the upload does not go on"))
+                }
+            };
+        }
+        let read = match &self.spool.kept.content {
             Content::File(file) => file.read_at(buf, self.at)?,
             Content::Memory(bytes) => {
                 let at = usize::try_from(self.at).unwrap_or(usize::MAX);

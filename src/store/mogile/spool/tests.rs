@@ -1,5 +1,7 @@
 //! A spool gives back what it took, and says whose fault it is when it cannot.
 
+use std::cell::Cell;
+
 use super::*;
 
 const MD5_OF_DIGITS: [u8; 16] = [
@@ -197,4 +199,52 @@ fn it_leaves_no_name_behind() {
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
     fs::remove_dir(&dir).unwrap();
     assert_eq!(contents(&mut spool), b"0123");
+}
+
+/// Room without end; how much of it is taken.
+#[derive(Default)]
+struct Endless(Cell<u32>);
+
+impl Room for Endless {
+    fn take(&self, megabytes: u32) -> Result<bool, Error> {
+        self.0.set(self.0.get() + megabytes);
+        Ok(true)
+    }
+
+    fn give(&self, megabytes: u32) {
+        self.0.set(self.0.get() - megabytes);
+    }
+}
+
+#[test]
+fn its_room_is_taken_until_what_it_took_up_is_gone() {
+    let room = Rc::new(Endless::default());
+    let mut source = &b"0123"[..];
+    let mut own = bounds(1);
+    own.room = Some(Rc::clone(&room) as Rc<dyn Room>);
+    let mut spool = Spool::new(&mut source, own, false);
+    spool.receive().unwrap();
+    let kept = spool.into_kept();
+    assert_eq!(room.0.get(), LEASE);
+    drop(kept);
+    assert_eq!(room.0.get(), 0);
+}
+
+#[test]
+fn a_reader_may_ask_for_less_than_comes_at_once() {
+    let bytes = sample(5000);
+    let mut source = Slow::new(&bytes);
+    let mut spool = Spool::new(&mut source, bounds(10), false);
+    let mut block = [0; 600];
+    let mut reader = spool.reader(LONG);
+    let mut got = Vec::new();
+    loop {
+        assert_eq!(reader.read(&mut []).unwrap(), 0);
+        match reader.read(&mut block).unwrap() {
+            0 => break,
+            read => got.extend_from_slice(&block[..read]),
+        }
+    }
+    assert!(got == bytes);
+    assert!(contents(&mut spool) == bytes);
 }
