@@ -180,8 +180,11 @@ fn up_and_down_again_no_client_is_refused_and_no_session_cut() {
         idle.expect("NOOP", 200);
         read_some(&mut data, 1 << 20);
         visitors.wait_for_more();
-        let table = order(&daemon, &["status"]);
-        assert!(table.contains("RETR"), "{table}");
+        // What a session does is told at most once a second.
+        let table = eventually("the download in the table", || {
+            let table = order(&daemon, &["status"]);
+            table.contains("RETR").then_some(table)
+        });
         assert!(table.contains(&format!("{worker}")), "{table}");
         assert_eq!(daemon.title(), "nanoftpd [master]");
     }
