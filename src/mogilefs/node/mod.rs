@@ -18,10 +18,11 @@ use super::{Error, Gossip, Solitude};
 use crate::config::{self, Network};
 use crate::figures::{self, Event, Wait};
 use crate::vigil;
-use transport::{Dialler, Literal, Speaker, Unconnected};
+use transport::{Bodies, Dialler, Literal, Speaker, Unconnected};
 
 mod body;
 mod buffers;
+mod chunks;
 mod heads;
 mod location;
 mod transport;
@@ -50,6 +51,8 @@ pub(crate) struct Nodes {
     getter: Agent,
     /// Does not: a node that has closed an idle connection would be noticed too late.
     putter: Agent,
+    /// The same for bodies whose length is not known.
+    streamer: Agent,
     /// The getter's connection that answered last.
     speaker: Speaker,
     read_timeout: Duration,
@@ -64,8 +67,9 @@ impl Nodes {
     pub(super) fn new(settings: &config::Mogilefs) -> Self {
         let speaker = Speaker::default();
         Self {
-            getter: agent(settings, 4, &speaker),
-            putter: agent(settings, 0, &Speaker::default()),
+            getter: agent(settings, 4, Bodies::None, &speaker),
+            putter: agent(settings, 0, Bodies::Measured, &Speaker::default()),
+            streamer: agent(settings, 0, Bodies::Chunked, &Speaker::default()),
             speaker,
             read_timeout: settings.read_timeout,
             store_timeout: settings.store_timeout,
@@ -179,7 +183,11 @@ impl Nodes {
         };
         let patience = Duration::from_secs(size.unwrap_or(0) / STORED_A_SECOND);
         let patience = self.store_timeout.saturating_add(patience);
-        let mut request = self.putter.put(&to.url).header(header::CONNECTION, "close");
+        let putter = match size {
+            Some(_) => &self.putter,
+            None => &self.streamer,
+        };
+        let mut request = putter.put(&to.url).header(header::CONNECTION, "close");
         if let Some(size) = size {
             request = request.header(header::CONTENT_LENGTH, size);
         }
@@ -261,7 +269,7 @@ pub(crate) enum Unstored {
     Body(io::Error),
 }
 
-fn agent(settings: &config::Mogilefs, idle: usize, speaker: &Speaker) -> Agent {
+fn agent(settings: &config::Mogilefs, idle: usize, bodies: Bodies, speaker: &Speaker) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
@@ -278,8 +286,7 @@ fn agent(settings: &config::Mogilefs, idle: usize, speaker: &Speaker) -> Agent {
     let dialler = Dialler {
         limit: settings.timeout,
         speaker: speaker.clone(),
-        // Only who gets keeps its connections.
-        sends_bodies: idle == 0,
+        bodies,
     };
     Agent::with_parts(config, dialler, Literal)
 }

@@ -4,7 +4,8 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
+use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +21,7 @@ use ureq::unversioned::transport::time::Duration as Limit;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::buffers::Growing;
+use super::chunks;
 use crate::mogilefs::dial::dial;
 use crate::pipe;
 use crate::vigil::{self, For};
@@ -62,8 +64,16 @@ impl std::error::Error for Unconnected {}
 pub(super) struct Dialler {
     pub(super) limit: Duration,
     pub(super) speaker: Speaker,
-    /// Whether a body follows each head that is sent.
-    pub(super) sends_bodies: bool,
+    pub(super) bodies: Bodies,
+}
+
+/// What follows each head that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bodies {
+    None,
+    /// As many bytes as the head says.
+    Measured,
+    Chunked,
 }
 
 /// Which connection spoke last: ureq does not tell whose an answer is.
@@ -137,11 +147,11 @@ impl Connector<()> for Dialler {
                 Ok(Some(Line {
                     tap,
                     speaker: self.speaker.clone(),
-                    step: if self.sends_bodies {
-                        Step::Head
-                    } else {
-                        Step::Rest
+                    step: match self.bodies {
+                        Bodies::None => Step::Rest,
+                        Bodies::Measured | Bodies::Chunked => Step::Head,
                     },
+                    has_chunks: self.bodies == Bodies::Chunked,
                     peer: *address,
                     buffers,
                 }))
@@ -169,6 +179,7 @@ pub(super) struct Line {
     tap: Tap,
     speaker: Speaker,
     step: Step,
+    has_chunks: bool,
     peer: SocketAddr,
     buffers: Growing,
 }
@@ -189,10 +200,23 @@ impl Transport for Line {
         let is_head = self.step == Step::Head;
         let flags = MSG_NOSIGNAL | if is_head { MSG_MORE } else { 0 };
         self.step = if is_head { Step::Body } else { Step::Rest };
-        let mut rest = self.buffers.outgoing(amount);
-        while !rest.is_empty() {
-            match SockRef::from(&*self.tap.stream).send_with_flags(rest, flags) {
-                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+        let output = self.buffers.outgoing(amount);
+        let joined = match self.has_chunks && !is_head {
+            true => chunks::joined(output),
+            false => None,
+        };
+        let mut pieces = match &joined {
+            None => vec![IoSlice::new(output)],
+            Some((line, bytes)) => iter::once(line.as_slice())
+                .chain(bytes.iter().copied())
+                .chain([chunks::END])
+                .map(IoSlice::new)
+                .collect(),
+        };
+        let mut rest = pieces.as_mut_slice();
+        while rest.iter().any(|piece| !piece.is_empty()) {
+            match SockRef::from(&*self.tap.stream).send_vectored_with_flags(rest, flags) {
+                Ok(sent) => IoSlice::advance_slices(&mut rest, sent),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let fd = self.tap.stream.as_fd();
@@ -272,20 +296,4 @@ pub(super) fn status(line: &[u8]) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_is_read_from_the_first_line() {
-        for (line, expected) in [
-            (&b"HTTP/1.0 404 Not Found\r\n"[..], Some(404)),
-            (b"HTTP/1.1 201", Some(201)),
-            (b"HTTP/1.1 20", None),
-            (b"HTTP/1.0 ab1 \r\n", None),
-            (b"junk", None),
-            (b"", None),
-        ] {
-            assert_eq!(status(line), expected);
-        }
-    }
-}
+mod tests;
