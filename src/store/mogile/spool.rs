@@ -3,18 +3,23 @@
 //! often as it takes; a reader may follow the writer while the upload still comes.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
-use nix::libc::O_TMPFILE;
 
 use crate::store::{Error, Source};
 use crate::vigil;
+
+mod kept;
+
+use kept::Content;
+pub(super) use kept::Kept;
+pub use kept::Room;
+pub(crate) use kept::nameless;
 
 /// How much is taken from the source at once, in bytes: of what may be short, and of what is not.
 const FIRST: usize = 16 * 1024;
@@ -32,21 +37,6 @@ pub(super) struct Bounds {
     pub(super) most: u64,
 }
 
-/// Room for what does not stay in memory, which all processes share.
-pub trait Room {
-    /// Whether a spool may have so much more.
-    ///
-    /// # Errors
-    /// Nobody can be asked.
-    fn take(&self, megabytes: u32) -> Result<bool, Error>;
-
-    /// It needs so much no more.
-    fn give(&self, megabytes: u32);
-}
-
-/// So much room is asked for at once, in megabytes; less when that is refused.
-const LEASE: u32 = 16;
-
 /// An upload, as far as it has come.
 pub(super) struct Spool<'s> {
     /// `None`: it has all come.
@@ -59,35 +49,6 @@ pub(super) struct Spool<'s> {
     trouble: Option<Trouble>,
     begun: Instant,
     took: Duration,
-}
-
-/// What an upload takes up. To give it back takes as long as it is large.
-pub(super) struct Kept {
-    content: Content,
-    /// In megabytes.
-    leased: u32,
-    room: Option<Rc<dyn Room>>,
-}
-
-enum Content {
-    Memory(Vec<u8>),
-    File(File),
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self::Memory(Vec::new())
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(room) = self.room.as_ref().filter(|_| self.leased > 0) {
-            // There is room again when it is gone.
-            drop(std::mem::take(&mut self.content));
-            room.give(self.leased);
-        }
-    }
 }
 
 /// Why a reader that follows was not given more.
@@ -114,11 +75,7 @@ impl<'s> Spool<'s> {
     pub(super) fn new(source: &'s mut dyn Source, mut bounds: Bounds, hash: bool) -> Self {
         Self {
             source: Some(source),
-            kept: Kept {
-                content: Content::default(),
-                leased: 0,
-                room: bounds.room.take(),
-            },
+            kept: Kept::new(bounds.room.take()),
             bounds,
             len: 0,
             hash: hash.then(Md5::new),
@@ -177,12 +134,11 @@ impl<'s> Spool<'s> {
                 read => break read.map_err(Error::Source)?,
             }
         };
-        match block.get(..read) {
-            None | Some([]) => {
-                self.source = None;
-                self.took = self.begun.elapsed();
-            }
-            Some(bytes) => self.add(bytes)?,
+        if read == 0 {
+            self.source = None;
+            self.took = self.begun.elapsed();
+        } else {
+            self.add(block.get(..read).unwrap_or(block))?;
         }
         Ok(read)
     }
@@ -193,37 +149,17 @@ impl<'s> Spool<'s> {
             let why = format!("it gets larger than {} bytes", self.bounds.most);
             return Err(Error::TooLarge(why));
         }
-        if len > self.bounds.memory {
-            self.lease(len)?;
+        let is_large = len > self.bounds.memory;
+        if is_large {
+            self.kept.lease(len)?;
         }
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
-        self.kept
-            .content
-            .add(bytes, len > self.bounds.memory, &self.bounds)
-            .map_err(|error| unspooled(&error))?;
+        let dir = is_large.then_some(self.bounds.dir.as_path());
+        let added = self.kept.add(bytes, dir);
+        added.map_err(|error| unspooled(&error))?;
         self.len = len;
-        Ok(())
-    }
-
-    /// Asks for the room that `len` bytes take.
-    fn lease(&mut self, len: u64) -> Result<(), Error> {
-        let Kept { leased, room, .. } = &mut self.kept;
-        let Some(room) = room else {
-            return Ok(());
-        };
-        while u64::from(*leased) << 20 < len {
-            let taken = match room.take(LEASE)? {
-                true => LEASE,
-                false if room.take(1)? => 1,
-                false => {
-                    let why = "all uploads together have reached spool_max".to_owned();
-                    return Err(Error::TooLarge(why));
-                }
-            };
-            *leased = leased.saturating_add(taken);
-        }
         Ok(())
     }
 
@@ -296,22 +232,6 @@ impl<'s> Spool<'s> {
     }
 }
 
-impl Content {
-    fn add(&mut self, bytes: &[u8], large: bool, bounds: &Bounds) -> io::Result<()> {
-        match self {
-            Self::Memory(memory) if !large => memory.extend_from_slice(bytes),
-            Self::Memory(memory) => {
-                let mut file = nameless(&bounds.dir)?;
-                file.write_all(memory)?;
-                file.write_all(bytes)?;
-                *self = Self::File(file);
-            }
-            Self::File(file) => file.write_all(bytes)?,
-        }
-        Ok(())
-    }
-}
-
 /// See [`Spool::reader`].
 pub(super) struct Reader<'r, 's> {
     spool: &'r mut Spool<'s>,
@@ -345,23 +265,6 @@ impl Read for Reader<'_, '_> {
         };
         self.at += read as u64;
         Ok(read)
-    }
-}
-
-/// A file in `dir` that vanishes with its last descriptor, whatever becomes of the process.
-pub(crate) fn nameless(dir: &std::path::Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    match options.clone().custom_flags(O_TMPFILE).open(dir) {
-        Ok(file) => Ok(file),
-        // Not every file system has such files.
-        Err(_) => {
-            let random = getrandom::u64().map_err(io::Error::other)?;
-            let path = dir.join(format!(".nanoftpd-{random:016x}"));
-            let file = options.create_new(true).open(&path)?;
-            fs::remove_file(&path)?;
-            Ok(file)
-        }
     }
 }
 

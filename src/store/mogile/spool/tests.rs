@@ -1,7 +1,9 @@
 //! A spool gives back what it took, and says whose fault it is when it cannot.
 
 use std::cell::Cell;
+use std::fs;
 
+use super::kept::LEASE;
 use super::*;
 
 const MD5_OF_DIGITS: [u8; 16] = [
