@@ -367,3 +367,32 @@ fn all_spools_together_have_a_limit_and_leave_nothing() {
     let left = std::fs::read_dir(daemon.dir().join("tmp")).unwrap().count();
     assert_eq!(left, 0, "something stays in tmpdir");
 }
+
+#[test]
+fn a_spool_is_gone_before_the_next_command_is_answered() {
+    let cluster = Cluster::start();
+    for upload in ["spool", "tee"] {
+        let keys = [("mogilefs.upload", upload), ("mogilefs.spool_mem", "64K")];
+        let daemon = Daemon::on(&cluster, &keys);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let fds = format!("/proc/{}/fd", daemon.worker("test@"));
+        let spools = || {
+            let open = std::fs::read_dir(&fds).unwrap().flatten();
+            let names = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+            let files = names.filter(|name| name.starts_with(daemon.dir()));
+            files
+                .filter(|name| name.to_string_lossy().ends_with(" (deleted)"))
+                .count()
+        };
+        let data = ftp.data();
+        ftp.expect("STOR /photos/one", 150);
+        let mut data = data.stream();
+        data.write_all(&noise(500_000, 1)).unwrap();
+        eventually("a spool", || (spools() == 1).then_some(()));
+        drop(data);
+        ftp.reply_of(226);
+        ftp.expect("NOOP", 200);
+        assert_eq!(spools(), 0, "{upload}");
+    }
+}

@@ -303,3 +303,20 @@ fn a_users_name_cannot_leave_the_root() {
     }
     assert!(Tree::open(&settings, b"root").is_ok());
 }
+
+#[test]
+fn a_replaced_file_is_there_until_it_is_tidied_up() {
+    let mut garden = Garden::new("replaced");
+    let replaced = format!("{} (deleted)", garden.inside("file").display());
+    let is_held = || {
+        let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let mut names = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        names.any(|name| name.as_os_str() == replaced.as_str())
+    };
+    garden.put("file", At::Start, b"old").unwrap();
+    assert!(!is_held());
+    garden.put("file", At::Start, b"new").unwrap();
+    assert!(is_held());
+    garden.tree.tidy();
+    assert!(!is_held());
+}

@@ -72,7 +72,8 @@ impl MogileFs {
         };
         let uploaded = self.upload(&aim, &mut spool);
         let length = spool.len();
-        self.spent = Some(spool.into_kept());
+        // Where there is only so much room, there is again as much of it when the client is told.
+        self.spent = self.room.is_none().then(|| spool.into_kept());
         let fid = uploaded?;
         let object = Object {
             fid,
