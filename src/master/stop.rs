@@ -33,19 +33,20 @@ impl Master<'_> {
 
     fn begin_to_stop(&mut self, now: Instant) {
         supervisor::tell(Condition::Stopping);
+        // First, so that whoever has heard of the stop finds the door shut.
+        self.leave_the_door();
+        self.listeners.close();
         let grace = self.config.nanoftpd.stop_grace;
         log::info!(
             "stopping sessions={} grace={}",
             self.sessions(),
             grace.as_secs()
         );
-        self.leave_the_door();
         for pid in self.pids() {
             let text = FAREWELL.to_owned();
             self.tell(pid, &ToWorker::Leave { text });
             self.board.retired(pid);
         }
-        self.listeners.close();
         self.renew_nursery(now);
         self.stop = Some(Stop {
             deadline: now.checked_add(grace),
