@@ -37,7 +37,8 @@ def ratios(cases):
 
 
 def costs(cases):
-    names = {"retr": "RETR", "stor": "STOR", "tls-retr": "RETR, TLS", "tls-stor": "STOR, TLS"}
+    names = {"retr": "RETR", "stor": "STOR", "stor-disk": "STOR, disk", "tls-retr": "RETR, TLS",
+             "tls-stor": "STOR, TLS"}
     return [(f"{names[case]}: {server}", statistics.median(figures["cpu_s_per_gb"]), server.split(",")[0])
             for case in names for server, figures in cases.get(case, {}).items()
             if "cpu_s_per_gb" in figures and not server.endswith("workers")]

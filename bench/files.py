@@ -8,11 +8,12 @@ usage: files.py BINARIES STORE OUTPUT        environment: CASES, ROUNDS
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import servers
-from measure import FAILED, Load, chosen, congestion, cost, fail, rounds, told
+from measure import FAILED, Load, chosen, congestion, cost, fail, file_system, rounds, told
 from servers import HOME, PASSWORD, RUN
 
 OURS, SHA, HUNDRED, TLS = ("nanoftpd", "nanoftpd, SHA-512", "nanoftpd, 100 sessions a worker", "nanoftpd, TLS")
@@ -31,8 +32,12 @@ def retr(load, server):
     return load(server, "md5", "retr", "big.bin", 4, 1)
 
 
-def stor(load, server):
-    return load(server, "md5", "stor", f"up/{server.port}.bin", f"{HOME}/big.bin", 2)
+def stor(directory):
+    def case(load, server):
+        # What others have written is on its way to the disk otherwise.
+        os.sync()
+        return load(server, "md5", "stor", f"{directory}/{server.port}.bin", f"{HOME}/big.bin", 2)
+    return case
 
 
 def small(load, server):
@@ -80,7 +85,8 @@ CASES = {
     "login1-sha512": logins("sha", 1),
     "login8-sha512": logins("sha", 8),
     "retr": retr,
-    "stor": stor,
+    "stor": stor("up"),
+    "stor-disk": stor("disk"),
     "small": small,
     "list": listing("LIST"),
     "mlsd": listing("MLSD"),
@@ -123,7 +129,8 @@ def check(case, server, whole):
     """The MD5 of what was transferred, once."""
     url = f"ftp://127.0.0.1:{server.port}/"
     tls = ["--ssl-reqd", "-k"] if case.startswith("tls") else []
-    stored = {"stor": f"{HOME}/up/{server.port}.bin", "tls-stor": f"{HOME}/up/{server.port}.tls"}.get(case)
+    stored = {"stor": f"{HOME}/up/{server.port}.bin", "stor-disk": f"{HOME}/disk/{server.port}.bin",
+              "tls-stor": f"{HOME}/up/{server.port}.tls"}.get(case)
     if stored:
         found = digest(stored)
         os.remove(stored)
@@ -142,7 +149,9 @@ def check(case, server, whole):
 
 
 def main(binaries, store, output):
-    servers.prepare()
+    disk = f"{os.path.dirname(os.path.abspath(output))}/disk"
+    shutil.rmtree(disk, ignore_errors=True)
+    servers.prepare(disk)
     all_servers = servers.start_all(binaries, store)
     load = Load(binaries, PASSWORD)
     whole = digest(f"{HOME}/big.bin")
@@ -160,8 +169,8 @@ def main(binaries, store, output):
                     fail(case, server.name, why)
     versions = {server.name: server.version for server in all_servers}
     with open(output, "w") as file:
-        json.dump({"versions": versions, "congestion": congestion(), "cases": found, "failed": FAILED}, file,
-                  indent=1)
+        json.dump({"versions": versions, "congestion": congestion(), "disk": file_system(disk), "cases": found,
+                   "failed": FAILED}, file, indent=1)
 
 
 if __name__ == "__main__":

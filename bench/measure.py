@@ -12,6 +12,12 @@ def congestion():
         return file.read().strip()
 
 
+def file_system(path):
+    """What kind `path` lies on."""
+    command = ["findmnt", "-n", "-o", "FSTYPE", "-T", path]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def told(text):
     print(text, file=sys.stderr, flush=True)
 

@@ -33,7 +33,8 @@ TABLES = {
     "login1-sha512": ("login and QUIT, one client, SHA-512 crypt", LOGIN),
     "login8-sha512": ("login and QUIT, 8 clients, SHA-512 crypt", LOGIN),
     "retr": ("RETR of 256 MiB", BULK),
-    "stor": ("STOR of 256 MiB", BULK),
+    "stor": ("STOR of 256 MiB into memory", BULK),
+    "stor-disk": ("STOR of 256 MiB onto a disk", BULK),
     "small": ("1,000 files of 4 KiB, 4 clients",
               [("stor_per_s", "STOR per s", 0), ("retr_per_s", "RETR per s", 0), ("dele_per_s", "DELE per s", 0),
                ("stor_cpu_ms", "CPU ms per STOR", 3), ("retr_cpu_ms", "CPU ms per RETR", 3)]),
@@ -116,14 +117,14 @@ def by_hand(path):
 
 
 def main(docs, *paths):
-    versions, cases, failed, cluster, congestion = {}, {}, {}, None, set()
+    versions, cases, failed, cluster, disk, congestion = {}, {}, {}, None, None, set()
     for path in paths:
         with open(path) as file:
             found = json.load(file)
         versions.update(found.get("versions", {}))
         cases.update(found["cases"])
         failed.update(found.get("failed", {}))
-        cluster = found.get("cluster", cluster)
+        cluster, disk = found.get("cluster", cluster), found.get("disk", disk)
         congestion |= {found["congestion"]}
     cases = {case: found for case, found in cases.items() if found}
     most = max((len(values) for found in cases.values() for figures in found.values()
@@ -140,11 +141,11 @@ def main(docs, *paths):
              if not name.startswith("nanoftpd") and ", " not in name]
     if peers:
         lines += [wrapped(
-            f"Beside: {', '.join(peers)}. The files are in memory (tmpfs). nanoftpd {versions.get('nanoftpd', '')} "
-            "runs as it is installed, with its sandbox, log, transfer log and limits; `max_clients` is 400, for "
-            "300 sessions. pyftpdlib and unftp compare plain passwords; all others pay for the same kind of hash: "
-            "MD5, where nothing else is said, which is crypt(3) with a thousand rounds in the others' case, and "
-            "one round in ours, as the daemon before this one had it."), ""]
+            f"Beside: {', '.join(peers)}. The files are in memory (tmpfs), but for STOR onto a disk ({disk}). "
+            f"nanoftpd {versions.get('nanoftpd', '')} runs as it is installed, with its sandbox, log, transfer log "
+            "and limits; `max_clients` is 400, for 300 sessions. pyftpdlib and unftp compare plain passwords; all "
+            "others pay for the same kind of hash: MD5, where nothing else is said, which is crypt(3) with a "
+            "thousand rounds in the others' case, and one round in ours, as the daemon before this one had it."), ""]
         missing = [name for name in PEERS if name not in versions]
         if missing:
             lines += [wrapped(f"Not measured: {', '.join(missing)}, which {'were' if missing[1:] else 'was'} not "

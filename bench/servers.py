@@ -33,16 +33,18 @@ class Server:
         return self.process if isinstance(self.process, int) else self.process.pid
 
 
-def prepare():
-    """Users, directories and files."""
+def prepare(disk):
+    """Users, directories and files; `disk` is where what is to lie on a disk lies."""
     os.makedirs(RUN)
     for name, kind in (("sha", "-6"), ("md5", "-1")):
         crypted = sh("openssl", "passwd", kind, "-salt", "benchben", PASSWORD)
         sh("useradd", "-o", "-u", "1717", "-U" if name == "sha" else "-N", "-d", HOME, "-M",
            "-s", "/bin/bash", "-p", crypted, name)
     sh("usermod", "-g", "sha", "md5")
-    for name in ("many", "up"):
+    for name in ("many", "up", "disk"):
         os.makedirs(f"{HOME}/{name}")
+    os.makedirs(disk)
+    sh("mount", "--bind", disk, f"{HOME}/disk")
     with open(f"{HOME}/big.bin", "wb") as file:
         for _ in range(256):
             file.write(os.urandom(1 << 20))
