@@ -24,11 +24,14 @@ const BIRTH: Duration = Duration::from_secs(2);
 
 /// A locked pid file. The lock belongs to all processes that inherit the descriptor, so it is never
 /// let go by a drop: it ends with the last of them. Dropping removes the file, but only in the
-/// process whose number is in it.
+/// process whose number is in it, or that has locked it and nobody's number is: of a start that
+/// failed nothing stays.
 #[derive(Debug)]
 pub struct Pidfile {
     path: PathBuf,
     file: ManuallyDrop<Flock<File>>,
+    /// The process that has locked it.
+    locker: u32,
 }
 
 /// Why there is no pid file.
@@ -98,6 +101,7 @@ impl Pidfile {
                 return Ok(Self {
                     path: path.to_owned(),
                     file: ManuallyDrop::new(file),
+                    locker: process::id(),
                 });
             }
         }
@@ -112,6 +116,7 @@ impl Pidfile {
             Ok(file) => Ok(Self {
                 path: path.to_owned(),
                 file: ManuallyDrop::new(file),
+                locker: process::id(),
             }),
             Err((file, Errno::EWOULDBLOCK)) => Err(Error::Held(number_in(&file))),
             Err((_, errno)) => Err(Error::Io(errno.into())),
@@ -144,8 +149,12 @@ impl AsFd for Pidfile {
 
 impl Drop for Pidfile {
     fn drop(&mut self) {
-        let own = i32::try_from(process::id()).ok();
-        if own.is_some() && number_in(&self.file) == own {
+        let own = process::id();
+        let is_ours = match number_in(&self.file) {
+            Some(number) => u32::try_from(number) == Ok(own),
+            None => self.locker == own && self.file.metadata().is_ok_and(|about| about.len() == 0),
+        };
+        if is_ours {
             let _ = remove_file(&self.path);
         }
     }
@@ -180,6 +189,8 @@ mod tests {
         assert_eq!(error.to_string(), format!("already running, pid {pid}"));
         drop(own);
         assert!(!path.exists());
+        drop(Pidfile::lock(&path).unwrap());
+        assert!(!path.exists(), "of a start that failed something stays");
         std::fs::remove_dir(&dir).unwrap();
     }
 

@@ -130,7 +130,11 @@ fn the_init_script_keeps_its_word() {
     support::eventually("the master is gone", || {
         kill(second, None).is_err().then_some(())
     });
-    service.call("status", 1);
+    let left = format!(
+        "nanoftpd is dead, and {} is left\n",
+        service.pidfile.display()
+    );
+    assert_eq!(service.call("status", 1), left);
     service.call("start", 0);
     greet();
     service.call("stop", 0);

@@ -90,19 +90,23 @@ fn a_daemon_detaches_when_it_serves_and_leaves_nothing_behind() {
 #[test]
 fn a_start_that_fails_says_why_where_it_was_asked_for() {
     let daemon = Daemon::of_files(&[]);
-    let pidfile = daemon.dir().join("other.pid");
-    let pidfile = ("nanoftpd.pidfile", pidfile.to_str().unwrap());
+    let place = daemon.dir().join("other.pid");
+    let pidfile = ("nanoftpd.pidfile", place.to_str().unwrap());
+    let port = daemon.address.port().to_string();
     let detached = ("nanoftpd.daemonize", "yes");
     for (change, code, why) in [
         (("nanoftpd.tmpdir", "/no/such/dir"), 78, "/no/such/dir"),
         (("logging.file", "/no/such/dir/log"), 78, "/no/such/dir/log"),
         (("nanoftpd.listen_addr", "192.0.2.1"), 78, "192.0.2.1"),
+        (("nanoftpd.listen_port", &*port), 69, &*port),
+        (("status.socket", "/"), 1, "control socket /"),
     ] {
         daemon.write_conf(&[detached, pidfile, change]);
         let output = run(daemon.conf());
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{text}");
         assert!(text.contains(why), "{text}");
+        assert!(!place.exists(), "{change:?} leaves a pid file");
     }
 }
 
