@@ -203,16 +203,23 @@ fn lock(config: &Config) -> Result<Pidfile, End> {
 fn test(path: &Path) -> Result<(), End> {
     let config = load(path)?;
     let mut users = Users::new(config.auth.text.clone(), config.auth.crypt);
-    if config.auth.module == AuthModule::Text {
-        users.refresh().map_err(|error| {
-            let file = config.auth.text.file.display();
-            end(CONFIG, format_args!("{file}: cannot be read: {error}"))
-        })?;
-    }
+    let unread = match config.auth.module {
+        AuthModule::Text => users.refresh().err(),
+        AuthModule::Exec => None,
+    };
     let (fading, mut errors) = match Ground::prepare(&config, path) {
         Ok(ground) => (ground.fading(), Vec::new()),
         Err(errors) => (Vec::new(), errors),
     };
+    errors.extend(master::misplaced(&config, path));
+    if let Some(error) = unread {
+        let why = format!(
+            "{} cannot be read: {error}",
+            config.auth.text.file.display()
+        );
+        errors.push(Error::of_key(path, ("auth.text", "file"), why));
+    }
+    errors.sort_by_key(|error| error.line);
     errors.extend_from_slice(users.errors());
     if config.mogilefs.domain.is_none() {
         errors.extend(users.without_domain());

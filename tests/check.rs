@@ -326,3 +326,43 @@ fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
     }
     assert_eq!(said.lines().count(), 4, "{said}");
 }
+
+#[test]
+fn a_test_of_the_configuration_says_all_that_a_start_would_fail_at() {
+    let scratch = Scratch::new();
+    let changes = [
+        ("nanoftpd.tmpdir", "/no/tmp"),
+        ("nanoftpd.pidfile", "/no/run/x.pid"),
+        ("auth.text.file", "/no/users"),
+        ("hooks.uploaded", "/no/hook"),
+        ("logging.file", "/no/log"),
+        ("logging.xferlog", "/proc"),
+        ("status.socket", "/no/such/socket"),
+    ];
+    let (code, said) = tried(&scratch, &changes);
+    assert_eq!(code, Some(78), "{said}");
+    let file = scratch.path().join("nanoftpd.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    let why = [
+        "/no/tmp is not a directory",
+        "/no/run is not a directory",
+        "/no/users cannot be read: No such file or directory (os error 2)",
+        "there is no program /no/hook: No such file or directory (os error 2)",
+        "/no is not a directory",
+        "/proc is a directory",
+        "/no/such is not a directory",
+    ];
+    let mut expected: Vec<(usize, String)> = changes
+        .iter()
+        .zip(why)
+        .map(|((key, value), why)| {
+            let key = key.rsplit('.').next().unwrap();
+            let is_it = |line: &str| line == format!("{key} = {value}");
+            let line = text.lines().position(is_it).unwrap() + 1;
+            (line, format!("{}:{line}: {key}: {why}", file.display()))
+        })
+        .collect();
+    expected.sort();
+    let expected: Vec<&str> = expected.iter().map(|(_, text)| &**text).collect();
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+}

@@ -87,6 +87,16 @@ impl Config {
     }
 }
 
+impl Error {
+    /// About a key (section, name) of the file at `path`: with its line, where it is set there.
+    #[must_use]
+    pub fn of_key(path: &Path, key: (&'static str, &'static str), why: String) -> Self {
+        let lines = lines(&std::fs::read(path).unwrap_or_default());
+        let line = lines.get(&key).copied().unwrap_or_default();
+        Self::new(&path.display().to_string(), line, key.1, why)
+    }
+}
+
 /// Where the keys of a file are set.
 pub(super) fn lines(text: &[u8]) -> HashMap<rules::Name, usize> {
     let mut found = Found::default();

@@ -45,21 +45,22 @@ impl Ground {
     /// All that is wrong.
     pub fn prepare(config: &Config, path: &Path) -> Result<Self, Vec<Error>> {
         let mut wrong = Wrong {
-            file: path.display().to_string(),
+            file: path,
             errors: Vec::new(),
         };
         let is_root = rights::are_root();
         let identity = identity(config, &mut wrong).filter(|_| is_root);
         let zone = TimeZone::get(&config.nanoftpd.timezone);
-        let zone = wrong.unless("timezone", zone);
+        let zone = wrong.unless(("nanoftpd", "timezone"), zone);
         let dirs = dirs(config, &mut wrong);
         let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
-        let worker = wrong.unless("tmpdir", Sandbox::of_worker(&dirs));
-        let clerk = wrong.unless("mode", Sandbox::of_clerk());
+        let worker = wrong.unless(("nanoftpd", "tmpdir"), Sandbox::of_worker(&dirs));
+        let clerk = wrong.unless(("sandbox", "mode"), Sandbox::of_clerk());
         let missing = sandbox::missing();
         if config.sandbox.mode == SandboxMode::Strict {
             for part in &missing {
-                wrong.add("mode", format!("strict, but this kernel has no {part}"));
+                let why = format!("strict, but this kernel has no {part}");
+                wrong.add(("sandbox", "mode"), why);
             }
         }
         for (key, why) in programs(config) {
@@ -67,7 +68,7 @@ impl Ground {
         }
         let has_tls = config.tls.mode != TlsMode::Off || config.tls.implicit_port != 0;
         let tls = has_tls.then(|| tls::Identity::load(&config.tls));
-        let tls = tls.and_then(|loaded| wrong.unless("certificate", loaded));
+        let tls = tls.and_then(|loaded| wrong.unless(("tls", "certificate"), loaded));
         match (worker, clerk, zone) {
             (Some(worker), Some(clerk), Some(zone)) if wrong.errors.is_empty() => Ok(Self {
                 worker: Jail::of_workers(identity, worker),
@@ -137,13 +138,17 @@ impl Ground {
 }
 
 /// The programs of the site that cannot be run: keys, and what is wrong.
-fn programs(config: &Config) -> Vec<(&'static str, String)> {
+fn programs(config: &Config) -> Vec<(Name, String)> {
     let command = match config.auth.module {
         AuthModule::Exec => config.auth.exec.command.as_deref(),
         AuthModule::Text => None,
     };
     let uploaded = config.hooks.uploaded.as_deref();
-    [("command", command), ("uploaded", uploaded)]
+    let programs = [
+        (("auth.exec", "command"), command),
+        (("hooks", "uploaded"), uploaded),
+    ];
+    programs
         .into_iter()
         .filter_map(|(key, program)| Some((key, why_not(program?)?)))
         .collect()
@@ -161,17 +166,20 @@ fn why_not(program: &Path) -> Option<String> {
     }
 }
 
-struct Wrong {
-    file: String,
+/// Section and name of a key.
+type Name = (&'static str, &'static str);
+
+struct Wrong<'a> {
+    file: &'a Path,
     errors: Vec<Error>,
 }
 
-impl Wrong {
-    fn add(&mut self, key: &str, why: String) {
-        self.errors.push(Error::new(&self.file, 0, key, why));
+impl Wrong<'_> {
+    fn add(&mut self, key: Name, why: String) {
+        self.errors.push(Error::of_key(self.file, key, why));
     }
 
-    fn unless<T, E: ToString>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+    fn unless<T, E: ToString>(&mut self, key: Name, result: Result<T, E>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -183,7 +191,7 @@ impl Wrong {
 }
 
 /// Nobody else than root can become somebody, so only for root does it matter who there is.
-fn identity(config: &Config, wrong: &mut Wrong) -> Option<Identity> {
+fn identity(config: &Config, wrong: &mut Wrong<'_>) -> Option<Identity> {
     if !rights::are_root() {
         return None;
     }
@@ -193,18 +201,18 @@ fn identity(config: &Config, wrong: &mut Wrong) -> Option<Identity> {
         .map_err(|error| format!("{}: {error}", named(&own.userid)));
     let group = Identity::group(&own.groupid, own.allow_root)
         .map_err(|error| format!("{}: {error}", named(&own.groupid)));
-    let user = wrong.unless("userid", user);
-    let group = wrong.unless("groupid", group);
+    let user = wrong.unless(("nanoftpd", "userid"), user);
+    let group = wrong.unless(("nanoftpd", "groupid"), group);
     Some(Identity::new(user?, group?))
 }
 
 /// The directories that sessions may reach. The root of module File may be missing: not every site
 /// uses it.
-fn dirs(config: &Config, wrong: &mut Wrong) -> Vec<PathBuf> {
+fn dirs(config: &Config, wrong: &mut Wrong<'_>) -> Vec<PathBuf> {
     let tmpdir = &config.nanoftpd.tmpdir;
     if !tmpdir.is_dir() {
         let why = format!("{} is not a directory", tmpdir.display());
-        wrong.add("tmpdir", why);
+        wrong.add(("nanoftpd", "tmpdir"), why);
         return Vec::new();
     }
     let mut dirs = vec![tmpdir.clone()];

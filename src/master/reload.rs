@@ -1,5 +1,6 @@
 //! HUP: another configuration, all of it or nothing.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::{Ground, Master};
@@ -7,6 +8,7 @@ use crate::auth::text::Users;
 use crate::config::{Config, Error};
 use crate::logger;
 use crate::store::mogile::Lore;
+use crate::sys::pidfile::{self, Pidfile};
 use crate::sys::supervisor::{self, Condition};
 use crate::text::quoted;
 
@@ -32,17 +34,21 @@ impl Master<'_> {
     fn read_again(&mut self) -> Result<(), Vec<Error>> {
         let config = Config::load(&self.path)?;
         let ground = Ground::prepare(&config, &self.path)?;
-        let file = self.path.display().to_string();
-        let wrong = |key: &str, why: String| vec![Error::new(&file, 0, key, why)];
+        let path = self.path.clone();
+        let wrong = |key, why: String| vec![Error::of_key(&path, key, why)];
         let mut sinks = logger::open(&config.logging, self.is_foreground)
-            .map_err(|error| wrong("logging", error.to_string()))?;
+            .map_err(|error| wrong(("logging", "file"), error.to_string()))?;
         let desk = self
             .other_desk(&config.status, &ground)
-            .map_err(|error| wrong("socket", error.to_string()))?;
+            .map_err(|error| wrong(("status", "socket"), error.to_string()))?;
+        let pidfile = self
+            .other_pidfile(&config.nanoftpd.pidfile)
+            .map_err(|error| wrong(("nanoftpd", "pidfile"), error.to_string()))?;
         self.leave_the_door();
-        self.listeners
-            .rebind(&config)
-            .map_err(|(address, error)| wrong("listen_addr", format!("{address}: {error}")))?;
+        self.listeners.rebind(&config).map_err(|(address, error)| {
+            let why = format!("{address}: {error}");
+            wrong(("nanoftpd", "listen_addr"), why)
+        })?;
 
         if let Err(error) = self.relay.divert(&mut sinks) {
             log::error!("logs-not-reopened why=\"{error}\"");
@@ -55,6 +61,9 @@ impl Master<'_> {
         self.addresses = self.addresses.renewed(&config.mogilefs, &config.passive);
         self.ground = ground;
         self.move_desk(desk);
+        if let Some(pidfile) = pidfile {
+            self.pidfile = pidfile;
+        }
         let old = std::mem::replace(&mut self.config, config);
         self.introduce();
         self.renew_clerks(&old);
@@ -64,5 +73,16 @@ impl Master<'_> {
         }
         self.hand_out_logs();
         Ok(())
+    }
+
+    /// One with our number at `path`, if it is not the one that there is: that goes when this one
+    /// takes its place.
+    fn other_pidfile(&self, path: &Path) -> Result<Option<Pidfile>, pidfile::Error> {
+        if self.pidfile.path() == path {
+            return Ok(None);
+        }
+        let mut pidfile = Pidfile::lock(path)?;
+        pidfile.write()?;
+        Ok(Some(pidfile))
     }
 }

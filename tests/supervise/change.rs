@@ -1,6 +1,7 @@
 //! Changes while the service runs: another configuration, other files; and what should not be said.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -29,6 +30,40 @@ fn hup_takes_a_good_file_and_leaves_a_broken_one() {
     };
     eventually("the new greeting", greeting);
     old.expect("PWD", 257);
+}
+
+#[test]
+fn the_pid_file_goes_where_a_reload_has_it() {
+    let daemon = Daemon::of_files(&[]);
+    let other = Daemon::of_files(&[]);
+    let number = |place: &Path| fs::read_to_string(place).ok();
+    let own = Some(format!("{}\n", daemon.pid()));
+    let (old, new) = (
+        daemon.dir().join("nanoftpd.pid"),
+        daemon.dir().join("new.pid"),
+    );
+    assert_eq!(number(&old), own);
+
+    daemon.expect_error("config-error");
+    daemon.expect_error("reload-failed");
+    let taken = other.dir().join("nanoftpd.pid");
+    daemon.write_conf(&[("nanoftpd.pidfile", taken.to_str().unwrap())]);
+    daemon.signal(Signal::SIGHUP);
+    let line = daemon.wait_for("config-error ");
+    let pid = other.pid();
+    assert!(
+        line.contains(&format!("pidfile: already running, pid {pid}")),
+        "{line}"
+    );
+    daemon.wait_for("reload-failed errors=1 kept=old");
+    assert_eq!(number(&old), own);
+    assert_eq!(number(&taken), Some(format!("{pid}\n")));
+
+    daemon.write_conf(&[("nanoftpd.pidfile", new.to_str().unwrap())]);
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reloaded");
+    assert_eq!((number(&new), number(&old)), (own, None));
+    drop(daemon.log_in());
 }
 
 #[test]

@@ -1,0 +1,44 @@
+//! Where the daemon is to put files of its own. A start fails at the first that cannot be, HUP likewise;
+//! here all of them are found, for -t, and nothing is made.
+
+use std::path::Path;
+
+use crate::config::{Config, Error, LogMode};
+
+/// The logs, the pid file and the control socket that cannot be where `config`, which was read from
+/// `path`, has them.
+#[must_use]
+pub fn misplaced(config: &Config, path: &Path) -> Vec<Error> {
+    let logging = &config.logging;
+    let has_log = matches!(logging.mode, LogMode::File | LogMode::Both);
+    let logs = [
+        ("file", has_log.then_some(&*logging.file)),
+        ("xferlog", logging.xferlog.as_deref()),
+    ];
+    let logs = logs
+        .into_iter()
+        .filter_map(|(key, log)| Some((("logging", key), why_not(log?, false)?)));
+    let own = [
+        (("nanoftpd", "pidfile"), &config.nanoftpd.pidfile),
+        (("status", "socket"), &config.status.socket),
+    ];
+    let own = own
+        .into_iter()
+        .filter_map(|(key, place)| Some((key, why_not(place, true)?)));
+    logs.chain(own)
+        .map(|(key, why)| Error::of_key(path, key, why))
+        .collect()
+}
+
+/// Why no file can be at `place`. `is_made`: its directory is made where only that is missing.
+fn why_not(place: &Path, is_made: bool) -> Option<String> {
+    let is_directory = |place: &Path| Some(format!("{} is a directory", place.display()));
+    let Some(dir) = place.parent() else {
+        return is_directory(place);
+    };
+    let can_be_made = is_made && !dir.exists() && dir.parent().is_some_and(Path::is_dir);
+    if !dir.is_dir() && !can_be_made {
+        return Some(format!("{} is not a directory", dir.display()));
+    }
+    place.is_dir().then(|| is_directory(place)).flatten()
+}
