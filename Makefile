@@ -62,6 +62,7 @@ check-all: all
 	tests/run-in-private-root tests/install-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/nat-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/migrate-scenario '$(TARGET)/release'
+	tests/systemd-scenario '$(TARGET)/release'
 	tests/run-in-private-root tests/package-scenario '$(TARGET)'
 	etc/package/dist '$(TARGET)'
 	tests/run-in-private-root tests/dist-scenario '$(TARGET)'

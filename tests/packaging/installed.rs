@@ -24,6 +24,7 @@ fn scripts_can_be_parsed() {
         ("bash", "fuzz/keep"),
         ("sh", "tests/package-scenario"),
         ("sh", "tests/dist-scenario"),
+        ("sh", "tests/systemd-scenario"),
         ("sh", "etc/package/dist"),
         ("sh", "etc/package/deb"),
         ("sh", "etc/package/debian/postinst"),
