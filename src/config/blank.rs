@@ -163,6 +163,7 @@ fn mogilefs() -> Mogilefs {
         write_timeout: Duration::ZERO,
         store_timeout: Duration::ZERO,
         storage: Vec::new(),
+        zone: None,
         defaultclass: String::new(),
         listlimit: 0,
         listlimit_error: false,

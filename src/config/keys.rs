@@ -13,7 +13,7 @@ use super::row::{Key, Section, read};
 use super::{
     ActivePort, Allo, AuthModule, ClientCertificate, Collation, ContentMd5, Crypt, Extended,
     ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion,
-    TransferFormat, Truncation, Type, Upload,
+    TransferFormat, Truncation, Type, Upload, Zone,
 };
 
 /// Thirty days, in milliseconds: longer than anybody waits.
@@ -141,6 +141,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "how long a storage node may take to confirm a file, and a second more per 10M";
         storage = "", List(Net, 0),
             "networks of storage nodes that may be contacted; empty: what the trackers name";
+        zone = "", Maybe(OneOf(&[("alt", Zone::Alt)])),
+            "alt: trackers name the other address (altip) of each host that has one";
         defaultclass = "default", CLASS,
             "class of uploads in MogileFs_FlatNS";
         listlimit = "1000", Number(0, 1_000_000_000),

@@ -24,7 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mogilefs::{Collation, ContentMd5, Extended, ListTimes, Mogilefs, Overwrite, Upload};
+pub use mogilefs::{Collation, ContentMd5, Extended, ListTimes, Mogilefs, Overwrite, Upload, Zone};
 pub use net::{Host, Network};
 pub use row::{Key, Section};
 pub use tls::{ClientCertificate, SessionReuse, Tls, TlsMode, TlsVersion, Truncation};

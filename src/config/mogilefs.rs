@@ -36,6 +36,8 @@ pub struct Mogilefs {
     pub store_timeout: Duration,
     /// Networks of storage nodes that may be contacted; empty: whatever the trackers name.
     pub storage: Vec<Network>,
+    /// Which addresses of storage nodes trackers are to name; `None`: those that they think best.
+    pub zone: Option<Zone>,
     pub defaultclass: String,
     /// Most entries of a listing; 0: no limit.
     pub listlimit: usize,
@@ -66,6 +68,13 @@ pub struct Mogilefs {
     pub dirmarkers: bool,
     pub listtimes: ListTimes,
     pub collation: Collation,
+}
+
+/// `zone`: which of the two addresses that a host may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// The other one, which trackers call altip.
+    Alt,
 }
 
 /// `extendedlist`: whether sizes are looked up for listings.

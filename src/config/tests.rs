@@ -54,7 +54,7 @@ fn what_is_printed_reads_as_the_same() {
          daemonize = off\ntimezone = UTC\n[pool]\nmax_clients = 5000\n\
          [passive]\naddress = ftp.example.net\nnat = 10.0.0.0/8 10.1.2.3, 2001:db8::/32 ::1\n\
          [auth]\ncrypt = sha1\nmodule = exec\n[auth.exec]\ncommand = /bin/x\n[auth.text]\nsep = |\n\
-         [mogilefs]\ntracker = a, b:1, 10.0.0.1:2, [::1]:3, ::2\ndomain = d\nstorage = 10.0.0.0/8\n\
+         [mogilefs]\ntracker = a, b:1, 10.0.0.1:2, [::1]:3, ::2\ndomain = d\nstorage = 10.0.0.0/8\nzone = alt\n\
          extendedlist = off\nspool_mem = 65536\ncontent_md5 = always\n\
          [file]\nroot = /home/%u/ftp\ncreate_mask = 77\n[logging]\nxferlog =\nmode = 4\nlevel = debug\n",
     );

@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use crate::config::Zone;
+
 /// The longest line that is taken from a tracker, in bytes: a full page of the longest keys, each
 /// byte percent-encoded, is well below it.
 pub(super) const LONGEST_REPLY: usize = 4 * 1024 * 1024;
@@ -32,6 +34,16 @@ impl Request {
         encode(value.as_ref(), &mut self.line);
         self.line.push(b'&');
         self
+    }
+
+    /// The same in `zone`, which says by what addresses trackers name nodes: for whatever names a
+    /// place, or is told of one, since they know it by the address of the same zone only.
+    #[must_use]
+    pub(super) fn within(self, zone: Option<Zone>) -> Self {
+        match zone {
+            Some(Zone::Alt) => self.with("zone", "alt"),
+            None => self,
+        }
     }
 
     /// The name of the command, for messages.

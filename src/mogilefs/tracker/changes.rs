@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::questions::about;
 use super::{Repeat, Trackers, is_passing};
+use crate::config::Zone;
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Error, Object, Opened, Target};
 use crate::text::{hexadecimal, quoted_error};
@@ -27,7 +28,9 @@ impl Trackers {
         class: &[u8],
         size: Option<u64>,
     ) -> Result<Opened, Error> {
-        let mut request = about("create_open", domain, key).with("multi_dest", "1");
+        let mut request = about("create_open", domain, key)
+            .within(self.zone)
+            .with("multi_dest", "1");
         if let Some(size) = size {
             request = request.with("size", size.to_string());
         }
@@ -48,7 +51,7 @@ impl Trackers {
         size: u64,
         md5: Option<[u8; 16]>,
     ) -> Result<(), Error> {
-        let mut request = close(domain, key, fid, target).with("size", size.to_string());
+        let mut request = close(self.zone, domain, key, fid, target).with("size", size.to_string());
         if let Some(md5) = md5 {
             request = request.with("checksum", format!("MD5:{}", hexadecimal(&md5)));
         }
@@ -69,8 +72,8 @@ impl Trackers {
         target: &Target,
     ) -> Result<(), Error> {
         let _quiet = vigil::undisturbed();
-        self.ask(&close(domain, b"", fid, target), ABORT, Repeat::Never)
-            .map(|_| ())
+        let request = close(self.zone, domain, b"", fid, target);
+        self.ask(&request, ABORT, Repeat::Never).map(|_| ())
     }
 
     /// Removes `key`.
@@ -207,8 +210,15 @@ pub(in crate::mogilefs) fn is_doubtful(error: &Error) -> bool {
     }
 }
 
-pub(super) fn close(domain: &[u8], key: &[u8], fid: u64, target: &Target) -> Request {
+pub(super) fn close(
+    zone: Option<Zone>,
+    domain: &[u8],
+    key: &[u8],
+    fid: u64,
+    target: &Target,
+) -> Request {
     about("create_close", domain, key)
+        .within(zone)
         .with("fid", fid.to_string())
         .with("devid", target.device.to_string())
         .with("path", &target.url)

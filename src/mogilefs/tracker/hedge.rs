@@ -12,6 +12,7 @@ use super::answers::opened;
 use super::changes::{ABORT, close};
 use super::connection::{Answer, Connection, Round};
 use super::{Repeat, Trackers, answered, unanswered};
+use crate::config::Zone;
 use crate::figures::{self, Event};
 use crate::mogilefs::wire::Request;
 use crate::mogilefs::{Error, Opened};
@@ -166,7 +167,7 @@ impl Trackers {
         let Ok(fd) = connection.as_fd().try_clone_to_owned() else {
             return;
         };
-        let domain = domain.to_vec();
+        let (zone, domain) = (self.zone, domain.to_vec());
         let mut round = Some(round);
         let watch = vigil::watch(fd.as_fd(), move || {
             let Some(mut open) = round.take() else {
@@ -177,7 +178,7 @@ impl Trackers {
                     round = Some(open);
                     return Verdict::Stay;
                 }
-                Ok(true) => give_back(&domain, &mut connection, open),
+                Ok(true) => give_back(zone, &domain, &mut connection, open),
                 Err(error) => {
                     log::debug!("late-lost addr={address} error={}", quoted_error(&error));
                 }
@@ -202,7 +203,7 @@ fn wait(asked: &[Asked], until: Instant) -> io::Result<()> {
 }
 
 /// Gives back what the late answer says was opened.
-fn give_back(domain: &[u8], connection: &mut Connection, round: Round) {
+fn give_back(zone: Option<Zone>, domain: &[u8], connection: &mut Connection, round: Round) {
     let Some(Ok(fields)) = round.answers().next() else {
         return;
     };
@@ -213,7 +214,7 @@ fn give_back(domain: &[u8], connection: &mut Connection, round: Round) {
         return;
     };
     let _quiet = vigil::undisturbed();
-    let request = close(domain, b"", fid, target);
+    let request = close(zone, domain, b"", fid, target);
     let given = connection.exchange(&[request], ABORT);
     log::info!("late-given-back fid={fid} ok={}", u8::from(given.is_ok()));
 }

@@ -13,7 +13,7 @@ use connection::{Answer, Connection};
 use super::health::Health;
 use super::wire::{Fields, Request};
 use super::{Error, Gossip, Solitude};
-use crate::config;
+use crate::config::{self, Zone};
 use crate::figures::{self, Event, Wait};
 use crate::text::quoted_error;
 use crate::vigil::{self, Watch};
@@ -65,6 +65,7 @@ struct Tracker {
 /// All trackers of one MogileFS.
 pub(crate) struct Trackers {
     limits: Limits,
+    zone: Option<Zone>,
     list: Vec<Tracker>,
     /// The tracker that is asked first, and the connection to it.
     kept: Option<(SocketAddr, Connection)>,
@@ -85,6 +86,7 @@ impl Trackers {
                 hedge: settings.hedge_timeout,
                 close: settings.close_timeout,
             },
+            zone: settings.zone,
             list: Vec::new(),
             kept: None,
             late: Vec::new(),

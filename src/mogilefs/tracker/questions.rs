@@ -5,6 +5,7 @@
 use super::answers::{device, domain, fate, listed, object, rows};
 use super::connection::Answer;
 use super::{Repeat, Trackers};
+use crate::config::Zone;
 use crate::mogilefs::wire::{Fields, Request};
 use crate::mogilefs::{Device, Domain, Error, Fate, Object, Row};
 
@@ -57,7 +58,10 @@ impl Trackers {
         domain: &[u8],
         key: &[u8],
     ) -> Result<(Object, Vec<String>), Error> {
-        let requests = [about("file_info", domain, key), known_paths(domain, key)];
+        let requests = [
+            about("file_info", domain, key),
+            known_paths(self.zone, domain, key),
+        ];
         let mut answers = self.inquire_all(&requests)?;
         let paths = answers.pop();
         // What was refused, or failed in the tracker, is asked again by itself; and the paths of a file that
@@ -82,8 +86,12 @@ impl Trackers {
         verify: bool,
     ) -> Result<Vec<String>, Error> {
         let fields = match verify {
-            true => self.ask(&paths(domain, key), self.limits.admin, Repeat::Freely)?,
-            false => self.inquire(&known_paths(domain, key))?,
+            true => self.ask(
+                &paths(self.zone, domain, key),
+                self.limits.admin,
+                Repeat::Freely,
+            )?,
+            false => self.inquire(&known_paths(self.zone, domain, key))?,
         };
         Ok(listed(fields, "path", "paths"))
     }
@@ -95,7 +103,7 @@ impl Trackers {
         domain: &[u8],
         keys: &[&[u8]],
     ) -> Result<Vec<Vec<String>>, Error> {
-        let ask = |key: &&[u8]| known_paths(domain, key);
+        let ask = |key: &&[u8]| known_paths(self.zone, domain, key);
         let requests: Vec<_> = keys.iter().map(ask).collect();
         let answers = self.inquire_all(&requests)?;
         let paths = |answer: Answer| {
@@ -189,13 +197,15 @@ impl Trackers {
 }
 
 /// Where the copies of a file are, once the tracker has looked.
-fn paths(domain: &[u8], key: &[u8]) -> Request {
-    about("get_paths", domain, key).with("pathcount", PATHS)
+fn paths(zone: Option<Zone>, domain: &[u8], key: &[u8]) -> Request {
+    about("get_paths", domain, key)
+        .within(zone)
+        .with("pathcount", PATHS)
 }
 
 /// The same as far as the tracker knows.
-fn known_paths(domain: &[u8], key: &[u8]) -> Request {
-    paths(domain, key).with("noverify", "1")
+fn known_paths(zone: Option<Zone>, domain: &[u8], key: &[u8]) -> Request {
+    paths(zone, domain, key).with("noverify", "1")
 }
 
 /// Most commands name a key.
