@@ -67,6 +67,8 @@ impl Master<'_> {
         let old = std::mem::replace(&mut self.config, config);
         self.introduce();
         self.renew_clerks(&old);
+        // At once: what workers have told by now is for the new ones.
+        self.maintain_clerks(Instant::now());
         self.renew_nursery(Instant::now());
         for pid in self.pids() {
             self.retire(pid);
