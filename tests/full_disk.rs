@@ -94,6 +94,10 @@ fn an_upload_that_fills_tmpdir_is_refused_and_harms_nobody_else() {
         }
         // Less than what the other one left, more than there would be if anything had stayed.
         one.store("/photos/again", &noise(2_300_000, 3));
+        // Its room is given back after its reply.
+        eventually("room for the rest of the other one", || {
+            (narrow.used() < clean + 1_500_000).then_some(())
+        });
 
         stream.write_all(rest).unwrap();
         drop(stream);

@@ -138,15 +138,13 @@ fn daemonize_returns_when_the_service_is_up_and_pidfile_names_it() {
         .trim()
         .parse()
         .unwrap();
-    let text = fs::read_to_string(&log).unwrap();
-    let port = text
-        .split("port=")
-        .nth(1)
-        .unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap();
-    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.parse().unwrap());
+    // A clerk writes the log, whenever it gets to that; each line at once.
+    let port: u16 = support::eventually("the port in the log", || {
+        let text = fs::read_to_string(&log).unwrap();
+        let (_, rest) = text.split_once("port=")?;
+        rest.split_whitespace().next()?.parse().ok()
+    });
+    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
     Ftp::connect(address).expect("QUIT", 221);
     let second = start();
     assert_eq!(second.status.code(), Some(69), "{second:?}");

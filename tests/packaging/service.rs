@@ -67,14 +67,14 @@ impl Service {
         Some(Pid::from_raw(text.trim().parse().unwrap()))
     }
 
-    /// The port of the last start.
+    /// The port of the last start, as soon as a clerk has written the line about it.
     fn port(&self) -> u16 {
-        let log = fs::read_to_string(self.scratch.path().join("log")).unwrap();
-        let line = log
-            .lines()
-            .rfind(|line| line.contains(" listening "))
-            .unwrap();
-        support::field(line, "port").unwrap().parse().unwrap()
+        let said = format!("[{}] : info listening ", self.pid().unwrap());
+        support::eventually(&said, || {
+            let log = fs::read_to_string(self.scratch.path().join("log")).ok()?;
+            let line = log.lines().rfind(|line| line.contains(&said))?;
+            support::field(line, "port")?.parse().ok()
+        })
     }
 }
 

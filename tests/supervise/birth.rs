@@ -128,18 +128,14 @@ fn whom_a_nursery_has_born_with_its_last_breath_is_served_and_counted() {
     kill_held(nursery);
     daemon.wait_for("nursery-died");
     ftp.log_in("test", "test");
-    let (_, table, _) = daemon.order(&["status"]);
-    assert!(table.contains("\n1 of "), "{table}");
+    daemon.has_sessions(1);
     // Another program knows it, too.
     daemon.signal(Signal::SIGUSR2);
     let line = daemon.wait_for(" upgraded ");
     assert!(line.ends_with("sessions=1"), "{line}");
     ftp.expect("PWD", 257);
     ftp.expect("QUIT", 221);
-    eventually("its end", || {
-        let (_, table, _) = daemon.order(&["status"]);
-        table.contains("\n0 of ").then_some(())
-    });
+    daemon.has_sessions(0);
 }
 
 #[test]
@@ -188,8 +184,7 @@ fn a_nursery_that_says_what_cannot_be_is_given_up_and_nobody_notices() {
         eventually("a title", || {
             daemon.children()[&newborn].contains("test@").then_some(())
         });
-        let (_, table, _) = daemon.order(&["status"]);
-        assert!(table.contains("\n2 of "), "{table}");
+        daemon.has_sessions(2);
         newcomer.expect("QUIT", 221);
         member.expect("QUIT", 221);
     }
@@ -204,19 +199,21 @@ fn a_birth_that_fails_is_tried_again_and_nobody_is_counted_for_it() {
     changes.push(("pool.max_clients", "1"));
     let daemon = Daemon::of_files(&changes);
     daemon.expect_error("fork-failed");
-    let (nursery, _) = held_after_a_death(&daemon);
+    let (nursery, newborn) = held_after_a_death(&daemon);
     say_instead(nursery, &packet(UNBORN, libc::EAGAIN));
     let (number, line) = daemon.wait_after(0, "fork-failed process=worker");
     assert!(line.contains("os error 11"), "{line}");
+    // Who was born all the same is nobody's, and may take a client in before it sees that.
+    eventually("its end", || {
+        status(newborn, "State").is_none().then_some(())
+    });
     go_on(nursery.as_raw());
     daemon.log_in();
-    // One for the worker that was killed before, and one for this.
+    // One for the worker that was killed before, if that was young, and one for this.
     let lines = daemon.log.all();
     let pauses = lines[..=number].iter();
-    assert_eq!(
-        pauses.filter(|line| line.contains("births-paused")).count(),
-        2
-    );
+    let count = pauses.filter(|line| line.contains("births-paused")).count();
+    assert!((1..=2).contains(&count), "{lines:#?}");
 }
 
 #[test]
@@ -246,6 +243,5 @@ fn another_program_waits_for_who_is_being_born() {
     kill_held(nursery);
     daemon.wait_for(" upgraded ");
     ftp.log_in("test", "test");
-    let (_, table, _) = daemon.order(&["status"]);
-    assert!(table.contains("\n1 of "), "{table}");
+    daemon.has_sessions(1);
 }

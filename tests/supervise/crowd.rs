@@ -33,7 +33,10 @@ fn in_a_full_house_the_oldest_visitor_makes_room() {
     let daemon = Daemon::of_files(&[("pool.max_clients", "3")]);
     let mut member = daemon.log_in();
     let mut first = Ftp::connect(daemon.address);
+    // Of whom it hears at the same moment none is older.
+    daemon.has_sessions(2);
     let mut second = Ftp::connect(daemon.address);
+    daemon.has_sessions(3);
     let mut third = Ftp::connect(daemon.address);
     is_dismissed(&mut first);
     third.log_in("test", "test");

@@ -187,6 +187,16 @@ impl Daemon {
         self.log.all()
     }
 
+    /// Waits until the master has heard of so many sessions, and of the ends of all others: who comes, logs in
+    /// or leaves is told to it, and does not wait for that.
+    pub(crate) fn has_sessions(&self, count: usize) {
+        let start = format!("\n{count} of ");
+        eventually(&format!("{count} sessions"), || {
+            let (_, table, _) = self.order(&["status"]);
+            table.contains(&start).then_some(())
+        });
+    }
+
     /// How many lines the log has by now, for [`Self::wait_after`].
     pub(crate) fn mark(&self) -> usize {
         self.log.all().len()
