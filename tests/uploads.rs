@@ -280,6 +280,28 @@ fn a_swap_whose_answers_are_lost_ends_well() {
 }
 
 #[test]
+fn a_swap_never_deletes_what_it_has_put_in_place() {
+    let cluster = Cluster::faulty();
+    for after in 2..6 {
+        let mut own = impatient();
+        own.overwrite = Overwrite::Swap;
+        let mut store = classes(&cluster, own);
+        put(&mut store, "/docs/a", b"old").unwrap();
+        // It is renamed, nobody says so, and for a while nobody can be asked.
+        let node = cluster.node();
+        node.fault("lose-reply cmd=rename count=1");
+        let unasked = "err cmd=file_info code=failure count=2";
+        node.fault(&format!("{unasked} after={after}"));
+        let result = put(&mut store, "/docs/a", b"new");
+        node.fault("clear");
+        assert!(result.is_ok(), "after {after}: {result:?}");
+        assert_eq!(cluster.content("docs/a").unwrap(), b"new");
+        assert_eq!(cluster.keys(), ["docs/a"], "after {after}");
+    }
+    no_trace(&cluster);
+}
+
+#[test]
 fn an_announced_size_that_no_device_has_room_for_is_refused_at_once() {
     let cluster = Cluster::start();
     let mut store = classes(&cluster, settings());

@@ -8,7 +8,7 @@ use super::MogileFs;
 use super::layout::Spot;
 use super::upload::Aim;
 use crate::config::Overwrite;
-use crate::mogilefs::Object;
+use crate::mogilefs::{Fate, Object};
 use crate::store::Error;
 use crate::text::quoted;
 use crate::vigil;
@@ -78,6 +78,19 @@ impl MogileFs {
         for wait in SWAPS {
             // Nobody interrupts it: it is undisturbed.
             let _ = vigil::pause(Duration::from_millis(wait));
+            if trouble.is_some() {
+                // What nobody has answered may have been done: what stands there is not to be deleted
+                // if it is the new one.
+                match trackers.file_debug(fid) {
+                    Ok(Fate::Committed { key, .. }) if key == spot.key => return Ok(()),
+                    Ok(Fate::Committed { key, .. }) if key == part => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        trouble = Some(error);
+                        continue;
+                    }
+                }
+            }
             match trackers.delete(&spot.domain, &spot.key) {
                 Err(error) if !error.is("unknown_key") => {
                     trouble = Some(error);
