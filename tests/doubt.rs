@@ -80,6 +80,26 @@ fn a_hedge_that_fails_leaves_the_first_one_to_answer() {
 }
 
 #[test]
+fn whoever_of_the_trackers_opens_a_fid_is_found() {
+    let two = ["--tracker", "127.0.0.1:0", "--tracker", "127.0.0.1:0"];
+    let devices = ["--devices", "2", "--domain", "d:docs"];
+    let node = Node::start(&[two, devices].concat());
+    for second in ["down", "mute cmd=create_open", "close cmd=create_open"] {
+        // A session begins with any of them, with the silent one in one of three.
+        for _ in 0..9 {
+            let mut store = hedged(node.trackers.clone());
+            node.fault("mute cmd=create_open tracker=1");
+            node.fault(&format!("{second} tracker=2"));
+            let begun = Instant::now();
+            put(&mut store, "/docs/a", second.as_bytes()).unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(10), "{second}");
+            node.fault("clear");
+        }
+    }
+    nothing_stays_open(&node);
+}
+
+#[test]
 fn a_rename_onto_a_name_never_makes_a_tracker_answer_twice() {
     let cluster = Cluster::faulty();
     let mut store = classes(&cluster, settings());

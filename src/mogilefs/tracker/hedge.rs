@@ -1,6 +1,7 @@
 //! The one request that may take half a minute though nothing is wrong with the tracker, since it
 //! looks at a storage node that hangs: create_open. When it takes long another tracker is asked as
-//! well, and the first answer counts. What the other one has opened is given back when it says so.
+//! well, and then the next, and the first answer counts. What the others have opened is given back
+//! when they say so.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -22,7 +23,7 @@ use crate::vigil::{self, Verdict};
 /// So many late answers are awaited at most.
 const MOST_LATE: usize = 4;
 
-/// One of the two that were asked.
+/// One of those that were asked.
 struct Asked {
     address: SocketAddr,
     connection: Connection,
@@ -73,36 +74,39 @@ impl Trackers {
     ) -> Result<(Answer, bool), Error> {
         let limit = begun + self.limits.open;
         let mut order = self.order().into_iter();
-        let mut hedge = begun + self.limits.hedge;
+        let mut hedge = limit;
         let mut hedged = false;
         let mut trouble = Error::NoTracker("none is configured".to_owned());
         loop {
             let now = Instant::now();
-            if asked.is_empty() || (!hedged && now >= hedge) {
-                let first = asked.first().map(|one: &Asked| one.address);
+            if asked.is_empty() || (now >= hedge && now < limit) {
+                let is_another = order.len() > 0;
                 // If there is no other, the same one may have another worker that is not stuck.
-                let Some(address) = order.next().or(first) else {
-                    return Err(trouble);
-                };
-                hedged = !asked.is_empty();
-                match self.connection_to(address) {
-                    Ok(mut connection) => {
-                        let round = connection.begin(std::slice::from_ref(request));
-                        asked.push(Asked {
-                            address,
-                            connection,
-                            round,
-                        });
-                    }
-                    Err(Error::Interrupted) => return Err(Error::Interrupted),
-                    Err(error) => trouble = error,
+                let first = asked.first().filter(|_| !hedged);
+                match order.next().or(first.map(|one| one.address)) {
+                    Some(address) => match self.connection_to(address) {
+                        Ok(mut connection) => {
+                            let round = connection.begin(std::slice::from_ref(request));
+                            hedged |= !asked.is_empty();
+                            asked.push(Asked {
+                                address,
+                                connection,
+                                round,
+                            });
+                            // To connect may have taken long.
+                            hedge = Instant::now() + self.limits.hedge;
+                        }
+                        Err(Error::Interrupted) => return Err(Error::Interrupted),
+                        Err(error) => {
+                            trouble = error;
+                            hedge = if is_another { hedge } else { limit };
+                        }
+                    },
+                    None if asked.is_empty() => return Err(trouble),
+                    None => hedge = limit,
                 }
                 if asked.is_empty() {
                     continue;
-                }
-                if !hedged {
-                    // To connect may have taken long.
-                    hedge = Instant::now() + self.limits.hedge;
                 }
             }
             if let Some(ended) = self.advance_all(asked) {
@@ -112,8 +116,7 @@ impl Trackers {
                 }
                 continue;
             }
-            let until = if hedged { limit } else { hedge.min(limit) };
-            match wait(asked, until) {
+            match wait(asked, hedge.min(limit)) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     if Instant::now() >= limit {
                         self.give_up(asked);
