@@ -57,15 +57,19 @@ impl Kept {
             return Ok(());
         };
         while u64::from(self.leased) << 20 < len {
-            let taken = match room.take(LEASE)? {
-                true => LEASE,
-                false if room.take(1)? => 1,
-                false => {
-                    let why = "all uploads together have reached spool_max".to_owned();
-                    return Err(Error::TooLarge(why));
+            let had = self.leased;
+            for more in [LEASE, 1] {
+                // Who does not hear the answer may have been given it, and gives it back.
+                self.leased = had.saturating_add(more);
+                if room.take(more)? {
+                    break;
                 }
-            };
-            self.leased = self.leased.saturating_add(taken);
+                self.leased = had;
+            }
+            if self.leased == had {
+                let why = "all uploads together have reached spool_max".to_owned();
+                return Err(Error::TooLarge(why));
+            }
         }
         Ok(())
     }

@@ -232,6 +232,33 @@ fn its_room_is_taken_until_what_it_took_up_is_gone() {
     assert_eq!(room.0.get(), 0);
 }
 
+/// Nobody hears whether it may be taken, and it is.
+struct Unheard(Cell<u32>);
+
+impl Room for Unheard {
+    fn take(&self, megabytes: u32) -> Result<bool, Error> {
+        self.0.set(self.0.get() + megabytes);
+        Err(Error::Interrupted)
+    }
+
+    fn give(&self, megabytes: u32) {
+        self.0.set(self.0.get() - megabytes);
+    }
+}
+
+#[test]
+fn room_that_may_have_been_taken_is_given_back() {
+    let room = Rc::new(Unheard(Cell::new(0)));
+    let mut source = &b"0123"[..];
+    let mut own = bounds(1);
+    own.room = Some(Rc::clone(&room) as Rc<dyn Room>);
+    let mut spool = Spool::new(&mut source, own, false);
+    let received = spool.receive();
+    assert!(matches!(received, Err(Error::Interrupted)), "{received:?}");
+    drop(spool);
+    assert_eq!(room.0.get(), 0);
+}
+
 #[test]
 fn a_reader_may_ask_for_less_than_comes_at_once() {
     let bytes = sample(5000);
