@@ -197,6 +197,28 @@ fn the_bytes_of_another_fid_are_not_given_for_those_of_this_one() {
 }
 
 #[test]
+fn an_upload_is_not_put_in_the_place_of_another_fid() {
+    let cluster = site();
+    let other = cluster.call("get_paths", &[("key", b"photos/b")]).unwrap();
+    let other = String::from_utf8(other["path1"].clone()).unwrap();
+    let liar = Liar::tracker(cluster.address, move |asked, reply| {
+        let mut line = format!("{reply}\r\n");
+        for field in ["path_1", "path_2", "path_3"] {
+            if asked == "create_open" && value(reply, field).is_some() {
+                line = changed(line.trim_end(), field, &other);
+            }
+        }
+        Saying::once(line)
+    });
+    let daemon = daemon_at(&cluster, liar.address, &[]);
+    let (code, said) = daemon.log_in().give("STOR photos/new", b"new");
+    assert_eq!(code, 451, "{said}");
+    assert_eq!(cluster.content("photos/b").unwrap(), b"abcdefghij");
+    assert_eq!(cluster.keys(), ["photos/a", "photos/b"]);
+    is_unharmed(&daemon);
+}
+
+#[test]
 fn only_plain_http_and_only_storage_networks_are_spoken_to() {
     let trap = TcpListener::bind((own_address(), 0)).unwrap();
     trap.set_nonblocking(true).unwrap();

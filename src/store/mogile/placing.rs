@@ -27,10 +27,10 @@ impl MogileFs {
             pause: self.settings.pause_timeout,
             until: Instant::now().checked_add(self.settings.temp_timeout),
         };
-        let nowhere = mogilefs::Error::NoNode("no target has an address".to_owned());
+        let nowhere = mogilefs::Error::NoNode("no target is one of this fid".to_owned());
         let mut miss = (opened.targets.first(), Miss::Again(nowhere));
         let mut dead: Vec<SocketAddr> = Vec::new();
-        for (target, location) in self.in_order(&opened.targets, &course.bad) {
+        for (target, location) in self.in_order(opened, &course.bad) {
             if dead.contains(&location.address) {
                 continue;
             }
@@ -99,16 +99,15 @@ impl MogileFs {
         Miss::Again(error)
     }
 
-    /// Nodes that did nothing wrong first; of each node one device, before the second of any.
-    fn in_order<'o>(
-        &self,
-        targets: &'o [Target],
-        bad: &[SocketAddr],
-    ) -> Vec<(&'o Target, Location)> {
+    /// Nodes that did nothing wrong first; of each node one device, before the second of any. A
+    /// place of another fid is none: there may be a file.
+    fn in_order<'o>(&self, opened: &'o Opened, bad: &[SocketAddr]) -> Vec<(&'o Target, Location)> {
         let mut nodes: Vec<SocketAddr> = Vec::new();
-        let mut ranked: Vec<_> = targets
+        let mut ranked: Vec<_> = opened
+            .targets
             .iter()
             .filter_map(|target| Some((target, Location::parse(&target.url)?)))
+            .filter(|(_, place)| place.fid.is_none_or(|fid| fid == opened.fid))
             .map(|(target, location)| {
                 let node = location.address;
                 let seen = nodes.contains(&node);
