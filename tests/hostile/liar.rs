@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::support::PATIENCE;
 
@@ -18,6 +19,8 @@ pub(crate) enum Saying {
     Once(Vec<u8>),
     /// The first once, the second again and again, up to [`ENDLESS`].
     Endless(Vec<u8>, Vec<u8>),
+    /// This, byte by byte, with so much time between them.
+    Drops(Vec<u8>, Duration),
 }
 
 impl Saying {
@@ -129,6 +132,13 @@ fn say(to: &mut TcpStream, saying: &Saying, taken: &AtomicU64) -> std::io::Resul
     let (first, again) = match saying {
         Saying::Once(text) => return to.write_all(text),
         Saying::Endless(first, again) => (first, again),
+        Saying::Drops(text, pause) => {
+            for byte in text {
+                to.write_all(&[*byte])?;
+                std::thread::sleep(*pause);
+            }
+            return Ok(());
+        }
     };
     to.write_all(first)?;
     let mut sent = 0;

@@ -1,7 +1,9 @@
 //! Storage nodes that lie: endless heads, wrong lengths, other places, other encodings.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::liar::{Liar, Present, Saying, changed, read_all, value};
 use crate::support::{Cluster, Daemon, Ftp, noise, own_address};
@@ -83,6 +85,29 @@ fn a_head_or_a_body_without_an_end_is_not_listened_to() {
         assert!(taken < ENOUGH, "{name}: {taken}");
         is_unharmed(&daemon);
     }
+}
+
+#[test]
+fn a_head_that_comes_in_drops_is_not_waited_for() {
+    let (cluster, present) = (site(), Present::new(Saying::once("")));
+    let (_node, _tracker, daemon) = site_of(&cluster, &present);
+    // Half a minute of it, for those who wait.
+    let head = format!("HTTP/1.1 200 OK\r\nX-More: {}", "x".repeat(300));
+    present.set(Saying::Drops(head.into_bytes(), Duration::from_millis(100)));
+    for command in ["RETR photos/a", "STOR photos/new"] {
+        let mut ftp = daemon.log_in();
+        let mut data = ftp.data().stream();
+        let begun = Instant::now();
+        let (mut code, mut said) = answer(&mut ftp, command.as_bytes());
+        if code == 150 {
+            data.write_all(b"new").unwrap();
+            data.shutdown(Shutdown::Write).unwrap();
+            (code, said) = ftp.reply();
+        }
+        assert!([450, 451].contains(&code), "{command}: {said}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{command}");
+    }
+    is_unharmed(&daemon);
 }
 
 #[test]

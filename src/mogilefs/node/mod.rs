@@ -23,6 +23,7 @@ use transport::{Bodies, Dialler, Literal, Speaker, Unconnected};
 mod body;
 mod buffers;
 mod chunks;
+mod early;
 mod heads;
 mod location;
 mod transport;
@@ -280,6 +281,7 @@ fn agent(settings: &config::Mogilefs, idle: usize, bodies: Bodies, speaker: &Spe
         .max_idle_connections(idle)
         .max_idle_connections_per_host(idle.min(1))
         .max_idle_age(IDLE)
+        .timeout_recv_response(Some(settings.read_timeout))
         .timeout_per_read(Some(settings.read_timeout))
         .timeout_per_write(Some(settings.write_timeout))
         .build();

@@ -1,6 +1,6 @@
 //! What ureq is given instead of its own sockets and its own resolver: sockets that do not block
-//! but wait where bystanders are noticed, and a resolver that takes addresses only. Knows HTTP just
-//! enough to see that a node answers before it has been sent everything.
+//! but wait where bystanders are noticed, and a resolver that takes addresses only. Knows HTTP no
+//! further than that a body comes behind a head.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::libc::{MSG_MORE, MSG_NOSIGNAL};
 use socket2::SockRef;
@@ -22,6 +22,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 
 use super::buffers::Growing;
 use super::chunks;
+use super::early::Early;
 use crate::mogilefs::dial::dial;
 use crate::pipe;
 use crate::vigil::{self, For};
@@ -154,6 +155,7 @@ impl Connector<()> for Dialler {
                     has_chunks: self.bodies == Bodies::Chunked,
                     peer: *address,
                     buffers,
+                    early: Early::default(),
                 }))
             }
             Err(error) if vigil::was_interrupted(&error) => Err(ureq::Error::Io(error)),
@@ -182,6 +184,7 @@ pub(super) struct Line {
     has_chunks: bool,
     peer: SocketAddr,
     buffers: Growing,
+    early: Early,
 }
 
 impl fmt::Debug for Line {
@@ -214,19 +217,25 @@ impl Transport for Line {
                 .collect(),
         };
         let mut rest = pieces.as_mut_slice();
+        let mut deadline = None;
         while rest.iter().any(|piece| !piece.is_empty()) {
             match SockRef::from(&*self.tap.stream).send_vectored_with_flags(rest, flags) {
-                Ok(sent) => IoSlice::advance_slices(&mut rest, sent),
+                Ok(sent) => {
+                    IoSlice::advance_slices(&mut rest, sent);
+                    deadline = None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let fd = self.tap.stream.as_fd();
                     let waits = [(fd, For::Writing), (fd, For::Reading)];
-                    let deadline = limit.map(|limit| std::time::Instant::now() + limit);
+                    deadline = deadline.or_else(|| limit.map(|limit| Instant::now() + limit));
                     if vigil::wait_until(&waits, deadline)? == 1 {
-                        return Err(early_answer(&self.tap.stream));
+                        self.early.hear(&self.tap.stream)?;
                     }
                 }
-                Err(error) if is_reset(&error) => return Err(early_answer(&self.tap.stream)),
+                Err(error) if is_reset(&error) => {
+                    return Err(self.early.hear_the_last(&self.tap.stream));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -239,6 +248,13 @@ impl Transport for Line {
             // No body came: this lets the head go.
             self.tap.stream.set_nodelay(true)?;
             self.step = Step::Rest;
+        }
+        let early = self.early.take();
+        if !early.is_empty() {
+            let room = self.buffers.input_append_buf();
+            let amount = (&*early).read(room)?;
+            self.buffers.input_appended(amount);
+            return Ok(true);
         }
         loop {
             match (&*self.tap.stream).read(self.buffers.input_append_buf()) {
@@ -274,25 +290,6 @@ fn is_reset(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
     )
-}
-
-/// A node that answers, or leaves, while it is being sent a body does not want it. What it says is
-/// read before the reset that follows makes it unreadable.
-fn early_answer(mut stream: &TcpStream) -> ureq::Error {
-    let mut line = [0; 64];
-    match stream.read(&mut line) {
-        Ok(read) => match line.get(..read).and_then(status) {
-            Some(status) => ureq::Error::StatusCode(status),
-            None => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
-        },
-        Err(error) => error.into(),
-    }
-}
-
-/// The status of `HTTP/1.x NNN …`.
-pub(super) fn status(line: &[u8]) -> Option<u16> {
-    let rest = line.strip_prefix(b"HTTP/1.")?.get(2..5)?;
-    std::str::from_utf8(rest).ok()?.parse().ok()
 }
 
 #[cfg(test)]

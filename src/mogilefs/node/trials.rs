@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, HeaderValue, header};
 
+use super::early::status;
 use super::heads::answer;
-use super::transport::status;
 use super::{Location, Nodes, content_length, content_range};
 use crate::config::Config;
 use crate::draw::Draw;
