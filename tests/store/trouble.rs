@@ -13,7 +13,7 @@ use nanoftpd::vigil;
 use super::names;
 use crate::support;
 use crate::support::stores::{at, classes, get, impatient, put, put_twice, settings, store_at};
-use crate::support::{Cluster, noise};
+use crate::support::{Cluster, eventually, noise};
 
 #[test]
 fn an_upload_goes_round_what_fails_once() {
@@ -114,6 +114,54 @@ fn a_download_goes_on_from_another_copy_at_the_same_byte() {
             let got = result.unwrap_or_else(|error| panic!("{faults:?} from {offset}: {error}"));
             let start = usize::try_from(offset).unwrap();
             assert!(got == content[start..], "{faults:?} from {offset}");
+        }
+    }
+}
+
+#[test]
+fn a_download_goes_on_where_nobody_can_be_asked() {
+    let cluster = Cluster::faulty();
+    let content = noise(3_000_000, 12);
+    let mut store = classes(&cluster, impatient());
+    put(&mut store, "/docs/a", &content).unwrap();
+    // Its one copy breaks off, and there is no tracker.
+    cluster.node().fault("cut method=GET at=1000000 count=2");
+    let Ok(Body::Stream(mut stream, _)) = store.open(&at("/docs/a"), 0) else {
+        panic!("no stream");
+    };
+    let mut got = vec![0; 1000];
+    stream.read_exact(&mut got).unwrap();
+    cluster.node().fault("down");
+    let read = stream.read_to_end(&mut got);
+    cluster.node().fault("clear");
+    read.unwrap();
+    assert!(got == content);
+}
+
+#[test]
+fn a_file_that_is_replaced_before_its_first_byte_is_the_new_one() {
+    let cluster = Cluster::faulty();
+    let mut store = classes(&cluster, settings());
+    for (gone, offset) in [(false, 0), (false, 3), (true, 0)] {
+        put(&mut store, "/docs/a", b"the old one").unwrap();
+        // It is another file when the tracker has said which it is and not yet where.
+        cluster.node().fault("delay cmd=get_paths ms=1500 count=1");
+        let opened = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                eventually("it is asked where it is", || {
+                    cluster.node().has_struck().then_some(())
+                });
+                match gone {
+                    true => drop(cluster.call("delete", &[("key", b"docs/a")]).unwrap()),
+                    false => cluster.put("docs/a", "docs", b"new"),
+                }
+            });
+            get(&mut store, "/docs/a", offset)
+        });
+        cluster.node().fault("clear");
+        match opened {
+            Ok(got) => assert!(!gone && got == b"new"[usize::try_from(offset).unwrap()..]),
+            Err(error) => assert!(gone && matches!(error, Error::NotFound), "{error}"),
         }
     }
 }

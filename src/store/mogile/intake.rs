@@ -133,6 +133,8 @@ impl MogileFs {
         }
         let client = self.client.clone();
         let download = Download::begin(client, spot.clone(), now, &paths, 0)?;
+        let download =
+            download.ok_or_else(|| Error::Broken("it was replaced meanwhile".to_owned()))?;
         Ok(download.take(kept))
     }
 

@@ -87,6 +87,21 @@ impl MogileFs {
         }
     }
 
+    /// The same, and where its copies are.
+    pub(super) fn locate(&mut self, path: &Path) -> Result<(Spot, Object, Vec<String>), Error> {
+        let spot = self.spot(path)?;
+        let located = self.client.trackers()?.locate(&spot.domain, &spot.key);
+        match located {
+            Ok((object, paths)) => Ok((spot, object, paths)),
+            Err(error) if error.is("unknown_key") => {
+                let (spot, _) = self.find_to_read(path)?;
+                let (object, paths) = self.client.trackers()?.locate(&spot.domain, &spot.key)?;
+                Ok((spot, object, paths))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn find_garbled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {
         if !self.settings.legacy_names {
             return Ok(None);

@@ -50,6 +50,9 @@ mod times;
 mod trouble;
 mod upload;
 
+/// How often a file is looked up that is replaced before its first byte has come.
+const OPENINGS: u32 = 3;
+
 /// Files in one MogileFS, as one account sees them.
 #[expect(
     clippy::module_name_repetitions,
@@ -204,24 +207,19 @@ impl Store for MogileFs {
     }
 
     fn open(&mut self, path: &Path, offset: u64) -> Result<Body, Error> {
-        let spot = self.spot(path)?;
-        let located = self.client.trackers()?.locate(&spot.domain, &spot.key);
-        let (spot, object, paths) = match located {
-            Ok((object, paths)) => (spot, object, paths),
-            Err(error) if error.is("unknown_key") => {
-                let (spot, _) = self.find_to_read(path)?;
-                let (object, paths) = self.client.trackers()?.locate(&spot.domain, &spot.key)?;
-                (spot, object, paths)
+        for _ in 0..OPENINGS {
+            let (spot, object, paths) = self.locate(path)?;
+            let left = object.length.checked_sub(offset).ok_or(Error::BeyondEnd)?;
+            if left == 0 {
+                return Ok(Body::Stream(Box::new(io::empty()), 0));
             }
-            Err(error) => return Err(error.into()),
-        };
-        let left = object.length.checked_sub(offset).ok_or(Error::BeyondEnd)?;
-        if left == 0 {
-            return Ok(Body::Stream(Box::new(io::empty()), 0));
+            let client = self.client.clone();
+            if let Some(download) = Download::begin(client, spot, object, &paths, offset)? {
+                return Ok(Body::Stream(Box::new(download), left));
+            }
         }
-        let client = self.client.clone();
-        let download = Download::begin(client, spot, object, &paths, offset)?;
-        Ok(Body::Stream(Box::new(download), left))
+        let why = "it is replaced again and again";
+        Err(Error::Unavailable(why.to_owned()))
     }
 
     fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {

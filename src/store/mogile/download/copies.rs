@@ -48,7 +48,16 @@ impl Download {
                 self.complain_if_missing();
                 return Err(trouble);
             }
-            self.ask_again()?;
+            match self.ask_again() {
+                Ok(()) => {}
+                Err(error) if self.replaced => return Err(error),
+                Err(mogilefs::Error::Interrupted) => return Err(mogilefs::Error::Interrupted),
+                // Nobody knows better: the copies that are known have to do.
+                Err(error) => {
+                    trouble = error;
+                    self.verified = true;
+                }
+            }
         }
     }
 

@@ -75,13 +75,14 @@ pub(super) struct Download {
 impl Download {
     /// Begins at byte `offset`, which lies before the end of the file, and waits for the first bytes:
     /// as long as none has come, nobody has been promised any. `paths` are what the tracker named.
+    /// `None`: it is another file by now, or none.
     pub(super) fn begin(
         client: Client,
         spot: Spot,
         object: Object,
         paths: &[String],
         offset: u64,
-    ) -> Result<Self, Error> {
+    ) -> Result<Option<Self>, Error> {
         let hash = object.md5.filter(|_| offset == 0).map(|_| Md5::new());
         let mut download = Self {
             copies: copies(&client, &object, paths),
@@ -113,9 +114,10 @@ impl Download {
                 block.truncate(read);
                 download.first = block;
                 download.first_byte = download.begun.elapsed();
-                Ok(download)
+                Ok(Some(download))
             }
             Err(mogilefs::Error::Interrupted) => Err(Error::Interrupted),
+            Err(_) if download.replaced => Ok(None),
             Err(error @ mogilefs::Error::Corrupt(_)) => Err(Error::Broken(error.to_string())),
             Err(error) => Err(Error::Unavailable(format!(
                 "fid {}: {error}",
@@ -147,6 +149,8 @@ impl Download {
         if self.position - self.since >= PROGRESS {
             self.since = self.position;
             self.failures = 0;
+            // There may be other copies when the next trouble comes.
+            self.verified = false;
         }
         self.last_byte = Instant::now();
     }
