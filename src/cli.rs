@@ -29,7 +29,7 @@ usage: nanoftpd [-c FILE] [-f]    run; -f: in the foreground, and log to standar
        nanoftpd [-c FILE] -t      check the configuration
        nanoftpd [-c FILE] -T      print the whole effective configuration
        nanoftpd -V | -h           print the version, or this
-       nanoftpd passwd [-f USERS] [--module M] [--uid N] [--gid N] [--md5] USER
+       nanoftpd [-c FILE] passwd [-f USERS] [--module M] [--uid N] [--gid N] [--md5] USER
                                   add a user, or change the password
        nanoftpd import [--logrotate] CONFIG.PHP
                                   print the PHP daemon's settings as a configuration, or the
