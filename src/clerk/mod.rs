@@ -1,6 +1,7 @@
-//! The clerk: the process that may block. One writes the logs; one finds the addresses of names, and whether the dead have
-//! come back, so that no other process ever waits for a name server or a dead tracker; where a
-//! program decides about logins, another one runs it. Unprivileged; ends with the master.
+//! Clerks: the processes that may block. One writes the logs, until nobody is left who could log; one
+//! finds the addresses of names, and whether the dead have come back, so that no other process ever
+//! waits for a name server or a dead tracker; where a program decides about logins, or is told of
+//! uploads, there is one for each that runs it. Unprivileged; what they are asked comes from the master.
 #![forbid(unsafe_code)]
 
 mod hooks;

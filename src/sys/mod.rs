@@ -1,7 +1,8 @@
 //! The kernel in our words: processes, rights, signals, descriptors, sockets. The only room that
-//! may hold unsafe code; each such block says why it is sound, and is one of five: fork and what
-//! belongs to it, the process title, descriptors that another process or program handed over, the
-//! length of a socket's output queue, the size of a terminal.
+//! may hold unsafe code; each such block says why it is sound, and is one of six: fork and what
+//! belongs to it, the memory of children, the process title, descriptors that another process or
+//! program handed over, the calls that take rights away and tell what is left of them, and two
+//! questions that only an ioctl answers (a socket's output queue, the size of a terminal).
 //!
 //! Knows nothing of FTP, of configuration sections, or of what a process is for.
 

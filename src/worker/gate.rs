@@ -1,5 +1,5 @@
-//! What a worker asks its master about a client: whether it may come in, whether it may stay, and
-//! what follows from a failed login.
+//! A client that has just come: the master is asked whether it may stay, and one that may not is told
+//! why, before there is a session.
 
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpStream};

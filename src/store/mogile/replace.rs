@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::MogileFs;
 use super::layout::Spot;
+use super::names::LONGEST_KEY;
 use super::upload::Aim;
 use crate::config::Overwrite;
 use crate::mogilefs::{Fate, Object};
@@ -18,9 +19,6 @@ use crate::vigil;
 const SWAPS: [u64; 10] = [
     0, 200, 1000, 3000, 5000, 5000, 10_000, 10_000, 10_000, 10_000,
 ];
-
-/// No key is longer.
-const LONGEST_KEY: usize = 255;
 
 /// What stands under the key of an upload.
 pub(super) enum Standing {
