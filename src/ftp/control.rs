@@ -29,6 +29,8 @@ pub(super) struct Control {
     lines: Lines,
     has_ended: bool,
     is_aborted: bool,
+    /// The command that runs has been answered with a 150: there is a transfer.
+    has_begun: bool,
     unsent: Vec<u8>,
     speaker: Option<String>,
     /// Of TLS.
@@ -57,6 +59,7 @@ impl Control {
             lines: Lines::new(),
             has_ended: false,
             is_aborted: false,
+            has_begun: false,
             unsent: Vec::new(),
             speaker: None,
             version: None,
@@ -134,13 +137,13 @@ impl Control {
     /// # Errors
     /// The client is gone, or does not accept it.
     pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
-        self.log_reply(reply);
+        self.note(reply);
         self.send_bytes(&reply.wire())
     }
 
     /// Has a reply go together with what is said next, or with [`Control::release`].
     pub(super) fn hold(&mut self, reply: &Reply) {
-        self.log_reply(reply);
+        self.note(reply);
         self.queue(&reply.wire());
     }
 
@@ -184,7 +187,7 @@ impl Control {
 
     /// That command has had its reply.
     pub(super) fn end_turn(&mut self) {
-        self.is_aborted = false;
+        (self.is_aborted, self.has_begun) = (false, false);
     }
 
     /// What is to be watched during a wait.
@@ -264,7 +267,8 @@ impl Control {
         }
     }
 
-    fn log_reply(&self, reply: &Reply) {
+    fn note(&mut self, reply: &Reply) {
+        self.has_begun |= reply.is_preliminary();
         if !log_enabled!(Level::Debug) {
             return;
         }

@@ -38,6 +38,11 @@ impl Reply {
         self.code
     }
 
+    /// Whether another one follows to the same command.
+    pub(super) fn is_preliminary(&self) -> bool {
+        (100..200).contains(&self.code)
+    }
+
     /// The lines without their ends.
     pub(super) fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
         (0..self.texts.len()).map(|index| {

@@ -24,7 +24,7 @@ use super::transfer::{self, Progress};
 use super::verb::{Answer, say};
 use super::{Host, Settings};
 use crate::config::ActivePort;
-use crate::vigil::{self, Watch};
+use crate::vigil::{self, Verdict, Watch};
 
 /// What every session has, whoever uses it.
 pub(super) struct Session<'a> {
@@ -156,7 +156,12 @@ impl<'a> Session<'a> {
         let flow = Flow::new(self.host.traffic());
         let route = self.called(route);
         let opened = self.with_ends(|ends| route.open(ends, flow, progress));
-        opened.map_err(|error| self.not_opened(&error))
+        let link = opened.map_err(|error| self.not_opened(&error))?;
+        // What came before the 150 could not be answered then.
+        match self.control.borrow_mut().overhear_at_hand(progress) {
+            Verdict::Leave => Err(Error::Interrupted),
+            Verdict::Stay | Verdict::Rest => Ok(link),
+        }
     }
 
     fn with_ends<T>(&self, work: impl FnOnce(&Ends<'_>) -> T) -> T {

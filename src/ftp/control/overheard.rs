@@ -8,8 +8,8 @@ use crate::ftp::transfer::Progress;
 use crate::vigil::Verdict;
 
 impl Control {
-    /// What the client says while a transfer runs: STAT and NOOP are answered, unless they are behind
-    /// a command that has to wait for its turn; ABOR ends the transfer from wherever it is, and is
+    /// What the client says while a transfer runs: STAT and NOOP are answered once the client knows that
+    /// it runs, unless they are behind a command that has to wait for its turn; ABOR ends the transfer from wherever it is, and is
     /// answered in its turn.
     pub(in crate::ftp) fn overhear(&mut self, progress: &Progress) -> Verdict {
         loop {
@@ -53,7 +53,8 @@ impl Control {
     /// The reply to the first line, if it need not wait, and if the client takes replies.
     fn reply_at_once(&self, progress: &Progress) -> Option<Reply> {
         let line = self.lines.waiting().next()?;
-        if !self.unsent.is_empty() {
+        // Who sends commands ahead takes the first reply for that of the first of them.
+        if !self.has_begun || !self.unsent.is_empty() {
             None
         } else if line.eq_ignore_ascii_case(b"STAT") {
             Some(progress.report())

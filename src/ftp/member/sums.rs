@@ -94,14 +94,13 @@ impl Member<'_> {
         let (start, end) = extract.range.unwrap_or((0, u64::MAX));
         let body = self.store.open(&path, start).map_err(Error::of_reading)?;
         let bytes = body.len().min(end.saturating_sub(start));
-        progress.expect(bytes);
-        let sum = read(body, bytes, Sum::new(algorithm), &progress)?;
+        let sum = read(body, bytes, Sum::new(algorithm))?;
         drop(watch);
         Ok((bytes, sum))
     }
 }
 
-fn read(body: Body, bytes: u64, mut sum: Sum, progress: &Progress) -> Result<String, Error> {
+fn read(body: Body, bytes: u64, mut sum: Sum) -> Result<String, Error> {
     let failed = |error: io::Error| Error::body(&error);
     let mut source: Box<dyn Source> = match body {
         Body::File(mut file, offset, _) => {
@@ -127,7 +126,6 @@ fn read(body: Body, bytes: u64, mut sum: Sum, progress: &Progress) -> Result<Str
             Err(error) => return Err(failed(error)),
         };
         sum.add(block.get(..count).unwrap_or_default());
-        progress.add(count);
         left = left.saturating_sub(count as u64);
     }
     Ok(sum.end())

@@ -400,6 +400,36 @@ fn abor_is_heard_behind_commands_that_wait_and_all_are_answered_in_order() {
 }
 
 #[test]
+fn nothing_is_answered_ahead_of_the_command_that_it_was_sent_behind() {
+    let server = Server::start();
+    server.put("/f", "123");
+    let mut client = server.log_in();
+    for (command, codes) in [
+        ("RETR none", &[550][..]),
+        ("LIST none", &[550]),
+        ("STOR none/f", &[553]),
+        ("RETR f", &[150, 226]),
+        ("STOR new", &[150, 226]),
+        ("HASH f", &[213]),
+    ] {
+        for (early, code) in [("NOOP", 200), ("STAT", 211)] {
+            let data = client.passive();
+            client.send(format!("{command}\r\n{early}\r\nPWD\r\n"));
+            let _ = data.shutdown(Shutdown::Write);
+            let first = codes.first().copied().unwrap_or_default();
+            client.expect_reply(first);
+            let mut left: Vec<u16> = codes.iter().map(|_| client.reply().0).collect();
+            // Within a transfer it is answered when it is heard.
+            left.sort_unstable();
+            let mut expected = [&codes[1..], &[code]].concat();
+            expected.sort_unstable();
+            assert_eq!(left, expected, "{command}, {early}");
+            client.expect_reply(257);
+        }
+    }
+}
+
+#[test]
 fn what_waits_behind_a_transfer_is_bounded_and_nothing_of_it_is_lost() {
     let server = Server::start();
     server.put("/f", sample(3_000_000));
