@@ -123,8 +123,8 @@ const fn bad_bytes(word: u64) -> u64 {
     below(word, 0x20) | equal(word, 0x7f) | equal(word, b'/')
 }
 
-/// The argument of LIST, NLST and STAT without the options of `ls` that many clients put in front;
-/// `None` if they ask for subdirectories as well.
+/// The argument of LIST, NLST and STAT without the options of `ls` that many clients put in front, which
+/// end with `--` if a name begins so; `None` if they ask for subdirectories as well.
 pub(super) fn without_options(argument: &[u8]) -> Option<&[u8]> {
     let mut rest = argument;
     while rest.first() == Some(&b'-') {
@@ -137,6 +137,9 @@ pub(super) fn without_options(argument: &[u8]) -> Option<&[u8]> {
             return None;
         }
         rest = after.trim_ascii_start();
+        if options == b"--" {
+            break;
+        }
     }
     Some(rest)
 }
@@ -255,6 +258,9 @@ mod tests {
             (b"-a -l dir", Some(b"dir")),
             (b"-al  a b ", Some(b"a b ")),
             (b"a -l", Some(b"a -l")),
+            (b"-- -la", Some(b"-la")),
+            (b"-a -- -R", Some(b"-R")),
+            (b"--", Some(b"")),
             (b"./-l", Some(b"./-l")),
             (b"-lR", None),
             (b"-l -R x", None),
