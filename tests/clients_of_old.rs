@@ -48,6 +48,41 @@ fn lines_may_end_with_lf_alone_and_names_may_be_latin_1() {
     assert!(said.contains("\"\"au lait\"\"\""), "{said}");
 }
 
+/// In windows-1251 the byte 255 is a common letter, and what follows it in a word looks like Telnet.
+#[test]
+fn a_name_with_the_byte_255_is_never_another_name() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    for (name, left) in [
+        (&b"\xff\xf5\xf2\xe0"[..], &b"\xf2\xe0"[..]),
+        (b"\xff\xf0", b"x"),
+        (b"a\xff\xfb", b"a"),
+        (b"b\xff\xfa\xe5zd", b"b"),
+        (b"\xec\xff", b"\xec"),
+    ] {
+        for name in [left, name] {
+            let mut data = data(&mut ftp);
+            ftp.send(&[b"STOR ", name, b"\r\n"].concat());
+            ftp.reply_of(150);
+            data.write_all(name).unwrap();
+            drop(data);
+            ftp.reply_of(226);
+        }
+        let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
+        let path = daemon.files().join(path);
+        assert_eq!(fs::read(&path).unwrap(), name);
+        // As RFC 854 has it: doubled.
+        let doubled = name.split_inclusive(|byte| *byte == 0xff);
+        let doubled = doubled.map(|part| [part, &b"\xff"[..usize::from(part.ends_with(b"\xff"))]]);
+        let doubled: Vec<u8> = doubled.flatten().flatten().copied().collect();
+        ftp.send(&[b"SIZE ", &doubled[..], b"\r\n"].concat());
+        assert_eq!(ftp.reply_of(213), format!("213 {}", name.len()));
+        ftp.send(&[b"DELE ", name, b"\r\n"].concat());
+        ftp.reply_of(250);
+        assert!(!path.exists());
+    }
+}
+
 #[test]
 fn options_of_ls_and_a_home_are_understood() {
     let daemon = Daemon::of_files(&[]);
