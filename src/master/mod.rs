@@ -21,6 +21,7 @@ use crate::sys::named::Named;
 use crate::sys::pidfile::Pidfile;
 use crate::sys::signals::Signals;
 use crate::sys::{process, rights, title};
+use crate::text::quoted;
 
 mod bell;
 mod calls;
@@ -246,8 +247,11 @@ impl<'a> Master<'a> {
 
     fn introduce(&mut self) {
         self.ground.warn();
-        for warning in self.config.warnings() {
-            log::warn!("config-warning text=\"{warning}\"");
+        for warning in self.config.warnings_of(&self.path) {
+            log::warn!(
+                "config-warning text={}",
+                quoted(warning.to_string().as_bytes())
+            );
         }
         self.refresh_users();
         self.allow_descriptors();

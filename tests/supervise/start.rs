@@ -114,6 +114,19 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
 }
 
 #[test]
+fn a_warning_at_the_start_has_its_place() {
+    let daemon = Daemon::of_files(&[("nanoftpd.login_time", "301")]);
+    let text = fs::read_to_string(daemon.conf()).unwrap();
+    let line = text.lines().position(|line| line == "login_time = 301");
+    let place = format!("{}:{}", daemon.conf().display(), line.unwrap() + 1);
+    let warning = daemon.wait_for("config-warning ");
+    assert!(
+        warning.contains(&format!("text=\"{place}: login_time: ")),
+        "{warning}"
+    );
+}
+
+#[test]
 fn a_port_that_is_roots_is_not_for_others() {
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     if !nix::unistd::geteuid().is_root() || first.trim() == "0" {
