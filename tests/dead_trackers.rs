@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use support::{Cluster, Daemon, Ftp, eventually};
+use support::{Cluster, Daemon, Ftp, eventually, own_address};
 
 /// A tracker that may die: what it is asked goes to a real one, or nowhere.
 #[derive(Clone)]
@@ -75,8 +75,8 @@ impl Mortal {
 }
 
 const SHORT: [(&str, &str); 4] = [
-    ("mogilefs.timeout", "500ms"),
-    ("mogilefs.request_timeout", "700ms"),
+    ("mogilefs.timeout", "2"),
+    ("mogilefs.request_timeout", "2"),
     ("mogilefs.probe_interval", "100ms"),
     ("pool.min_spare", "3"),
 ];
@@ -137,7 +137,8 @@ fn a_tracker_that_refuses_is_back_when_the_clerk_gets_through() {
     cluster.put("photos/a", "photos", b"here");
     let mortal = Mortal::before(cluster.address);
     let refusing = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Where nobody takes the port meanwhile.
+        let listener = TcpListener::bind((own_address(), 0)).unwrap();
         listener.local_addr().unwrap()
     };
     let absent = Mortal {

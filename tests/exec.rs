@@ -5,7 +5,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -48,8 +47,7 @@ impl Site {
     fn launch(program: &str, start: impl FnOnce(&[(&str, &str)]) -> Daemon) -> Self {
         let scratch = Scratch::new();
         scratch.open_dir("out");
-        let file = scratch.file("login", program.as_bytes());
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let file = scratch.program("login", program.as_bytes());
         let daemon = start(&[
             ("auth.module", "Exec"),
             ("auth.exec.command", file.to_str().unwrap()),
@@ -142,7 +140,7 @@ fn whatever_it_does_nobody_comes_in_by_it_and_the_log_says_why() {
 
 #[test]
 fn a_run_that_takes_too_long_is_ended_with_all_that_it_started() {
-    let site = Site::start(&[("auth.exec.timeout", "700ms")]);
+    let site = Site::start(&[("auth.exec.timeout", "3")]);
     site.daemon.expect_error("login-unavailable");
     let begin = Instant::now();
     let mut ftp = Ftp::connect(site.daemon.address);
@@ -153,11 +151,11 @@ fn a_run_that_takes_too_long_is_ended_with_all_that_it_started() {
     assert_eq!(ftp.reply().0, 421);
     let took = begin.elapsed();
     assert!(
-        took >= Duration::from_millis(700) && took < Duration::from_secs(8),
+        took >= Duration::from_secs(3) && took < Duration::from_secs(12),
         "{took:?}"
     );
     site.daemon
-        .wait_for("auth-program-failed peer=127.0.0.1 why=\"no answer in 0.7 s\" user=\"slow\"");
+        .wait_for("auth-program-failed peer=127.0.0.1 why=\"no answer in 3 s\" user=\"slow\"");
     let pid: i32 = fs::read_to_string(site.out("pid"))
         .unwrap()
         .trim()
@@ -171,7 +169,7 @@ fn a_run_that_takes_too_long_is_ended_with_all_that_it_started() {
     let begin = Instant::now();
     assert_eq!(site.log_in("open", "right").0, 230);
     assert!(
-        begin.elapsed() < Duration::from_millis(700),
+        begin.elapsed() < Duration::from_secs(3),
         "{:?}",
         begin.elapsed()
     );
@@ -220,11 +218,10 @@ fn a_clerk_that_dies_costs_its_logins_and_nothing_else() {
 fn a_reload_touches_no_login_and_takes_another_program() {
     let site = Site::start(&[]);
     let first = site.scratch.path().join("login");
-    let other = site.scratch.file(
+    let other = site.scratch.program(
         "other",
         b"#!/bin/sh\nread -r user; [ \"$user\" = bob ] && echo 1:2:File\n",
     );
-    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
     let conf = |command: &PathBuf| {
         site.daemon.write_conf(&[
             ("auth.module", "Exec"),
@@ -244,10 +241,10 @@ fn a_reload_touches_no_login_and_takes_another_program() {
     site.daemon.expect_error("login-unavailable");
     conf(&first);
     assert_eq!(site.log_in("tree", "x").0, 230);
-    let after = clerks();
-    // The one that writes the logs stays in any case.
-    let kept = after.iter().filter(|pid| before.contains(pid)).count();
-    assert_eq!(kept, 2, "{before:?} {after:?}");
+    // The one that finds names goes; the one that writes the logs stays in any case.
+    let kept = || clerks().iter().filter(|pid| before.contains(pid)).count();
+    eventually("the end of one", || (kept() < 3).then_some(()));
+    assert_eq!(kept(), 2);
     conf(&other);
     eventually("the other program", || {
         (site.log_in("bob", "x").0 == 230).then_some(())

@@ -118,7 +118,7 @@ fn d30_guessing_passwords_takes_long_and_connections() {
 
 #[test]
 fn whoever_guesses_is_banned_everywhere_and_not_for_ever() {
-    let changes = [("limits.ban_time", "3"), ("pool.max_spare", "6")];
+    let changes = [("limits.ban_time", "8"), ("pool.max_spare", "6")];
     let daemon = Daemon::of_files(&changes);
     let come = |last| Ftp::connect_from(address(last), daemon.address);
     let mut bystander = come(9);
@@ -129,7 +129,7 @@ fn whoever_guesses_is_banned_everywhere_and_not_for_ever() {
     fail(&mut guesses[0], 530);
     fail(&mut guesses[1], 530);
     fail(&mut guesses[2], 421);
-    daemon.wait_for("banned peer=127.0.7.1 seconds=3");
+    daemon.wait_for("banned peer=127.0.7.1 seconds=8");
     guesses[3].reply_of(421);
     assert!(guesses[3].is_closed());
     let mut next = Ftp::silent_from(address(1), daemon.address);

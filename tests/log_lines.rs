@@ -7,13 +7,13 @@ mod support;
 use support::{Cluster, Daemon, Ftp, PATIENCE, field, noise};
 
 const SHORT: [(&str, &str); 8] = [
-    ("mogilefs.timeout", "500ms"),
+    ("mogilefs.timeout", "5"),
     ("mogilefs.request_timeout", "5"),
-    ("mogilefs.open_timeout", "1"),
-    ("mogilefs.close_timeout", "700ms"),
-    ("mogilefs.read_timeout", "700ms"),
-    ("mogilefs.write_timeout", "700ms"),
-    ("mogilefs.store_timeout", "700ms"),
+    ("mogilefs.open_timeout", "5"),
+    ("mogilefs.close_timeout", "2"),
+    ("mogilefs.read_timeout", "5"),
+    ("mogilefs.write_timeout", "5"),
+    ("mogilefs.store_timeout", "5"),
     ("mogilefs.spool_mem", "64K"),
 ];
 

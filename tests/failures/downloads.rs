@@ -77,7 +77,7 @@ const ROWS: [(&str, &[&str], u16); 29] = [
     ),
     (
         "it answers too late",
-        &["late cmd=file_info ms=900 count=1"],
+        &["late cmd=file_info ms=1900 count=1"],
         226,
     ),
     ("it answers twice", &["double cmd=file_info count=1"], 226),

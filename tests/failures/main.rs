@@ -13,19 +13,19 @@ mod uploads;
 
 use std::time::{Duration, Instant};
 
-use support::{Cluster, Daemon, Ftp, Node};
+use support::{Cluster, Daemon, Ftp, Node, PATIENCE};
 
-/// Patience of the daemon, shrunk.
+/// Patience of the daemon, shrunk, but not so much that who is alive seems dead on a busy machine.
 const SHORT: [(&str, &str); 11] = [
-    ("mogilefs.timeout", "500ms"),
-    ("mogilefs.request_timeout", "700ms"),
-    ("mogilefs.admin_timeout", "700ms"),
-    ("mogilefs.open_timeout", "1"),
+    ("mogilefs.timeout", "1"),
+    ("mogilefs.request_timeout", "1500ms"),
+    ("mogilefs.admin_timeout", "1500ms"),
+    ("mogilefs.open_timeout", "2"),
     ("mogilefs.hedge_timeout", "200ms"),
-    ("mogilefs.close_timeout", "700ms"),
-    ("mogilefs.read_timeout", "700ms"),
-    ("mogilefs.write_timeout", "700ms"),
-    ("mogilefs.store_timeout", "700ms"),
+    ("mogilefs.close_timeout", "1500ms"),
+    ("mogilefs.read_timeout", "1500ms"),
+    ("mogilefs.write_timeout", "1500ms"),
+    ("mogilefs.store_timeout", "1500ms"),
     ("mogilefs.probe_interval", "100ms"),
     ("mogilefs.spool_mem", "64K"),
 ];
@@ -71,7 +71,7 @@ impl Scene {
     /// Waits until so many uploads are still open and so many files are known to nobody; if that does
     /// not come to pass, how many are.
     fn leaves(&self, expected: (usize, usize)) -> Option<(usize, usize)> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let found = (self.node().temp_rows().len(), self.node().orphans().len());
             if found == expected {

@@ -56,14 +56,14 @@ static ROWS: [Row; 35] = [
     ),
     (
         "it takes half a minute",
-        &["delay cmd=create_open ms=900 count=1"],
+        &["delay cmd=create_open ms=1800 count=1"],
         226,
         New,
         (0, 0),
     ),
     (
         "it answers much later",
-        &["late cmd=create_open ms=900 count=1"],
+        &["late cmd=create_open ms=1800 count=1"],
         226,
         New,
         (0, 0),

@@ -84,17 +84,17 @@ fn trickle(ftp: &mut Ftp, bytes: &[u8]) {
 
 #[test]
 fn a_byte_now_and_then_does_not_keep_a_session() {
-    let times = [
-        ("nanoftpd.login_time", "400ms"),
-        ("nanoftpd.idle_time", "600ms"),
-    ];
+    let times = [("nanoftpd.login_time", "3"), ("nanoftpd.idle_time", "1")];
     let daemon = Daemon::of_files(&times);
-    trickle(&mut Ftp::connect(daemon.address), b"USER endless ");
-    trickle(&mut Ftp::connect(daemon.address), b"\xff\xf1");
-    trickle(&mut Ftp::connect(daemon.address), b"NOOP\r\n");
+    std::thread::scope(|scope| {
+        for bytes in [&b"USER endless "[..], b"\xff\xf1", b"NOOP\r\n"] {
+            let mut ftp = Ftp::connect(daemon.address);
+            scope.spawn(move || trickle(&mut ftp, bytes));
+        }
+    });
     let mut member = daemon.log_in();
     trickle(&mut member, b"STOR endless ");
-    let daemon = Daemon::of_files(&[("nanoftpd.idle_time", "600ms")]);
+    let daemon = Daemon::of_files(&[("nanoftpd.idle_time", "2")]);
     trickle(&mut daemon.log_in(), b"\xff\xf1");
     is_unharmed(&daemon);
 }
@@ -123,7 +123,7 @@ fn is_in_step_or_named(ftp: &mut Ftp) {
 #[test]
 fn a_client_that_never_reads_its_replies_is_lost_and_takes_no_memory() {
     let daemon = Daemon::of_files(&[
-        ("nanoftpd.idle_time", "1"),
+        ("nanoftpd.idle_time", "3"),
         // A dialogue of a million lines is not for the log.
         ("logging.level", "info"),
     ]);
@@ -186,7 +186,7 @@ fn halves_of_data_connections_leave_nothing_behind() {
 
 #[test]
 fn an_upload_a_byte_at_a_time_ends_with_the_patience_for_it() {
-    let daemon = Daemon::of_files(&[("passive.stall_timeout", "400ms")]);
+    let daemon = Daemon::of_files(&[("passive.stall_timeout", "2")]);
     let mut ftp = daemon.log_in();
     let mut data = ftp.data().stream();
     ftp.expect("STOR slow", 150);

@@ -21,15 +21,15 @@ pub(crate) fn daemon_at(
     let mut all = vec![
         ("mogilefs.tracker", tracker.as_str()),
         ("mogilefs.domain", cluster.domain.as_str()),
-        ("mogilefs.timeout", "400ms"),
-        ("mogilefs.request_timeout", "400ms"),
-        ("mogilefs.admin_timeout", "400ms"),
-        ("mogilefs.open_timeout", "400ms"),
-        ("mogilefs.hedge_timeout", "200ms"),
-        ("mogilefs.close_timeout", "400ms"),
-        ("mogilefs.read_timeout", "400ms"),
-        ("mogilefs.write_timeout", "400ms"),
-        ("mogilefs.store_timeout", "400ms"),
+        ("mogilefs.timeout", "1500ms"),
+        ("mogilefs.request_timeout", "1500ms"),
+        ("mogilefs.admin_timeout", "1500ms"),
+        ("mogilefs.open_timeout", "1500ms"),
+        ("mogilefs.hedge_timeout", "500ms"),
+        ("mogilefs.close_timeout", "1500ms"),
+        ("mogilefs.read_timeout", "1500ms"),
+        ("mogilefs.write_timeout", "1500ms"),
+        ("mogilefs.store_timeout", "1500ms"),
     ];
     all.extend_from_slice(changes);
     Daemon::start(&all)

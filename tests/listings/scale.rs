@@ -97,7 +97,7 @@ fn the_first_line_comes_after_the_requests_of_its_own_page() {
         ("mogilefs.listlimit", "0"),
         ("mogilefs.listtimes", "head"),
         ("mogilefs.collation", "binary"),
-        ("mogilefs.request_timeout", "500ms"),
+        ("mogilefs.request_timeout", "2"),
     ];
     let daemon = Daemon::on(&cluster, &changes);
     for (command, requests) in [("NLST", 1), ("LIST", 4)] {
