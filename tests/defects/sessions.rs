@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
 
-use crate::support::{Cluster, Daemon, Ftp, PATIENCE, noise, status};
+use crate::support::{Cluster, Daemon, Ftp, PATIENCE, noise, own_address, status};
 
 #[test]
 fn d16_the_control_connection_is_heard_during_a_transfer() {
@@ -53,16 +53,13 @@ fn d21_who_connects_and_says_nothing_is_waited_for_no_longer_than_said() {
 #[test]
 fn d22_a_transfer_without_a_way_is_refused_at_once() {
     let daemon = Daemon::of_files(&[]);
-    let mut ftp = daemon.log_in();
+    let own = own_address();
+    let mut ftp = Ftp::connect_from(own, daemon.address);
+    ftp.log_in("test", "test");
     ftp.expect("STOR x", 425);
     ftp.expect("RETR x", 425);
-    // A port where nobody listens: 425, and no loop.
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    ftp.expect(&format!("EPRT |1|127.0.0.1|{gone}|"), 200);
+    // An address where nobody listens: 425, and no loop.
+    ftp.expect(&format!("EPRT |1|{own}|5000|"), 200);
     ftp.expect("STOR x", 150);
     ftp.reply_of(425);
     ftp.expect("NOOP", 200);
@@ -109,17 +106,19 @@ fn d26_a_full_log_costs_nobody_a_session() {
 
 #[test]
 fn d27_replies_do_not_wait_for_each_other() {
-    // Two small writes without TCP_NODELAY cost 40 ms a file: a hundred files would cost 8 s.
+    // Two small writes without TCP_NODELAY cost 40 ms a file: then none would take less, however idle the
+    // machine is.
     let daemon = Daemon::of_files(&[]);
     let mut ftp = daemon.log_in();
     ftp.expect("TYPE I", 200);
-    let begin = Instant::now();
-    for _ in 0..100 {
+    let times = (0..100).map(|_| {
+        let begin = Instant::now();
         ftp.store("/f", b"x");
         ftp.fetch("RETR /f");
-    }
-    let slow = std::time::Duration::from_millis(40) * 200;
-    assert!(begin.elapsed() < slow, "{:?}", begin.elapsed());
+        begin.elapsed()
+    });
+    let best = times.min().unwrap();
+    assert!(best < std::time::Duration::from_millis(40), "{best:?}");
 }
 
 #[test]
