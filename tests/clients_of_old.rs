@@ -235,6 +235,11 @@ fn d15_the_last_route_counts_and_used_up_ports_are_refused_at_once() {
     ftp.expect("PASV", 425);
     ftp.expect("EPSV", 425);
     drop(held);
+    // The child of another test may have it for a moment longer.
+    eventually("the port is free", || {
+        ftp.send(b"PASV\r\n");
+        (ftp.reply().0 == 227).then_some(())
+    });
     // Freed by the transfer, by the next PASV, by PORT, by ABOR, by REIN, and by the client's end.
     ftp.store("f", b"text");
     ftp.expect("PASV", 227);

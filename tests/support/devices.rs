@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Lines, Node, PATIENCE, Scratch};
+use super::{Lines, Node, PATIENCE, Scratch, own_address};
 
 /// One storage node.
 pub(crate) struct Device {
@@ -18,7 +18,8 @@ pub(crate) struct Device {
 impl Device {
     pub(crate) fn start(id: usize) -> Self {
         let dir = Scratch::new();
-        let (child, address) = run(id, &dir, "127.0.0.1:0");
+        // Where nobody takes the port while it is dead.
+        let (child, address) = run(id, &dir, &format!("{}:0", own_address()));
         Self {
             id,
             dir,
