@@ -5,7 +5,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,8 +31,7 @@ impl Site {
     fn new() -> Self {
         let scratch = Scratch::new();
         scratch.open_dir("out");
-        let file = scratch.file("hook", PROGRAM.as_bytes());
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        scratch.program("hook", PROGRAM.as_bytes());
         Self(scratch)
     }
 

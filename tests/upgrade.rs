@@ -6,7 +6,7 @@ mod support;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -38,8 +38,7 @@ impl Installed {
 
     /// By a rename, as an installation does it; the new file's inode.
     fn replace(&self, program: &[u8]) -> u64 {
-        let draft = self.scratch.file(".nanoftpd.new", program);
-        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
+        let draft = self.scratch.program(".nanoftpd.new", program);
         fs::rename(&draft, self.path()).unwrap();
         fs::metadata(self.path()).unwrap().ino()
     }
@@ -93,6 +92,14 @@ fn descriptors(daemon: &Daemon) -> Vec<String> {
     let mut all: Vec<String> = names.map(kind).collect();
     all.sort();
     all
+}
+
+/// The same as soon as the crew is there, and nothing is under way.
+fn descriptors_of_all(daemon: &Daemon) -> Vec<String> {
+    eventually("the crew", || (daemon.children().len() == 4).then_some(()));
+    daemon.worker("[worker] idle");
+    daemon.has_sessions(0);
+    descriptors(daemon)
 }
 
 /// Clients that come, log in and go, one after the other, until they are told to stop.
@@ -156,8 +163,7 @@ fn up_and_down_again_no_client_is_refused_and_no_session_cut() {
     File::create(daemon.files().join("big"))
         .and_then(|file| file.set_len(BIG))
         .unwrap();
-    eventually("the crew", || (daemon.children().len() == 4).then_some(()));
-    let before = descriptors(&daemon);
+    let before = descriptors_of_all(&daemon);
 
     let mut idle = daemon.log_in();
     let worker = daemon.worker("test@");
@@ -200,14 +206,13 @@ fn up_and_down_again_no_client_is_refused_and_no_session_cut() {
     let counted = format!("\"total\":{{\"sessions\":{}", served + 2);
     assert!(json.contains(&counted), "{served} {json}");
     eventually("an end of all other processes", || {
-        (daemon.children().len() == 4).then_some(())
+        (daemon.children().len() == 4 && descriptors(&daemon) == before).then_some(())
     });
     for pid in daemon.children().into_keys() {
         let exe = fs::metadata(format!("/proc/{pid}/exe")).unwrap();
         assert_eq!(Some(&exe.ino()), seen.last());
         assert!(!status(pid, "State").unwrap().starts_with('Z'));
     }
-    assert_eq!(descriptors(&daemon), before);
 }
 
 /// A daemon with a session, an upgrade to `program` that is refused, and all is as it was.
@@ -302,8 +307,7 @@ fn who_waits_for_an_answer_gets_it_first() {
         at("asked").display(),
         at("go").display()
     );
-    let program = installed.scratch.file("login", login.as_bytes());
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = installed.scratch.program("login", login.as_bytes());
     let daemon = installed.daemon(&[
         ("auth.module", "Exec"),
         ("auth.exec.command", program.to_str().unwrap()),
@@ -344,8 +348,7 @@ fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
     let installed = Installed::new();
     let daemon = installed.daemon(&[("pool.max_spare", "1")]);
     daemon.expect_error("inheritance-lost");
-    eventually("the crew", || (daemon.children().len() == 4).then_some(()));
-    let before = descriptors(&daemon);
+    let before = descriptors_of_all(&daemon);
     File::create(daemon.files().join("big"))
         .and_then(|file| file.set_len(16 << 20))
         .unwrap();
@@ -355,8 +358,8 @@ fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
     busy.expect("RETR big", 150);
     let mut data = data.stream();
     read_some(&mut data, 1 << 20);
-    let real = installed.path().with_file_name("real");
-    fs::copy(BINARY, &real).unwrap();
+    let real = fs::read(BINARY).unwrap();
+    let real = installed.scratch.program("real", &real);
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *\" -t\") exit 0;; esac\n\
          set -- $NANOFTPD_HEIR -- \"$@\"\n: > /proc/self/fd/$2\n\
@@ -378,7 +381,6 @@ fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
     new.expect("QUIT", 221);
     drop((busy, data));
     eventually("an end of the old ones", || {
-        (daemon.children().len() == 4).then_some(())
+        (daemon.children().len() == 4 && descriptors(&daemon) == before).then_some(())
     });
-    assert_eq!(descriptors(&daemon), before);
 }
