@@ -80,10 +80,12 @@ fn daemon(cluster: &Cluster, changes: &[(&str, &str)]) -> Daemon {
 /// Two sessions, one on each daemon: what one stores the other reads.
 fn share(proxy: &Proxy, daemons: &[&Daemon]) {
     let client = Ipv4Addr::LOCALHOST;
-    let (mut one, mut other) = (proxy.client(client), proxy.client(client));
-    for daemon in daemons {
-        daemon.worker("test@");
-    }
+    // Connections that have just ended may still be counted by the proxy.
+    let (mut one, mut other) = eventually("a session on each", || {
+        let two = (proxy.client(client), proxy.client(client));
+        let has_one = |daemon: &&Daemon| daemon.order(&["status"]).1.contains("\n1 of ");
+        daemons.iter().all(has_one).then_some(two)
+    });
     let content = noise(200_000, 3);
     for mode in [Mode::Pasv, Mode::Epsv] {
         (one.mode, other.mode) = (mode, mode);

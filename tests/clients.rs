@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Daemon, Place, Scratch, Truth, is_here, noise, on_each_module};
+use support::{Daemon, PATIENCE, Place, Scratch, Truth, is_here, noise, on_each_module};
 
 /// What a client is asked to do; paths on the server are absolute.
 #[derive(Clone, Copy, Debug)]
@@ -70,11 +70,9 @@ fn is_used(daemon: &Daemon, program: &str, active: bool) {
     } else {
         &["PASV", "EPSV"]
     };
-    let is_used = |line: &String| commands.iter().any(|verb| line.contains(verb));
-    assert!(
-        daemon.log.all().iter().any(is_used),
-        "{program} never said {commands:?}"
-    );
+    let is_used = |line: &str| commands.iter().any(|verb| line.contains(verb));
+    let said = daemon.log.wait(0, PATIENCE, is_used);
+    assert!(said.is_some(), "{program} never said {commands:?}");
 }
 
 fn work(place: &Place<'_>, site: &Site<'_>, client: Client) {

@@ -10,9 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use support::{Cluster, Daemon, Ftp, eventually, is_here, skip};
+use support::{Cluster, Daemon, Ftp, PATIENCE, eventually, is_here, skip};
 
 fn socket(daemon: &Daemon) -> PathBuf {
     daemon.dir().join("control.sock")
@@ -183,7 +182,7 @@ fn the_socket_goes_with_the_daemon_and_a_dead_one_is_replaced() {
     let mut daemon = Daemon::start(&[]);
     let path = socket(&daemon);
     assert!(path.exists());
-    daemon.stop(Duration::from_secs(10));
+    daemon.stop(PATIENCE);
     assert!(!path.exists());
     let (code, printed, said) = status(&daemon, &[]);
     assert_eq!((code, printed.as_str()), (Some(1), ""));
@@ -246,6 +245,7 @@ fn sessions_are_kicked_by_pid_by_user_and_by_address() {
     let daemon = Daemon::of_files(&[("pool.max_spare", "6")]);
     let from = |last| Ftp::connect_from([127, 0, 9, last].into(), daemon.address);
     let (mut by_pid, mut by_address, mut stays) = (daemon.log_in(), from(1), from(2));
+    daemon.has_sessions(3);
     let pid = daemon.worker("test@127.0.0.1: IDLE");
     assert_eq!(
         done(&daemon, &["kick", &pid.to_string()]),
@@ -262,6 +262,9 @@ fn sessions_are_kicked_by_pid_by_user_and_by_address() {
     two.expect("STOR a.bin", 150);
     let mut stream = data.stream();
     stream.write_all(b"x").unwrap();
+    table(&daemon, "two members", |table| {
+        table.matches(" test ").count() == 2
+    });
     assert_eq!(done(&daemon, &["kick", "test"]), "2 sessions ended\n");
     one.reply_of(421);
     assert!(one.is_closed());
@@ -372,7 +375,7 @@ fn a_stop_by_command_waits_for_transfers_or_does_not() {
         assert_eq!(said.next().unwrap().unwrap(), "stopped");
         assert_eq!(stop.wait().unwrap().code(), Some(0));
         assert!(!socket(&daemon).exists());
-        assert_eq!(daemon.wait(Duration::from_secs(20)), Some(0));
+        assert_eq!(daemon.wait(PATIENCE), Some(0));
     }
 }
 
@@ -393,7 +396,7 @@ fn a_stop_that_takes_too_long_is_no_success() {
     assert!(said.contains("it still stops after 5 s"), "{said}");
     assert_eq!(daemon.order(&["stop", "--now"]).0, Some(0));
     drop(stream);
-    assert_eq!(daemon.wait(Duration::from_secs(20)), Some(0));
+    assert_eq!(daemon.wait(PATIENCE), Some(0));
 }
 
 #[test]

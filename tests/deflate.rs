@@ -119,8 +119,7 @@ fn files_and_listings_are_packed_on_each_module_in_each_way() {
         }
     }
     // What is counted is the file.
-    let log = fs::read_to_string(daemon.dir().join("xferlog")).unwrap();
-    assert!(log.contains(" 700000 "), "{log}");
+    daemon.written("xferlog", " 700000 ");
 }
 
 #[test]

@@ -63,11 +63,14 @@ fn all_that_is_newer_has_something_in_its_place() {
     // The other part of the sandbox is there, and no descriptor too many.
     let worker = daemon.worker("test@");
     assert_eq!(status(worker, "Seccomp").as_deref(), Some("2"));
+    // What a reply leaves to be tidied up is, once there is another one.
+    ftp.expect("NOOP", 200);
     let open = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     let usual = Daemon::of_files(&[]);
     usual.log_in().expect("PWD", 257);
     let mut there = usual.log_in();
     there.store("file", &content);
+    there.expect("NOOP", 200);
     let other = usual.worker("test@");
     assert_eq!(open(worker), open(other));
 }

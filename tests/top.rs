@@ -76,12 +76,13 @@ fn it_draws_in_place_and_leaves_the_terminal_as_it_was() {
         }
     };
     let pictures = |count: usize| move |shown: &str| shown.matches("\x1b[J").count() >= count;
-    read_until(&mut shown, &pictures(1));
+    let idle = |rows: &[String]| rows.iter().filter(|row| row.ends_with(" - idle")).count();
+    read_until(&mut shown, &|shown| {
+        pictures(1)(shown) && idle(&screen(shown)) == 3
+    });
     let rows = screen(&shown);
     assert!(rows[0].starts_with("nanoftpd "), "{rows:?}");
     assert!(rows.iter().any(|row| row.ends_with(" DOING")), "{rows:?}");
-    let idle = |rows: &[String]| rows.iter().filter(|row| row.ends_with(" - idle")).count();
-    assert_eq!(idle(&rows), 3, "{rows:?}");
 
     // Fewer sessions: the rows of the others are gone. More than there is room for: none scrolls.
     crowd.pop();

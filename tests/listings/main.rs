@@ -58,6 +58,12 @@ fn member(daemon: &Daemon) -> Ftp {
     ftp
 }
 
+/// Has the master pass on what this session has told by now: who makes a directory waits for that.
+fn tell_others(ftp: &mut Ftp) {
+    ftp.expect("MKD /docs/told", 257);
+    ftp.expect("RMD /docs/told", 250);
+}
+
 /// The last part of each line of an NLST, sorted.
 fn names(ftp: &mut Ftp, command: &str) -> Vec<String> {
     let lines = ftp.lines(command).into_iter();

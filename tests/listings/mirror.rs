@@ -68,7 +68,7 @@ fn a_tree_is_mirrored_up_and_down_and_the_second_time_nothing_moves() {
         &home.path().join("tree"),
         &home.path().join("back")
     ));
-    let mark = daemon.mark();
+    let mark = daemon.lines().len();
     for again in [
         "mirror -v --only-newer /docs/tree back;",
         "mirror -v -R --ignore-time tree /docs/tree;",
@@ -76,7 +76,7 @@ fn a_tree_is_mirrored_up_and_down_and_the_second_time_nothing_moves() {
         let said = lftp(&daemon, home.path(), again);
         assert!(!said.contains("Transferring"), "{said}");
     }
-    let log = daemon.log.all();
+    let log = daemon.lines();
     let moved = log[mark..].iter().filter(|line| {
         line.contains("stor-ok") || line.contains("retr-ok") || line.contains("mkd-ok")
     });

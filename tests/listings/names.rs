@@ -1,7 +1,7 @@
 //! Odd names of directories on every order that a database may have.
 
 use crate::support::{Cluster, Daemon, noise};
-use crate::{calls, fact, fill, filled, member, names};
+use crate::{calls, fact, fill, filled, member, names, tell_others};
 
 const ODD: [&str; 8] = ["b+c", "(x)", "a.b", "50%", "\u{fc}", "a b", "_x", "x\\y"];
 
@@ -189,7 +189,9 @@ fn the_order_is_found_out_once_and_told_to_other_sessions() {
         arguments.extend(fill("docs/some/f", 3000));
         let cluster = filled(&arguments);
         let daemon = Daemon::on(&cluster, &[]);
-        member(&daemon).lines("NLST /docs/some");
+        let mut first = member(&daemon);
+        first.lines("NLST /docs/some");
+        tell_others(&mut first);
         let line = daemon.wait_for("collation-found ");
         assert!(line.ends_with(&format!(" order={order}")), "{line}");
         let mut other = member(&daemon);

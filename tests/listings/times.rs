@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Cluster, Daemon, eventually, skip};
-use crate::{calls, fact, fill, filled, member};
+use crate::{calls, fact, fill, filled, member, tell_others};
 
 /// The `modify` fact of each line, in the order of the lines.
 fn modified(lines: &[String]) -> Vec<Option<String>> {
@@ -42,6 +42,7 @@ fn one_time_in_every_reply_and_for_every_session() {
     }
     let first = ftp.lines("LIST /docs");
     assert!(!first[0].contains("2010"), "{first:?}");
+    tell_others(&mut ftp);
     // Another worker shows the same, and asks no node for it.
     if cluster.node.is_some() {
         cluster.node().fault("status code=500 method=HEAD");
@@ -109,6 +110,7 @@ fn who_is_born_later_knows_the_times_and_has_no_copy_of_them() {
     let before = own_memory(daemon.worker("[worker] idle"));
     let mut ftp = member(&daemon);
     let times = modified(&ftp.lines("MLSD /docs/many"));
+    tell_others(&mut ftp);
     let spare = daemon.worker("[worker] idle");
     kill(Pid::from_raw(spare), Signal::SIGKILL).unwrap();
     daemon.wait_for(&format!("worker-died pid={spare}"));

@@ -81,12 +81,7 @@ fn a_full_process_table_costs_nobody_who_is_in_and_ends() {
     for ftp in others.iter_mut().chain([&mut ftp]) {
         ftp.expect("NOOP", 200);
     }
-    let (code, table, _) = daemon.order(&["status"]);
-    assert_eq!(code, Some(0));
-    assert!(
-        table.contains(&format!("\n{} of 20 sessions", others.len() + 1)),
-        "{table}"
-    );
+    daemon.has_sessions(others.len() + 1);
     let lines = daemon.log.all();
     let said: Vec<&String> = lines
         .iter()
