@@ -88,12 +88,16 @@ impl Config {
 }
 
 impl Error {
-    /// About a key (section, name) of the file at `path`: with its line, where it is set there.
+    /// About a key (section, name) of the file at `path`: with its line where it is set there, else
+    /// with its section, since there are others of that name.
     #[must_use]
     pub fn of_key(path: &Path, key: (&'static str, &'static str), why: String) -> Self {
         let lines = lines(&std::fs::read(path).unwrap_or_default());
-        let line = lines.get(&key).copied().unwrap_or_default();
-        Self::new(&path.display().to_string(), line, key.1, why)
+        let file = path.display().to_string();
+        match lines.get(&key) {
+            Some(line) => Self::new(&file, *line, key.1, why),
+            None => Self::new(&file, 0, &format!("[{}] {}", key.0, key.1), why),
+        }
     }
 }
 

@@ -289,10 +289,18 @@ mod tests {
         let config = Config::parse(text, "x.conf").unwrap();
         let errors = Ground::prepare(&config, Path::new("x.conf")).unwrap_err();
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert!(text.contains(&"x.conf: tmpdir: /no/such/dir is not a directory".to_owned()));
+        assert!(
+            text.contains(&"x.conf: [nanoftpd] tmpdir: /no/such/dir is not a directory".to_owned())
+        );
         if rights::are_root() {
-            assert_eq!(text[0], "x.conf: userid: `no-such-user`: no such user");
-            assert_eq!(text[1], "x.conf: groupid: `no-such-group`: no such group");
+            assert_eq!(
+                text[0],
+                "x.conf: [nanoftpd] userid: `no-such-user`: no such user"
+            );
+            assert_eq!(
+                text[1],
+                "x.conf: [nanoftpd] groupid: `no-such-group`: no such group"
+            );
         }
     }
 }
