@@ -29,6 +29,14 @@ GIVEN_FLAGS := $(RUSTFLAGS)
 UNPLACED = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
 all check-all bench conformance: export RUSTFLAGS = $(strip $(GIVEN_FLAGS) $(UNPLACED))
 
+# Where the program looks unless it is told otherwise: `make` and `make install` want the same variables.
+all check-all bench conformance: export NANOFTPD_CONF = $(SYSCONFDIR)/nanoftpd/nanoftpd.conf
+all check-all bench conformance: export NANOFTPD_USERS = $(SYSCONFDIR)/nanoftpd/users
+all check-all bench conformance: export NANOFTPD_PIDFILE = $(RUNDIR)/nanoftpd/nanoftpd.pid
+all check-all bench conformance: export NANOFTPD_SOCKET = $(RUNDIR)/nanoftpd/control.sock
+all check-all bench conformance: export NANOFTPD_LOG = $(LOCALSTATEDIR)/log/nanoftpd/nanoftpd.log
+all check-all bench conformance: export NANOFTPD_XFERLOG = $(LOCALSTATEDIR)/log/nanoftpd/xferlog
+
 .PHONY: all run test lint check check-all fuzz bench conformance dist deb install uninstall clean
 
 all:

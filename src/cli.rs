@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::config::places;
 use crate::text::quoted;
 
 mod orders;
@@ -18,7 +19,7 @@ use orders::{kick, nothing, shut, status};
 use words::{Word, Words};
 
 /// The configuration that is read when none is named.
-pub const CONFIG: &str = "/etc/nanoftpd/nanoftpd.conf";
+pub const CONFIG: &str = places::CONF;
 
 /// What -V prints.
 pub const VERSION: &str = concat!("nanoftpd ", env!("CARGO_PKG_VERSION"));
@@ -47,7 +48,6 @@ usage: nanoftpd [-c FILE] [-f]    run; -f: in the foreground, and log to standar
        nanoftpd [-c FILE] open    take logins again
        nanoftpd [-c FILE] reload | reopen | stop [--now]
                                   read the configuration again; open the log files again; stop
-FILE is /etc/nanoftpd/nanoftpd.conf unless it is named. See nanoftpd(8).
 ";
 
 /// What is to be done. Paths are as they were typed: relative to where the command was given.

@@ -53,7 +53,7 @@ fn obey(command: Result<Command, String>, name: &Path) -> Result<u8, End> {
         Ok(Command::Check { config }) => test(&config),
         Ok(Command::Print { config }) => print(load(&config)?),
         Ok(Command::Version) => print(format_args!("{}\n", cli::VERSION)),
-        Ok(Command::Help) => print(cli::HELP),
+        Ok(Command::Help) => print(help()),
         Ok(Command::Passwd { config, change }) => tools::change_user(config, &change),
         Ok(Command::Import { source, logrotate }) => tools::import(&source, logrotate),
         Ok(Command::Probe { config, write }) => return tools::probe(&config, write),
@@ -235,6 +235,11 @@ fn test(path: &Path) -> Result<(), End> {
     } else {
         Err(all(&errors))
     }
+}
+
+fn help() -> String {
+    let (rows, config) = (cli::HELP, cli::CONFIG);
+    format!("{rows}FILE is {config} unless it is named. See nanoftpd(8).\n")
 }
 
 fn print(text: impl Display) -> Result<(), End> {

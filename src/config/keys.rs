@@ -9,6 +9,7 @@ use super::form::{
     AbsolutePath, Form, List, Maybe, Number, Octal, OneOf, Pair, Size, Text, Time, YesNo,
 };
 use super::net::{Address, HostPort, Net, is_host};
+use super::places;
 use super::row::{Key, Section, read};
 use super::{
     ActivePort, Allo, AuthModule, ClientCertificate, Collation, ContentMd5, Crypt, Extended,
@@ -35,7 +36,7 @@ pub(super) const SECTIONS: &[Section] = sections! {
     [nanoftpd] "The daemon: where it listens, whom it runs as, how long it waits for clients." {
         daemonize = "yes", YesNo,
             "go into the background once everything is bound and opened";
-        pidfile = "/run/nanoftpd/nanoftpd.pid", AbsolutePath,
+        pidfile = places::PIDFILE, AbsolutePath,
             "holds the master's process id, and is locked as long as it lives";
         tmpdir = "/var/tmp", AbsolutePath,
             "where uploads wait that are larger than [mogilefs] spool_mem";
@@ -101,7 +102,7 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "what a password hash without $ is: md5 or sha1";
     }
     [auth.text] "The users file; see nanoftpd-users(5)." {
-        file = "/etc/nanoftpd/users", AbsolutePath,
+        file = places::USERS, AbsolutePath,
             "name:password:uid:gid:io_module, a user a line";
         sep = ":", Text("a separator without letters, digits and line ends", is_separator),
             "what stands between the fields";
@@ -293,7 +294,7 @@ pub(super) const SECTIONS: &[Section] = sections! {
                 ("4", LogMode::Syslog),
             ]),
             "0 none, 1 file, 2 console, 3 both, 4 syslog";
-        file = "/var/log/nanoftpd/nanoftpd.log", AbsolutePath,
+        file = places::LOG, AbsolutePath,
             "the log of modes 1 and 3";
         level = "info", OneOf(&[
                 ("error", LevelFilter::Error), ("warn", LevelFilter::Warn), ("info", LevelFilter::Info),
@@ -302,7 +303,7 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "the least that is logged: error, warn, info, debug (the dialogue) or trace";
         syslog_facility = "ftp", Text("a syslog facility such as ftp, daemon or local0", is_facility),
             "facility of mode 4";
-        xferlog = "/var/log/nanoftpd/xferlog", Maybe(AbsolutePath),
+        xferlog = places::XFERLOG, Maybe(AbsolutePath),
             "a line for each transfer; empty: none";
         transfer_format = "xferlog", OneOf(&[
                 ("xferlog", TransferFormat::Xferlog), ("clf", TransferFormat::Clf),
@@ -311,7 +312,7 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "xferlog: as wu-ftpd wrote it; clf: as web servers do; json: an object a line";
     }
     [status] "The control socket." {
-        socket = "/run/nanoftpd/control.sock", AbsolutePath,
+        socket = places::SOCKET, AbsolutePath,
             "where status and the commands are asked for; only root and the daemon's user may";
     }
 };

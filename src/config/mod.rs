@@ -13,6 +13,7 @@ mod mogilefs;
 mod near;
 mod net;
 mod parse;
+pub mod places;
 mod print;
 mod rules;
 #[cfg(test)]

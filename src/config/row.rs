@@ -46,7 +46,7 @@ macro_rules! sections {
 }
 
 macro_rules! keys {
-    ($section:tt { $($name:ident = $default:literal, $form:expr, $about:literal;)+ }) => {
+    ($section:tt { $($name:ident = $default:expr, $form:expr, $about:literal;)+ }) => {
         &[$(Key {
             name: stringify!($name),
             default: $default,

@@ -1,5 +1,6 @@
 //! Scripts, and what `make install` copies where.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use crate::manuals::printed;
 use crate::support::Scratch;
-use crate::{BINARY, nanoftpd, root};
+use crate::{BINARY, nanoftpd, read, root};
 
 #[test]
 fn scripts_can_be_parsed() {
@@ -70,6 +71,51 @@ fn mode(path: &Path) -> u32 {
         .permissions()
         .mode()
         & 0o7777
+}
+
+/// What the program is told of places when it is built with these variables of make.
+fn told(variables: &[&str]) -> BTreeMap<String, String> {
+    let output = Command::new("make")
+        .arg("-C")
+        .arg(root())
+        .args(["-s", "all", "CARGO=sh -c env --"])
+        .args(variables)
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.starts_with("NANOFTPD_"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_program_looks_where_it_is_installed() {
+    let source = read("src/config/places.rs");
+    let mut places = BTreeMap::new();
+    for line in source.lines().filter(|line| line.contains("place!(\"")) {
+        let words: Vec<&str> = line.split('"').collect();
+        places.insert(words[1].to_owned(), words[3].to_owned());
+    }
+    assert_eq!(places.len(), 6);
+    assert_eq!(told(&[]), places);
+    for place in places.values_mut() {
+        *place = place
+            .replace("/etc/", "/opt/etc/")
+            .replace("/var/", "/opt/var/")
+            .replace("/run/", "/opt/run/");
+    }
+    let variables = [
+        "SYSCONFDIR=/opt/etc",
+        "LOCALSTATEDIR=/opt/var",
+        "RUNDIR=/opt/run",
+    ];
+    assert_eq!(told(&variables), places);
 }
 
 #[test]
