@@ -174,7 +174,7 @@ fn a_device_stalls_before_and_in_the_body() {
         )
         .unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_millis(200)))
+            .set_read_timeout(Some(Duration::from_secs(1)))
             .unwrap();
         let mut bytes = Vec::new();
         let error = stream.read_to_end(&mut bytes).unwrap_err();
@@ -231,7 +231,7 @@ fn an_upload_is_stored_and_never_answered_or_never_read() {
         )
         .unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_millis(700)))
+            .set_read_timeout(Some(Duration::from_millis(1500)))
             .unwrap();
         let error = stream.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{fault}");

@@ -119,7 +119,7 @@ fn answers_that_are_none() {
 
 #[test]
 fn a_rename_onto_a_key_closes_the_connection_of_the_next_in_the_queue() {
-    let (process, mut tracker) = node(&["--workers", "1"]);
+    let (process, mut tracker) = node(&["--workers", "1", "--control", "127.0.0.1:0"]);
     tracker.store("a", b"1");
     tracker.store("b", b"2");
     let mut victim = Tracker::connect(process.place("tracker"));
@@ -131,10 +131,19 @@ fn a_rename_onto_a_key_closes_the_connection_of_the_next_in_the_queue() {
         Some("key_exists")
     );
     assert_eq!(victim.ask("noop"), "OK", "nobody waited");
-    tracker.tell("!fault delay cmd=rename ms=1500");
+    tracker.tell("!fault delay cmd=rename ms=3000");
     tracker.send("rename domain=d&from_key=a&to_key=b");
     // The only worker is asleep: the victim's request waits behind it.
-    std::thread::sleep(Duration::from_millis(300));
+    let mut control = Tracker::connect(process.place("control"));
+    let end = Instant::now() + Duration::from_secs(20);
+    while control
+        .list("!faults")
+        .iter()
+        .any(|fault| fault.ends_with(" hits=0"))
+    {
+        assert!(Instant::now() < end, "it is not asked");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     victim.send("noop");
     assert!(tracker.receive().unwrap().starts_with("ERR key_exists"));
     assert_eq!(victim.receive(), None);
@@ -169,12 +178,12 @@ fn one_of_two_trackers_goes_down_and_comes_back() {
         second.ask("file_info domain=d&key=a").starts_with("OK"),
         "one state for both"
     );
-    second.tell("!fault down tracker=1 lasting=2000");
+    second.tell("!fault down tracker=1 lasting=5000");
     assert_eq!(first.receive(), None);
     let refused = TcpStream::connect(process.place("tracker")).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(second.ask("noop"), "OK");
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(process.place("tracker")).is_err() {
         assert!(Instant::now() < end, "it never came back");
         std::thread::sleep(Duration::from_millis(20));
