@@ -11,17 +11,17 @@ use nix::sys::signal::Signal;
 use support::devices::{Device, trackers_of};
 use support::{Cluster, Daemon, Ftp, Node, eventually, field, noise, status};
 
-/// Patience of the daemon, shrunk.
+/// Patience of the daemon, shrunk, but not so much that who is alive seems dead on a busy machine.
 const SHORT: [(&str, &str); 10] = [
-    ("mogilefs.timeout", "500ms"),
-    ("mogilefs.request_timeout", "700ms"),
-    ("mogilefs.admin_timeout", "700ms"),
-    ("mogilefs.open_timeout", "1"),
-    ("mogilefs.hedge_timeout", "300ms"),
-    ("mogilefs.close_timeout", "1"),
-    ("mogilefs.read_timeout", "700ms"),
-    ("mogilefs.write_timeout", "700ms"),
-    ("mogilefs.store_timeout", "700ms"),
+    ("mogilefs.timeout", "1"),
+    ("mogilefs.request_timeout", "1500ms"),
+    ("mogilefs.admin_timeout", "1500ms"),
+    ("mogilefs.open_timeout", "2"),
+    ("mogilefs.hedge_timeout", "500ms"),
+    ("mogilefs.close_timeout", "2"),
+    ("mogilefs.read_timeout", "1500ms"),
+    ("mogilefs.write_timeout", "1500ms"),
+    ("mogilefs.store_timeout", "1500ms"),
     ("mogilefs.spool_mem", "1M"),
 ];
 
@@ -202,7 +202,7 @@ fn the_only_tracker_that_is_frozen_is_waited_for_only_so_long() {
     ftp.expect("SIZE /photos/a", 451);
     // Twice request_timeout, as the manual says, and a margin for a machine that is busy.
     assert!(
-        begun.elapsed() < Duration::from_secs(4),
+        begun.elapsed() < Duration::from_secs(8),
         "{:?}",
         begun.elapsed()
     );
@@ -345,22 +345,28 @@ fn all_spools_together_have_a_limit_and_leave_nothing() {
     one.expect("STOR /photos/one", 150);
     let mut held = data.stream();
     held.write_all(&noise(2_500_000, 1)).unwrap();
-    // It holds its room as long as it lasts; a small one needs none.
-    eventually("there is no room left", || {
+    let leased = || -> f64 {
         let (_, figures, _) = daemon.order(&["status", "--prometheus"]);
         let mut words = figures.lines().filter_map(|line| line.split_once(' '));
         let leased = words.find(|(name, _)| *name == "nanoftpd_spool_leased_bytes");
-        let leased: f64 = leased.map_or(0.0, |(_, bytes)| bytes.parse().unwrap());
-        (leased >= 2_500_000.0).then_some(())
+        leased.map_or(0.0, |(_, bytes)| bytes.parse().unwrap())
+    };
+    // The master hears of it from each session in its turn.
+    let all_is_given_back = || eventually("room", || (leased() == 0.0).then_some(()));
+    // It holds its room as long as it lasts; a small one needs none.
+    eventually("there is no room left", || {
+        (leased() >= 2_500_000.0).then_some(())
     });
     let (code, text) = other.give("STOR /photos/other", &noise(1_500_000, 2));
     assert_eq!(code, 552, "{text}");
     other.store("/photos/small", &noise(60_000, 3));
     drop(held);
     one.reply_of(226);
+    all_is_given_back();
     other.store("/photos/other", &noise(2_500_000, 2));
     let (code, text) = other.give("STOR /photos/large", &noise(4_000_000, 4));
     assert_eq!(code, 552, "{text}");
+    all_is_given_back();
     // Nor is anything held by a worker that is killed.
     let data = one.data();
     one.expect("STOR /photos/killed", 150);

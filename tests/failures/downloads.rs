@@ -176,7 +176,11 @@ const LONG_ROWS: [(&str, &[&str], u16); 9] = [
 
 /// A file with two copies.
 fn scene(content: &[u8]) -> Scene {
-    let scene = Scene::new(&[]);
+    scene_with(content, &[])
+}
+
+fn scene_with(content: &[u8], keys: &[(&str, &str)]) -> Scene {
+    let scene = Scene::new(keys);
     scene.session().store("/twice/a", content);
     eventually("the file is copied", || {
         let paths = scene.cluster.call("get_paths", &[("key", b"twice/a")]);
@@ -252,7 +256,8 @@ fn a_long_download_goes_on_at_the_exact_byte() {
 fn a_file_that_is_replaced_meanwhile_is_broken_off_and_never_mixed() {
     let old = noise(3_000_000, 3);
     for gone in [false, true] {
-        let scene = scene(&old);
+        // Before it gives the first copy up the file has to be replaced.
+        let scene = scene_with(&old, &[("mogilefs.read_timeout", "4")]);
         let mut ftp = scene.session();
         scene.break_it(&["stall method=GET at=1000000 count=1"]);
         let data = ftp.data();

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 use crate::config::Network;
 
@@ -150,11 +152,12 @@ fn nobody_at_the_port_is_425_after_a_while() {
     client.ask("RETR f", 150);
     client.expect_reply(425);
     assert!(TcpStream::connect(passive).is_err(), "PASV still listens");
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    client.ask(&port_command(closed), 200);
+    // Taken, so that nobody else listens there.
+    let closed = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    closed.bind(&any.into()).unwrap();
+    let closed_at = closed.local_addr().unwrap().as_socket().unwrap();
+    client.ask(&port_command(closed_at), 200);
     client.ask("STOR g", 150);
     client.expect_reply(425);
     assert!(server.file("/g").is_none());

@@ -542,10 +542,10 @@ fn the_master_may_end_a_transfer() {
 fn the_idle_time_begins_anew_after_a_transfer() {
     let server = Server::start();
     let mut client = server.log_in();
-    client.ask("SITE IDLE 1", 200);
+    client.ask("SITE IDLE 2", 200);
     let mut data = client.passive();
     client.ask("STOR f", 150);
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(2500));
     data.write_all(b"x").unwrap();
     drop(data);
     client.expect_reply(226);
