@@ -19,6 +19,7 @@ pub(super) fn broken(config: &Config) -> Vec<(&'static [Name], String)> {
         program(config),
         certificate(config),
         two_ports(config),
+        addresses(config),
         authority(config),
     ];
     all.into_iter().flatten().collect()
@@ -106,6 +107,30 @@ fn two_ports(config: &Config) -> Broken {
     })
 }
 
+/// One port of one address can be had once only.
+fn addresses(config: &Config) -> Broken {
+    let listens = &config.nanoftpd.listen_addr;
+    let holds = |one: &IpAddr, other: &IpAddr| {
+        one == other || one.is_unspecified() && one.is_ipv4() == other.is_ipv4()
+    };
+    let mut pairs = listens.iter().enumerate().flat_map(|(at, one)| {
+        let later = listens.iter().skip(at + 1);
+        later.map(move |other| (one, other))
+    });
+    let why = pairs.find_map(
+        |(one, other)| match (holds(one, other), holds(other, one)) {
+            (true, true) => Some(format!("{one} is there twice")),
+            (true, false) => Some(format!("{one} is all addresses, {other} too")),
+            (false, true) => Some(format!("{other} is all addresses, {one} too")),
+            (false, false) => None,
+        },
+    )?;
+    let keys: &[Name] = &[("nanoftpd", "listen_addr"), ("nanoftpd", "listen_port")];
+    // Of the ports that are free each gets another.
+    let is_free = config.nanoftpd.listen_port == 0 && config.tls.implicit_port == 0;
+    (!is_free).then_some((keys, why))
+}
+
 /// Fills in what follows from other keys where it is not written: a small site says how many clients
 /// it wants, and nothing else.
 pub(super) fn follow(config: &mut Config, is_written: impl Fn(Name) -> bool) {
@@ -145,6 +170,10 @@ fn odd(config: &Config) -> Vec<(Name, String)> {
     if own.login_time > own.idle_time {
         let why = "login_time is longer than idle_time, which ends the wait";
         found.push((("nanoftpd", "login_time"), why.to_owned()));
+    }
+    if !config.limits.ban_time.is_zero() && config.limits.login_attempts == 0 {
+        let why = "ban_time bans nobody while login_attempts = 0";
+        found.push((("limits", "ban_time"), why.to_owned()));
     }
     if own.allow_root && matches!(own.userid.as_str(), "root" | "0") {
         found.push((("nanoftpd", "userid"), "sessions run as root".to_owned()));

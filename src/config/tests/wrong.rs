@@ -141,6 +141,18 @@ const WRONG: &[(&str, &str)] = &[
         "t.conf:2: userid: sessions run as root only with allow_root = yes",
     ),
     (
+        "[nanoftpd]\nlisten_addr = 127.0.0.1, ::1, 127.0.0.1",
+        "t.conf:2: listen_addr: 127.0.0.1 is there twice",
+    ),
+    (
+        "[nanoftpd]\nlisten_addr = 10.0.0.1, ::1, 0.0.0.0",
+        "t.conf:2: listen_addr: 0.0.0.0 is all addresses, 10.0.0.1 too",
+    ),
+    (
+        "[nanoftpd]\nlisten_addr = 0.0.0.0, ::, ::1",
+        "t.conf:2: listen_addr: :: is all addresses, ::1 too",
+    ),
+    (
         "[auth]\nmodule = Exec",
         "t.conf:2: module: module = Exec needs a program: [auth.exec] command",
     ),
@@ -198,57 +210,65 @@ fn a_file_is_named_in_its_errors() {
     );
 }
 
+/// What is allowed but odd: the text, the line that is named, and how the warning begins.
+const ODD: &[(&str, usize, &str)] = &[
+    (
+        "[nanoftpd]\nlow_port = 15000\nhigh_port = 15003",
+        3,
+        "high_port: low_port to high_port are 4 ports, fewer than max_clients = 256",
+    ),
+    (
+        "[nanoftpd]\nlisten_port = 15000",
+        2,
+        "listen_port: listen_port 15000 lies between",
+    ),
+    (
+        "\n[logging]\nmode = 2",
+        3,
+        "mode: logging.mode = 2 logs nowhere",
+    ),
+    (
+        "[nanoftpd]\nlogin_time = 301",
+        2,
+        "login_time: login_time is longer than idle_time",
+    ),
+    (
+        "[limits]\nlogin_attempts = 0\nban_time = 5m",
+        3,
+        "ban_time: ban_time bans nobody",
+    ),
+    (
+        "[nanoftpd]\nuserid = root\nallow_root = yes",
+        2,
+        "userid: sessions run as root",
+    ),
+    (
+        "[passive]\n# router\naddress = 192.168.1.2",
+        3,
+        "address: PASV announces 192.168.1.2, which is private",
+    ),
+    (
+        "[passive]\nnat = 10.0.0.0/8 10.1.2.3, 0.0.0.0/0 10.1.2.3, ::/0 2001:db8::1",
+        2,
+        "nat: PASV announces 10.1.2.3 to 0.0.0.0/0, which is private",
+    ),
+    // The line that would have to be there.
+    (
+        "[pool]\nmax_clients = 20000",
+        0,
+        "high_port: low_port to high_port are 10001 ports",
+    ),
+];
+
 #[test]
 fn what_is_odd_is_warned_of_with_its_line() {
     let path = std::env::temp_dir().join(format!("nanoftpd-odd-{}.conf", std::process::id()));
     let name = path.display().to_string();
-    for (text, line, expected) in [
-        (
-            "[nanoftpd]\nlow_port = 15000\nhigh_port = 15003",
-            3,
-            "high_port: low_port to high_port are 4 ports, fewer than max_clients = 256",
-        ),
-        (
-            "[nanoftpd]\nlisten_port = 15000",
-            2,
-            "listen_port: listen_port 15000 lies between",
-        ),
-        (
-            "\n[logging]\nmode = 2",
-            3,
-            "mode: logging.mode = 2 logs nowhere",
-        ),
-        (
-            "[nanoftpd]\nlogin_time = 301",
-            2,
-            "login_time: login_time is longer than idle_time",
-        ),
-        (
-            "[nanoftpd]\nuserid = root\nallow_root = yes",
-            2,
-            "userid: sessions run as root",
-        ),
-        (
-            "[passive]\n# router\naddress = 192.168.1.2",
-            3,
-            "address: PASV announces 192.168.1.2, which is private",
-        ),
-        (
-            "[passive]\nnat = 10.0.0.0/8 10.1.2.3, 0.0.0.0/0 10.1.2.3, ::/0 2001:db8::1",
-            2,
-            "nat: PASV announces 10.1.2.3 to 0.0.0.0/0, which is private",
-        ),
-        // The line that would have to be there.
-        (
-            "[pool]\nmax_clients = 20000",
-            0,
-            "high_port: low_port to high_port are 10001 ports",
-        ),
-    ] {
+    for (text, line, expected) in ODD {
         std::fs::write(&path, text).unwrap();
         let warnings = parse(text).warnings_of(&path);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        let place = if line == 0 {
+        let place = if *line == 0 {
             name.clone()
         } else {
             format!("{name}:{line}")
@@ -265,6 +285,8 @@ fn what_is_sound_is_not_warned_of() {
     for sound in [
         "[passive]\naddress = 203.0.113.9",
         "[passive]\naddress = ftp.example.net",
+        "[nanoftpd]\nlisten_addr = 0.0.0.0, ::",
+        "[nanoftpd]\nlisten_addr = ::1, ::1, ::\nlisten_port = 0",
         "[nanoftpd]\nlisten_addr = 127.0.0.1, 10.0.0.1\n[passive]\naddress = 10.0.0.1",
     ] {
         assert_eq!(parse(sound).warnings(), [""; 0], "{sound}");
