@@ -123,11 +123,12 @@ fn an_upload_goes_on_at_any_byte_that_is_there() {
         let expected = [&old[..offset], b"end"].concat();
         assert!(cluster.content("docs/a").unwrap() == expected, "{offset}");
     }
-    for (path, offset) in [("/docs/a", 250_004), ("/docs/none", 1)] {
+    put(&mut store, "/docs/dir/f", b"1").unwrap();
+    for (path, offset) in [("/docs/a", 250_004), ("/docs/none", 1), ("/docs/dir", 1)] {
         let beyond = add(&mut store, path, At::Offset(offset), b"x");
         assert!(matches!(beyond, Err(Error::BeyondEnd)), "{path}");
     }
-    assert_eq!(cluster.keys(), ["docs/a"]);
+    assert_eq!(cluster.keys(), ["docs/a", "docs/dir/f"]);
 }
 
 #[test]

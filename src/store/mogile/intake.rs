@@ -103,7 +103,9 @@ impl MogileFs {
         let (spot, object) = match self.find(path) {
             Ok((_, _)) if denies => return Err(Error::Exists),
             Ok((found, object)) => (found, object),
-            Err(Error::NotFound) if matches!(at, At::Offset(1..)) => return Err(Error::BeyondEnd),
+            Err(Error::NotFound | Error::NotAFile) if matches!(at, At::Offset(1..)) => {
+                return Err(Error::BeyondEnd);
+            }
             Err(Error::NotFound | Error::NotAFile) => return Ok((spot, Standing::Nothing, 0)),
             Err(error) => return Err(error),
         };
