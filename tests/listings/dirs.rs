@@ -53,6 +53,55 @@ fn sessions_see_each_others_directories_from_the_reply_on() {
     }
 }
 
+/// As clients remove trees: what is in a directory, then the directory; and they go up from where they are.
+#[test]
+fn who_empties_a_directory_can_leave_it_and_remove_it() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    for key in [
+        "docs/a/b/f",
+        "docs/a/g",
+        "docs/x/y/z/f",
+        "docs/m/f",
+        "docs/n/f",
+    ] {
+        cluster.put(key, "docs", b"1");
+    }
+    let mut ftp = member(&daemon);
+    ftp.expect("CWD /docs/a/b", 250);
+    ftp.expect("DELE f", 250);
+    assert_eq!(names(&mut ftp, "NLST"), [""; 0]);
+    ftp.expect("CDUP", 250);
+    ftp.expect("RMD b", 250);
+    ftp.expect("RMD b", 550);
+    ftp.expect("DELE g", 250);
+    ftp.expect("CDUP", 250);
+    ftp.expect("RMD a", 250);
+    ftp.expect("CWD a", 550);
+    // Directories of directories, the lowest first.
+    ftp.expect("CWD /docs/x/y/z", 250);
+    ftp.expect("DELE /docs/x/y/z/f", 250);
+    for dir in ["/docs/x/y/z", "/docs/x/y", "/docs/x"] {
+        ftp.expect("CWD ..", 250);
+        ftp.expect(&format!("RMD {dir}"), 250);
+        ftp.expect(&format!("CWD {dir}"), 550);
+    }
+    // So it is with one whose last file is moved away; and all of it is this session's own.
+    ftp.expect("RNFR /docs/m/f", 350);
+    ftp.expect("RNTO /docs/f", 250);
+    member(&daemon).expect("CWD /docs/m", 550);
+    assert_eq!(names(&mut ftp, "NLST /docs"), ["f", "n"]);
+    ftp.expect("MKD /docs/m", 257);
+    member(&daemon).expect("CWD /docs/m", 250);
+    ftp.expect("RMD /docs/m", 250);
+    // The name is free for what else may have it.
+    ftp.expect("DELE /docs/n/f", 250);
+    ftp.expect("RNFR /docs/f", 350);
+    ftp.expect("RNTO /docs/n", 250);
+    ftp.expect("CWD /docs/n", 550);
+    ftp.expect("SIZE /docs/n", 213);
+}
+
 #[test]
 fn d17_a_class_that_was_made_can_be_used_at_once() {
     let cluster = Cluster::start();

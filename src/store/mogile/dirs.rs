@@ -48,6 +48,7 @@ impl MogileFs {
             return Err(Error::Exists);
         }
         names::check_key(&spot.key)?;
+        self.emptied.forget(&spot.domain, &spot.prefix());
         match self.find(path) {
             Ok(_) | Err(Error::NotAFile) => Err(Error::Exists),
             Err(Error::NotFound) => {
@@ -102,7 +103,8 @@ impl MogileFs {
         } else if !self.lore.names_in(&spot.domain, &prefix).is_empty() || self.has_keys(spot)? {
             Err(Error::NotEmpty)
         } else {
-            let mut was_there = self.lore.forget_dir(&spot.domain, &prefix);
+            let was_emptied = self.emptied.forget(&spot.domain, &prefix);
+            let mut was_there = self.lore.forget_dir(&spot.domain, &prefix) || was_emptied;
             for prefix in self.written(prefix) {
                 if self.has_marker(&spot.domain, &prefix)? {
                     self.client.trackers()?.delete(&spot.domain, &prefix)?;

@@ -1,7 +1,8 @@
-//! The classes that a session has made, of which other trackers may not have heard yet, and the one
-//! that it has seen last.
+//! The classes that a session has made, of which other trackers may not have heard yet, the one that it
+//! has seen last, and the directories that it has emptied.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 #[derive(Default)]
@@ -53,9 +54,65 @@ impl Seen {
     }
 }
 
+/// The most directories; when there are more, all are forgotten.
+const MOST_EMPTIED: usize = 1000;
+
+/// Directories out of which this session has taken something, perhaps the last file. Without keys they would
+/// be gone, but whoever removes a tree comes back to each of them: they can be entered, left and removed.
+/// Domain and prefix, with its slash.
+#[derive(Default)]
+pub(super) struct Emptied(BTreeSet<(Vec<u8>, Vec<u8>)>);
+
+impl Emptied {
+    pub(super) fn dir(&mut self, domain: &[u8], prefix: Vec<u8>) {
+        if self.0.len() >= MOST_EMPTIED {
+            self.0.clear();
+        }
+        self.0.insert((domain.to_vec(), prefix));
+    }
+
+    /// Whether it is this one, or one in it.
+    pub(super) fn has(&self, domain: &[u8], prefix: &[u8]) -> bool {
+        self.below(domain, prefix).is_some()
+    }
+
+    /// It is gone, or is something else now; whether it was known.
+    pub(super) fn forget(&mut self, domain: &[u8], prefix: &[u8]) -> bool {
+        let was_known = self.has(domain, prefix);
+        while let Some(dir) = self.below(domain, prefix).cloned() {
+            self.0.remove(&dir);
+        }
+        was_known
+    }
+
+    /// The directory with `prefix`, or the first of those in it.
+    fn below(&self, domain: &[u8], prefix: &[u8]) -> Option<&(Vec<u8>, Vec<u8>)> {
+        let first = (domain.to_vec(), prefix.to_vec());
+        let next = self.0.range(first..).next();
+        next.filter(|(in_domain, dir)| in_domain == domain && dir.starts_with(prefix))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_emptied_directory_is_known_until_it_is_removed() {
+        let mut emptied = Emptied::default();
+        for prefix in [&b"c/a/b/"[..], b"c/a/d/", b"c/ab/"] {
+            emptied.dir(b"d", prefix.to_vec());
+        }
+        assert!(emptied.has(b"d", b"c/a/b/") && emptied.has(b"d", b"c/a/"));
+        assert!(!emptied.has(b"e", b"c/a/") && !emptied.has(b"d", b"c/a/b/c/"));
+        assert!(emptied.forget(b"d", b"c/a/"));
+        assert!(!emptied.has(b"d", b"c/a/b/") && !emptied.has(b"d", b"c/a/d/"));
+        assert!(!emptied.forget(b"d", b"c/a/") && emptied.has(b"d", b"c/ab/"));
+        for number in 0..MOST_EMPTIED {
+            emptied.dir(b"d", format!("c/{number}/").into_bytes());
+        }
+        assert!(!emptied.has(b"d", b"c/ab/") && emptied.has(b"d", b"c/999/"));
+    }
 
     #[test]
     fn a_class_was_seen_where_it_was_and_not_for_long() {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use download::Download;
 use layout::{Layout, Place, Spot};
 pub use lore::{Lore, Shared};
-use made::{Made, Seen};
+use made::{Emptied, Made, Seen};
 use order::Order;
 use pages::Quarry;
 use recent::Recent;
@@ -69,6 +69,7 @@ pub struct MogileFs {
     wants_length: bool,
     made: Made,
     seen: Seen,
+    emptied: Emptied,
     lore: Shared,
     room: Option<Rc<dyn Room>>,
     /// What the last upload took up and nobody needs any more.
@@ -96,6 +97,7 @@ impl MogileFs {
             wants_length: false,
             made: Made::default(),
             seen: Seen::default(),
+            emptied: Emptied::default(),
             lore: Shared::default(),
             room: None,
             spent: None,
@@ -140,7 +142,8 @@ impl MogileFs {
         }
     }
 
-    fn remember(&self, spot: &Spot, object: &Object) {
+    fn remember(&mut self, spot: &Spot, object: &Object) {
+        self.emptied.forget(&spot.domain, &spot.prefix());
         let mut recent = self.recent.borrow_mut();
         recent.stored(&spot.domain, &spot.key, object.clone());
     }
@@ -148,6 +151,15 @@ impl MogileFs {
     fn remember_removed(&self, spot: &Spot, fid: u64) {
         let mut recent = self.recent.borrow_mut();
         recent.removed(&spot.domain, &spot.key, fid);
+    }
+
+    /// What was at `path` is there no more.
+    fn take_away(&mut self, path: &Path) {
+        if let Place::Key(dir) = self.layout.place(&path.parent())
+            && !dir.key.is_empty()
+        {
+            self.emptied.dir(&dir.domain, dir.prefix());
+        }
     }
 }
 
@@ -194,7 +206,9 @@ impl Store for MogileFs {
             Place::Class(spot) => {
                 self.has_class(&spot.domain, &spot.class)? || self.is_dir(&spot)?
             }
-            Place::Key(spot) => self.is_dir(&spot)?,
+            Place::Key(spot) => {
+                self.emptied.has(&spot.domain, &spot.prefix()) || self.is_dir(&spot)?
+            }
         };
         if there { Ok(()) } else { Err(Error::NotFound) }
     }
@@ -249,6 +263,7 @@ impl Store for MogileFs {
         let (spot, object) = self.find_to_change(path)?;
         self.client.trackers()?.delete(&spot.domain, &spot.key)?;
         self.remember_removed(&spot, object.fid);
+        self.take_away(path);
         Ok(())
     }
 
@@ -257,7 +272,11 @@ impl Store for MogileFs {
             return Err(Error::Denied);
         }
         let (source, _) = match self.find_to_change(from) {
-            Err(Error::NotAFile) => return self.rename_dir(from, to),
+            Err(Error::NotAFile) => {
+                self.rename_dir(from, to)?;
+                self.take_away(from);
+                return Ok(());
+            }
             found => found?,
         };
         let target = self.new_spot(to)?;
@@ -271,7 +290,9 @@ impl Store for MogileFs {
             return Err(Error::Exists);
         }
         self.make_way(&source, &target)?;
-        self.rename_key(&source, &target)
+        self.rename_key(&source, &target)?;
+        self.take_away(from);
+        Ok(())
     }
 
     fn make_dir(&mut self, path: &Path) -> Result<(), Error> {
@@ -296,7 +317,11 @@ impl Store for MogileFs {
             Place::Domain(_) if path.is_root() => Err(Error::Denied),
             Place::Domain(domain) => Ok(self.client.trackers()?.delete_domain(&domain)?),
             Place::Class(spot) => self.remove_class(&spot),
-            Place::Key(spot) => self.remove_prefix(&spot),
+            Place::Key(spot) => {
+                self.remove_prefix(&spot)?;
+                self.take_away(path);
+                Ok(())
+            }
         }
     }
 

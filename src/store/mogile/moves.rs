@@ -59,6 +59,7 @@ impl MogileFs {
         if !self.has_class(&target.domain, &target.class)? {
             return Err(Error::BadName("is not inside a class"));
         }
+        self.emptied.forget(&target.domain, &target.prefix());
         let whole = (from.clone(), to.clone());
         if self.unfinished.take().as_ref() != Some(&whole) {
             match self.find(to) {
@@ -73,6 +74,10 @@ impl MogileFs {
             self.unfinished = Some(whole);
         }
         moved?;
+        let was_emptied = self.emptied.forget(&source.domain, &source.prefix());
+        if was_emptied && moves.is_empty() {
+            self.lore.make_dir(&target.domain, &target.prefix());
+        }
         for dir in self.lore.dirs_below(&source.domain, &source.prefix()) {
             let rest = dir.get(source.prefix().len()..).unwrap_or_default();
             let moved = [&target.prefix()[..], rest].concat();
