@@ -346,7 +346,7 @@ fn who_waits_for_an_answer_gets_it_first() {
 #[test]
 fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {
     let installed = Installed::new();
-    let daemon = installed.daemon(&[("pool.max_spare", "1")]);
+    let daemon = installed.daemon(&[("pool.max_spare", "1"), ("nanoftpd.stop_grace", "30")]);
     daemon.expect_error("inheritance-lost");
     let before = descriptors_of_all(&daemon);
     File::create(daemon.files().join("big"))

@@ -19,7 +19,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn identity() -> Identity {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let dir = std::env::temp_dir().join(format!("nanoftpd-tls-{:?}", thread::current().id()));
+    let (process, thread) = (std::process::id(), thread::current().id());
+    let dir = std::env::temp_dir().join(format!("nanoftpd-tls-{process}-{thread:?}"));
     std::fs::create_dir_all(&dir).unwrap();
     let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();

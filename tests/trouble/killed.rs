@@ -17,6 +17,9 @@ use crate::{calm_with, length, zombies};
 /// So many clients work while workers are killed, each from an address of its own.
 const CLIENTS: u8 = 8;
 
+/// So many are killed at least.
+const ENOUGH: usize = 10;
+
 fn address(client: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 8, client)
 }
@@ -51,7 +54,8 @@ fn work(daemon: &Daemon, client: u8, over: &AtomicBool) -> usize {
 fn murder(daemon: &Daemon, end: Duration) -> usize {
     let begun = Instant::now();
     let (mut killed, mut chance) = (0, 7_usize);
-    while begun.elapsed() < end {
+    // Where others want the processors too it takes longer to find as many.
+    while begun.elapsed() < end || killed <= ENOUGH && begun.elapsed() < PATIENCE {
         let children = daemon.children().into_iter();
         let workers = children.filter(|(_, title)| title.contains("[worker]"));
         let pids: Vec<i32> = workers.map(|(pid, _)| pid).collect();
@@ -87,7 +91,7 @@ fn workers_killed_at_random_leave_no_trace() {
         logins = working.into_iter().map(|one| one.join().unwrap()).sum();
     });
     say(&format!("{logins} logins, {killed} workers killed"));
-    assert!(killed > 10 && logins > killed, "{killed}");
+    assert!(killed > ENOUGH && logins > killed, "{killed}");
     calm_with(&daemon, 4..=12);
     eventually("no zombies", || (zombies(&daemon) == 0).then_some(()));
 
