@@ -90,6 +90,7 @@ impl Drop for Service {
 fn the_init_script_keeps_its_word() {
     let service = Service::new("127.0.0.1:9");
     let good = fs::read_to_string(&service.conf).unwrap();
+    let write = |text: String| fs::write(&service.conf, text).unwrap();
     let greet = || drop(Ftp::connect(([127, 0, 0, 1], service.port()).into()));
     service.call("status", 3);
     service.call("stop", 0);
@@ -104,11 +105,7 @@ fn the_init_script_keeps_its_word() {
     service.call("check-config", 0);
     service.call("reload", 0);
 
-    fs::write(
-        &service.conf,
-        good.replace("listen_port = 0", "listen_port = x"),
-    )
-    .unwrap();
+    write(good.replace("listen_port = 0", "listen_port = x"));
     let said = service.call("check-config", 6);
     assert!(said.contains("nanoftpd.conf:7:"), "{said}");
     service.call("reload", 6);
@@ -118,9 +115,16 @@ fn the_init_script_keeps_its_word() {
         Some(first),
         "a wrong file must not stop the service"
     );
+    write(good.replacen("[nanoftpd]", "[nanoftpd]\ndaemonize = no", 1));
+    service.call("restart", 6);
+    assert_eq!(
+        service.pid(),
+        Some(first),
+        "what would not return is no start"
+    );
     service.call("status", 0);
     greet();
-    fs::write(&service.conf, &good).unwrap();
+    write(good);
 
     service.call("restart", 0);
     let second = service.pid().unwrap();
