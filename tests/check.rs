@@ -240,9 +240,19 @@ fn directories_are_tried_as_the_sessions_user() {
     site.set("nanoftpd.tmpdir", closed.to_str().unwrap());
     let found = format!("critical tmpdir {}: Permission denied", closed.display());
     assert_says(&site.check(&[], CRITICAL), &found);
+    let program = closed.join("program");
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    site.set("nanoftpd.tmpdir", "/tmp");
+    site.set("hooks.uploaded", program.to_str().unwrap());
+    let said = site.check(&[], FINE);
+    assert_says(&said, &format!("ok hook {}: can be run", program.display()));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o744)).unwrap();
+    let found = format!("critical hook {}: Permission denied", program.display());
+    assert_says(&site.check(&[], CRITICAL), &found);
+    site.set("hooks.uploaded", "");
     // The log is the master's, which is root.
     let log = closed.join("nanoftpd.log");
-    site.set("nanoftpd.tmpdir", "/tmp");
     site.set("logging.file", log.to_str().unwrap());
     site.check(&[], FINE);
     fs::write(&log, "").unwrap();

@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access};
 use super::users::Members;
 use super::{Report, Severity, cluster};
 use crate::board::Addresses;
-use crate::config::{self, Auth, AuthModule, Config, LogMode, Logging, TlsMode};
+use crate::config::{self, AuthModule, Config, LogMode, Logging, TlsMode};
 use crate::store::file::Tree;
 use crate::store::{Error, Store, Wish, mogile};
 use crate::sys::{rights, sandbox, sockets};
@@ -230,21 +230,28 @@ fn tree(settings: &config::File, user: &[u8], write: bool) -> Result<(), Error> 
     Ok(())
 }
 
-/// The program of `module = Exec`.
-pub(super) fn program(auth: &Auth, report: &mut Report) {
-    let Some(command) = auth.exec.command.as_ref() else {
+/// The programs of the site, which clerks run.
+pub(super) fn programs(config: &Config, report: &mut Report) {
+    if config.auth.module == AuthModule::Exec {
+        program("auth program", config.auth.exec.command.as_deref(), report);
+    }
+    program("hook", config.hooks.uploaded.as_deref(), report);
+}
+
+fn program(what: &str, path: Option<&Path>, report: &mut Report) {
+    let Some(path) = path else {
         return;
     };
-    if auth.module != AuthModule::Exec {
-        return;
-    }
-    let name = command.display();
-    match access(command, AccessFlags::X_OK) {
-        Ok(()) if command.is_file() => {
-            report.add(Severity::Ok, &format!("auth program {name}: can be run"));
+    let name = path.display();
+    match access(path, AccessFlags::X_OK) {
+        Ok(()) if path.is_file() => {
+            report.add(Severity::Ok, &format!("{what} {name}: can be run"));
         }
-        Ok(()) => report.add(Severity::Critical, &format!("auth program {name}: no file")),
-        Err(error) => report.add(Severity::Critical, &format!("auth program {name}: {error}")),
+        Ok(()) => report.add(Severity::Critical, &format!("{what} {name}: no file")),
+        Err(error) => {
+            let error = io::Error::from(error);
+            report.add(Severity::Critical, &format!("{what} {name}: {error}"));
+        }
     }
 }
 

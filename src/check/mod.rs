@@ -101,8 +101,8 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 fn confine(jail: &Jail, parent: Pid, config: &Config, report: &mut Report) -> io::Result<()> {
     jail.give_up_rights()?;
     process::die_with_parent(parent)?;
-    // The clerk runs it, outside of the workers' sandbox.
-    host::program(&config.auth, report);
+    // Clerks run them, outside of the workers' sandbox.
+    host::programs(config, report);
     jail.enter()?;
     jail.leave_nursery()
 }
