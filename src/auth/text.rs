@@ -181,6 +181,7 @@ impl Users {
         self.errors.clear();
         self.warnings.clear();
         let separator = self.settings.separator();
+        let (_, text) = split_mark(text);
         for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.starts_with(b"#") && !line.trim_ascii().is_empty() {
@@ -301,6 +302,17 @@ fn weakness(record: &Record) -> Option<String> {
     Some(format!(
         "the password of {name} is an unsalted {kind}; `nanoftpd passwd` makes a better one"
     ))
+}
+
+/// The byte order mark that some editors put in front, and the text behind it.
+pub(crate) fn split_mark(text: &[u8]) -> (&[u8], &[u8]) {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let length = if text.starts_with(MARK) {
+        MARK.len()
+    } else {
+        0
+    };
+    text.split_at(length)
 }
 
 /// The parts of `line` between the separators.

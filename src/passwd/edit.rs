@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Error, Module, Outcome, Passwd, quoted};
+use crate::auth::text::{split, split_mark};
 
 /// What is to be in the line of one user.
 pub(super) struct Change<'a> {
@@ -56,6 +57,7 @@ impl<'a> Change<'a> {
     /// The text with the user's line changed, or with one more line. Everything else stays as it
     /// is, comments, line ends and lines that nobody understands.
     pub(super) fn apply(&self, text: &[u8]) -> Result<(Vec<u8>, Outcome), String> {
+        let (mark, text) = split_mark(text);
         let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         // Of several lines of a user the last counts.
         let own = lines.iter().rposition(|line| {
@@ -78,7 +80,7 @@ impl<'a> Change<'a> {
                 Outcome::Added
             }
         };
-        Ok((lines.concat(), outcome))
+        Ok(([mark, &lines.concat()].concat(), outcome))
     }
 
     /// The user's line with its end; what is not asked for stays as it is in the `old` one.
@@ -112,9 +114,7 @@ impl<'a> Change<'a> {
 
     fn fields<'l>(&self, line: &'l [u8]) -> Option<[&'l [u8]; 5]> {
         let text = line.strip_suffix(line_end(line)).unwrap_or(line);
-        crate::auth::text::split(text, &self.separator)
-            .try_into()
-            .ok()
+        split(text, &self.separator).try_into().ok()
     }
 }
 

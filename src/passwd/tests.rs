@@ -76,6 +76,11 @@ fn one_line_changes_and_all_else_stays() {
         (all.clone(), "", "ann:HASH:1:2:File\n"),
         (
             user("ann"),
+            "\u{feff}ann:x:0:0:File\r\n",
+            "\u{feff}ann:HASH:0:0:File\r\n",
+        ),
+        (
+            user("ann"),
             "# x\n\nbob:x:0:0:File",
             "# x\n\nbob:x:0:0:File\nann:HASH:65534:65534:MogileFs\n",
         ),

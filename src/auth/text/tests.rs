@@ -60,6 +60,11 @@ fn a_line_is_five_fields() {
         (format!("ann:{MD5}:www-data:ftp:File  "), Some(Module::File)),
         (format!("ann:{MD5}:0:0:File\r"), Some(Module::File)),
         (
+            format!("\u{feff}ann:{MD5}:0:0:File\r\n"),
+            Some(Module::File),
+        ),
+        (format!("\u{feff}\u{feff}ann:{MD5}:0:0:File"), None),
+        (
             format!("\n  \n#bob:{MD5}:0:0:File\n\r\nann:{MD5}:0:0:File\n"),
             Some(Module::File),
         ),
