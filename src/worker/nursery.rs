@@ -38,6 +38,8 @@ pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Bir
     });
     match lived {
         Ok(()) => process::leave(0),
+        // The master has ended while somebody was born.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::leave(0),
         Err(error) => {
             log::error!("nursery-failed why=\"{error}\"");
             process::leave(1)

@@ -113,7 +113,8 @@ fn titles_tell_who_does_what() {
 #[test]
 fn workers_that_die_young_are_replaced_slowly() {
     let daemon = Daemon::of_files(&[]);
-    daemon.worker("[worker] idle");
+    // A daemon that has never had a worker gives up.
+    daemon.wait_for(" started ");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
         for (pid, title) in daemon.children() {
