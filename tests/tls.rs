@@ -388,8 +388,8 @@ fn a_transfer_under_tls_can_be_asked_about_and_ended() {
 #[test]
 fn half_a_handshake_keeps_nobody_out() {
     let site = Site::new(&[
-        ("nanoftpd.login_time", "2"),
-        ("passive.accept_timeout", "2"),
+        ("nanoftpd.login_time", "4"),
+        ("passive.accept_timeout", "3"),
     ]);
     let mut silent = Ftp::connect(site.daemon.address);
     silent.expect("AUTH TLS", 234);
