@@ -243,8 +243,11 @@ fn help() -> String {
 }
 
 fn print(text: impl Display) -> Result<(), End> {
-    let printed = write!(io::stdout(), "{text}");
-    printed.map_err(|error| end(FAILED, format_args!("cannot print: {error}")))
+    match write!(io::stdout(), "{text}") {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| end(FAILED, format_args!("cannot print: {error}"))),
+    }
 }
 
 fn end(code: u8, text: impl Display) -> End {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{Scratch, is_here};
-use crate::{nanoftpd, read, root};
+use crate::{BINARY, nanoftpd, read, root};
 
 const MANUALS: [&str; 3] = ["nanoftpd.8", "nanoftpd.conf.5", "nanoftpd-users.5"];
 
@@ -58,6 +58,16 @@ fn the_shipped_configuration_is_the_default_one() {
     let defaults = nanoftpd(&["-c", "/dev/null", "-T"]);
     assert_eq!(nanoftpd(&["-c", shipped, "-T"]), defaults);
     assert_eq!(printed(&read("etc/nanoftpd.conf")), printed(&defaults));
+}
+
+#[test]
+fn whoever_has_seen_enough_is_told_nothing() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut print = Command::new(BINARY);
+    print.args(["-c", "/dev/null", "-T"]).stdout(writer);
+    let output = print.output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
 }
 
 #[test]
