@@ -6,12 +6,13 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
-use support::{Cluster, Daemon, Ftp, noise};
+use support::{Cluster, Daemon, Ftp, eventually, noise};
 
 /// Patience of the daemon, shrunk: what is asked of it is that it ends, not how late. Who is alive must not
 /// be taken for dead because the machine is busy.
@@ -167,10 +168,64 @@ fn a_client_that_vanishes_stores_nothing() {
     let worker = daemon.worker("STOR");
     drop(ftp);
     drop(stream);
-    support::eventually("the worker leaves", || {
+    eventually("the worker leaves", || {
         (!daemon.children().contains_key(&worker)).then_some(())
     });
     assert_eq!(cluster.keys(), [""; 0]);
+}
+
+#[test]
+fn an_upload_that_is_aborted_at_any_step_stores_nothing_and_keeps_no_room() {
+    let content = noise(300_000, 6);
+    for upload in ["spool", "tee"] {
+        let cluster = Cluster::faulty();
+        let keys = [
+            ("mogilefs.upload", upload),
+            ("mogilefs.spool_mem", "64K"),
+            ("mogilefs.spool_max", "100M"),
+            ("mogilefs.hedge_timeout", "30"),
+        ];
+        let daemon = Daemon::on(&cluster, &keys);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        for faults in [
+            &["mute cmd=create_open"][..],
+            &["freeze method=PUT"],
+            &["stall method=PUT at=1000"],
+            &["stall method=PUT at=299999"],
+            &["hang-reply"],
+            // When another node has failed already.
+            &["cut method=PUT at=9 count=1", "freeze method=PUT after=1"],
+            &["hang-reply close=1 count=1", "hang-reply after=1"],
+            &[
+                "cut method=PUT at=200000 count=1",
+                "mute cmd=create_open after=1",
+            ],
+        ] {
+            for fault in faults {
+                cluster.node().fault(fault);
+            }
+            let data = ftp.data();
+            ftp.expect("STOR /photos/a", 150);
+            let mut stream = data.stream();
+            stream.write_all(&content).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            eventually(&format!("{upload}: {faults:?}"), || {
+                cluster.node().has_struck().then_some(())
+            });
+            ftp.send(b"ABOR\r\n");
+            ftp.reply_of(426);
+            ftp.reply_of(226);
+            cluster.node().fault("clear");
+            assert_eq!(cluster.keys(), [""; 0], "{upload}: {faults:?}");
+            assert_eq!(cluster.node().temp_rows(), [""; 0], "{upload}: {faults:?}");
+            eventually("its room is given back", || {
+                let (_, figures, _) = daemon.order(&["status", "--prometheus"]);
+                let none = "\nnanoftpd_spool_leased_bytes 0\n";
+                figures.contains(none).then_some(())
+            });
+        }
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ type Row = (
     (usize, usize),
 );
 
-static ROWS: [Row; 35] = [
+static ROWS: [Row; 38] = [
     // The tracker opens a fid.
     (
         "it fails once",
@@ -116,6 +116,13 @@ static ROWS: [Row; 35] = [
         (0, 0),
     ),
     (
+        "two nodes die at the last byte",
+        &["cut method=PUT at=299999 count=2"],
+        226,
+        New,
+        (0, 0),
+    ),
+    (
         "every node dies midway",
         &["cut method=PUT at=3000"],
         451,
@@ -163,6 +170,20 @@ static ROWS: [Row; 35] = [
         &["hang-reply count=1"],
         226,
         New,
+        (0, 0),
+    ),
+    (
+        "two nodes have it all and hang up",
+        &["hang-reply close=1 count=2"],
+        226,
+        New,
+        (0, 0),
+    ),
+    (
+        "every node has it all and hangs up",
+        &["hang-reply close=1"],
+        451,
+        Old,
         (0, 0),
     ),
     (

@@ -21,7 +21,8 @@ pub(super) struct Mischief {
     pub(super) no_length: bool,
     pub(super) no_range: bool,
     pub(super) corrupt: Option<u64>,
-    pub(super) hang_reply: bool,
+    /// Whether it hangs up.
+    pub(super) hang_reply: Option<bool>,
     pub(super) lose_put: Option<u64>,
 }
 
@@ -51,7 +52,7 @@ impl Mischief {
                 "no-length" => all.no_length = true,
                 "no-range" => all.no_range = true,
                 "corrupt" => all.corrupt = Some(at.unwrap_or(0)),
-                "hang-reply" => all.hang_reply = true,
+                "hang-reply" => all.hang_reply = Some(fault.number("close") == Some(1)),
                 "lose-put" => all.lose_put = Some(at.unwrap_or(0)),
                 _ => {}
             }

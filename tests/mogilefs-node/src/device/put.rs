@@ -77,8 +77,10 @@ impl Conversation<'_> {
         if let Some(after) = whole {
             return Ok(after);
         }
-        if mischief.hang_reply {
-            return Ok(self.hold());
+        match mischief.hang_reply {
+            Some(true) => return Ok(After::Close),
+            Some(false) => return Ok(self.hold()),
+            None => {}
         }
         if let Some((code, _)) = mischief.status {
             let _ = fs::remove_file(&path);

@@ -95,6 +95,7 @@ pub(crate) const KINDS: &[Kind] = &[
     row(Side::Request, "no-length", "GET", "", "no Content-Length; the end is a close"),
     row(Side::Request, "no-range", "GET", "", "take no notice of Range"),
     row(Side::Request, "corrupt", "GET", "at", "turn the bits of byte at= (0) around"),
-    row(Side::Request, "hang-reply", "PUT", "", "store the body, never answer"),
+    row(Side::Request, "hang-reply", "PUT", "close",
+        "store the body, never answer; close=1: hang up instead"),
     row(Side::Request, "lose-put", "PUT", "at", "store at= (0) bytes and answer 200"),
 ];
