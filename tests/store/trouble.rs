@@ -279,6 +279,42 @@ fn a_change_whose_answer_is_lost_is_made_once_and_told() {
 }
 
 #[test]
+fn what_nobody_knows_is_not_taken_for_what_is_not_there() {
+    let cluster = Cluster::faulty();
+    for key in ["docs/from/a", "docs/to/b"] {
+        cluster.put(key, "docs", b"x");
+    }
+    // It is not known whether there is a directory of that name; asked for once more it is.
+    let unknown = "err cmd=list_keys code=failure count=2";
+    let mut store = classes(&cluster, impatient());
+    cluster.node().fault(unknown);
+    let stat = store.stat(&at("/docs/from"));
+    assert!(matches!(stat, Err(Error::Unavailable(_))), "{stat:?}");
+    cluster.node().fault("clear");
+    cluster.node().fault(&format!("{unknown} after=1"));
+    let renamed = store.rename(&at("/docs/from"), &at("/docs/to"));
+    assert!(matches!(renamed, Err(Error::Unavailable(_))), "{renamed:?}");
+    cluster.node().fault("clear");
+    assert_eq!(cluster.keys(), ["docs/from/a", "docs/to/b"]);
+}
+
+#[test]
+fn what_was_stored_can_be_read_where_a_data_base_lags_behind() {
+    let cluster = Cluster::faulty();
+    let mut store = classes(&cluster, impatient());
+    put(&mut store, "/docs/a", b"stored").unwrap();
+    let lags = "err cmd=file_info,get_paths code=unknown_key";
+    cluster.node().fault(&format!("{lags} count=7"));
+    assert_eq!(get(&mut store, "/docs/a", 0).unwrap(), b"stored");
+    assert!(cluster.node().has_struck());
+    cluster.node().fault("clear");
+    // Somebody else has removed it: that is no lag.
+    cluster.call("delete", &[("key", b"docs/a")]).unwrap();
+    let gone = get(&mut store, "/docs/a", 0);
+    assert!(matches!(gone, Err(Error::NotFound)), "{gone:?}");
+}
+
+#[test]
 fn only_nodes_in_the_storage_networks_are_contacted() {
     let cluster = Cluster::start();
     cluster.put("docs/a", "docs", b"1");

@@ -326,8 +326,8 @@ pub(super) fn answer(bytes: &[u8]) -> Option<Answer> {
         .map(|time| time.timestamp().as_second());
     Some(Answer {
         modified,
-        // What follows the head of an answer to HEAD was not asked for.
-        is_kept: is_kept && read == bytes.len(),
+        // What follows the head of an answer to HEAD was not asked for, or is the answer itself.
+        is_kept: is_kept && read == bytes.len() && response.code >= Some(200),
     })
 }
 

@@ -2,12 +2,19 @@
 //! of it.
 #![forbid(unsafe_code)]
 
+use std::time::{Duration, Instant};
+
 use super::layout::{Place, Spot};
 use super::pages::Pages;
 use super::{MogileFs, names, upload};
 use crate::mogilefs::{self, Fate, Object};
 use crate::path::Path;
 use crate::store::{Error, Store};
+use crate::vigil;
+
+/// How long a tracker's database may take to hear of what we did, and how long to wait before it is
+/// asked again.
+const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(250));
 
 impl MogileFs {
     /// Where a file may be read.
@@ -48,8 +55,11 @@ impl MogileFs {
         let spot = self.spot(path)?;
         match self.first_of(&spot, self.written(spot.key.clone()))? {
             Some(found) => Ok(found),
-            None if self.enter(path).is_ok() => Err(Error::NotAFile),
-            None => Err(Error::NotFound),
+            None => Err(match self.enter(path) {
+                Ok(()) => Error::NotAFile,
+                // That nobody could be asked does not mean that it is not there.
+                Err(error) => error,
+            }),
         }
     }
 
@@ -90,15 +100,41 @@ impl MogileFs {
     /// The same, and where its copies are.
     pub(super) fn locate(&mut self, path: &Path) -> Result<(Spot, Object, Vec<String>), Error> {
         let spot = self.spot(path)?;
-        let located = self.client.trackers()?.locate(&spot.domain, &spot.key);
-        match located {
-            Ok((object, paths)) => Ok((spot, object, paths)),
-            Err(error) if error.is("unknown_key") => {
+        match self.locate_key(&spot)? {
+            Some((object, paths)) => Ok((spot, object, paths)),
+            None => {
                 let (spot, _) = self.find_to_read(path)?;
-                let (object, paths) = self.client.trackers()?.locate(&spot.domain, &spot.key)?;
-                Ok((spot, object, paths))
+                match self.locate_key(&spot)? {
+                    Some((object, paths)) => Ok((spot, object, paths)),
+                    None => Err(Error::NotFound),
+                }
             }
-            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is under the key of `spot`, and where. A database that has not heard yet of what we did is
+    /// waited for.
+    fn locate_key(&self, spot: &Spot) -> Result<Option<(Object, Vec<String>)>, Error> {
+        let begun = Instant::now();
+        loop {
+            let located = self.client.trackers()?.locate(&spot.domain, &spot.key);
+            let located = match located {
+                Ok(located) => Some(located),
+                Err(error) if error.is("unknown_key") => None,
+                Err(error) => return Err(error.into()),
+            };
+            let seen = located.as_ref().map(|(object, _)| object.clone());
+            let Some(left) = self.as_we_left_it(&spot.domain, &spot.key, seen)? else {
+                return Ok(None);
+            };
+            if let Some(located) = located.filter(|(object, _)| object.fid == left.fid) {
+                return Ok(Some(located));
+            }
+            if begun.elapsed() >= DELAY.0 {
+                let why = "the tracker has not heard of it yet";
+                return Err(Error::Unavailable(why.to_owned()));
+            }
+            vigil::pause(DELAY.1).map_err(mogilefs::Error::from)?;
         }
     }
 

@@ -27,6 +27,11 @@ fn a_head_says_when_and_whether_more_may_be_asked() {
             "HTTP/1.1 200 OK\r\nlast-modified: yesterday\r\n\r\n".to_owned(),
             Some((None, true)),
         ),
+        // The answer is still to come.
+        (
+            "HTTP/1.1 103 Early Hints\r\n\r\n".to_owned(),
+            Some((None, false)),
+        ),
         (format!("HTTP/1.1 200 OK\r\n{date}"), None),
         (String::new(), None),
         ("nonsense\r\n\r\n".to_owned(), Some((None, false))),
