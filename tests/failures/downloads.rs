@@ -1,6 +1,6 @@
 //! Downloads: every way in which a copy, or the tracker that names it, can fail.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Instant;
 
 use super::{Scene, tells_nothing};
@@ -198,8 +198,12 @@ fn fetch(ftp: &mut Ftp) -> (Vec<u8>, u16, String) {
     if code == 150 {
         let mut stream = data.stream();
         let (mut block, begun) = ([0; 65536], Instant::now());
-        while let Ok(read @ 1..) = stream.read(&mut block) {
-            got.extend_from_slice(&block[..read]);
+        loop {
+            match stream.read(&mut block) {
+                Ok(read @ 1..) => got.extend_from_slice(&block[..read]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                _ => break,
+            }
             assert!(begun.elapsed() < PATIENCE, "it never ends");
         }
         (code, text) = ftp.reply();
