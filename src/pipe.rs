@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
@@ -42,6 +42,40 @@ impl Pipe {
     /// What splice(2) says; `InvalidInput` where `to` can only be written to.
     pub fn empty(&self, to: impl AsFd, most: usize) -> io::Result<usize> {
         pour(&self.end, to, most)
+    }
+
+    /// Moves the next `count` bytes, which are in it, to where `file` stands; whether that can be done
+    /// again: not every file system can, and then they were copied, through `block`.
+    ///
+    /// # Errors
+    /// What splice(2) and write(2) say; some may be in the file, and some left in the pipe.
+    pub fn empty_into(&self, file: &File, count: usize, block: &mut [u8]) -> io::Result<bool> {
+        let mut left = count;
+        while left > 0 {
+            match self.empty(file, left) {
+                Ok(0) => return Err(io::Error::other("a pipe lost what was in it")),
+                Ok(moved) => left = left.saturating_sub(moved),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.copy_into(file, left, block)?;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy_into(&self, mut file: &File, mut left: usize, block: &mut [u8]) -> io::Result<()> {
+        let mut pipe = self;
+        while left > 0 {
+            let most = left.min(block.len());
+            let room = block.get_mut(..most).unwrap_or_default();
+            pipe.read_exact(room)?;
+            file.write_all(room)?;
+            left = left.saturating_sub(most);
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use tracker::Trackers;
 use crate::config;
 
 pub(crate) use commit::{Closing, Verdict};
-pub(crate) use node::{Bytes, Location, Unstored};
+pub(crate) use node::{Bytes, Content, Loan, Location, Unstored};
 pub use probe::Peer;
 pub(crate) use wire::taken_raw;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ureq::BodyReader;
 
+use super::loan::{Content, Lent};
 use super::transport::Tap;
 
 /// So many bytes a node must send within `read_timeout`.
@@ -123,7 +124,8 @@ impl Read for Bytes {
 /// A body that keeps the promise of its Content-Length, if there is one: what ends early is an error,
 /// since ureq would ask an ended reader for ever.
 pub(super) struct Exactly<'a> {
-    pub(super) inner: &'a mut dyn Read,
+    pub(super) inner: &'a mut dyn Content,
+    pub(super) lent: &'a Lent,
     pub(super) left: Option<u64>,
     pub(super) failure: Option<io::Error>,
 }
@@ -135,7 +137,13 @@ impl Read for Exactly<'_> {
         if most == 0 {
             return Ok(0);
         }
-        let error = match self.inner.read(buf.get_mut(..most).unwrap_or_default()) {
+        let lent = self.inner.lend(most).map(|loan| {
+            let loan = loan?;
+            let count = loan.count;
+            self.lent.put(loan).map(|()| count)
+        });
+        let read = lent.unwrap_or_else(|| self.inner.read(buf.get_mut(..most).unwrap_or_default()));
+        let error = match read {
             Ok(0) if self.left.is_some() => io::ErrorKind::UnexpectedEof.into(),
             Ok(read) => {
                 self.left = self.left.map(|left| left.saturating_sub(read as u64));

@@ -5,19 +5,25 @@
 /// How a chunk ends, and the line before it.
 pub(super) const END: &[u8] = b"\r\n";
 
-/// What `output`, which is nothing but chunks, would be as one chunk: the line before it, and its bytes in
-/// pieces. `None` where there is nothing to be joined.
-pub(super) fn joined(output: &[u8]) -> Option<(Vec<u8>, Vec<&[u8]>)> {
-    let (mut pieces, mut rest) = (Vec::with_capacity(16), output);
-    while let Some((piece, after)) = first(rest) {
-        pieces.push(piece);
+/// The line before a chunk of `length` bytes.
+pub(super) fn line(length: usize) -> Vec<u8> {
+    format!("{length:x}\r\n").into_bytes()
+}
+
+/// The bytes of each chunk, where `output` is nothing but chunks, and the last, which is empty, is not
+/// among them.
+pub(super) fn all(output: &[u8]) -> Option<Vec<&[u8]>> {
+    let (mut found, mut rest) = (Vec::with_capacity(16), output);
+    while let Some((bytes, after)) = first(rest) {
+        found.push(bytes);
         rest = after;
     }
-    if pieces.len() < 2 || !rest.is_empty() {
-        return None;
-    }
-    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    Some((format!("{length:x}\r\n").into_bytes(), pieces))
+    (!found.is_empty() && rest.is_empty()).then_some(found)
+}
+
+/// How many bytes there are in `chunks`.
+pub(super) fn length(chunks: &[&[u8]]) -> usize {
+    chunks.iter().map(|bytes| bytes.len()).sum()
 }
 
 /// The bytes of the first chunk, and what comes after it. `None`: there is none, or the last, which is
@@ -37,17 +43,17 @@ mod tests {
 
     #[test]
     fn several_chunks_are_one_with_the_same_bytes() {
-        let (line, pieces) = joined(b"3\r\nabc\r\nc\r\n\r\n0123456789\r\n1\r\n\n\r\n").unwrap();
-        assert_eq!(line, b"10\r\n");
-        assert_eq!(pieces.concat(), b"abc\r\n0123456789\n");
+        let chunks = all(b"3\r\nabc\r\nc\r\n\r\n0123456789\r\n1\r\n\n\r\n").unwrap();
+        assert_eq!(line(length(&chunks)), b"10\r\n");
+        assert_eq!(chunks.concat(), b"abc\r\n0123456789\n");
+        assert_eq!(all(b"3\r\nabc\r\n").unwrap(), [b"abc"]);
     }
 
     #[test]
-    fn what_is_no_chunks_or_one_or_the_last_stays_as_it_is() {
-        let kept: [&[u8]; 12] = [
+    fn what_is_no_chunks_or_has_the_last_stays_as_it_is() {
+        let kept: [&[u8]; 11] = [
             b"",
             b"0\r\n\r\n",
-            b"3\r\nabc\r\n",
             b"3\r\nabc\r\n0\r\n\r\n",
             b"3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n",
             b"3\r\nabc\r\n3\r\nabc\r",
@@ -59,7 +65,7 @@ mod tests {
             b"3\r\nabc\r\nffffffffffffffffff\r\nabc\r\n",
         ];
         for output in kept {
-            assert!(joined(output).is_none(), "{output:?}");
+            assert!(all(output).is_none(), "{output:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,9 @@ mod buffers;
 mod chunks;
 mod early;
 mod heads;
+mod loan;
 mod location;
+mod sending;
 mod transport;
 #[cfg(any(test, fuzzing))]
 pub(super) mod trials;
@@ -33,6 +35,8 @@ pub(super) mod trials;
 pub(crate) use body::Bytes;
 use body::{Exactly, Pace};
 use heads::Heads;
+use loan::Lent;
+pub(crate) use loan::{Content, Loan};
 pub(crate) use location::Location;
 
 /// How long an idle connection to a node is kept; nodes close them after 30 s.
@@ -56,6 +60,8 @@ pub(crate) struct Nodes {
     streamer: Agent,
     /// The getter's connection that answered last.
     speaker: Speaker,
+    /// What of a body is not read by putter or streamer.
+    lent: Lent,
     read_timeout: Duration,
     store_timeout: Duration,
     allowed: Rc<[Network]>,
@@ -66,12 +72,22 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(super) fn new(settings: &config::Mogilefs) -> Self {
-        let speaker = Speaker::default();
+        let (speaker, lent) = (Speaker::default(), Lent::default());
+        let agent = |idle, bodies, speaker: &Speaker| {
+            let dialler = Dialler {
+                limit: settings.timeout,
+                speaker: speaker.clone(),
+                bodies,
+                lent: lent.clone(),
+            };
+            agent(settings, idle, dialler)
+        };
         Self {
-            getter: agent(settings, 4, Bodies::None, &speaker),
-            putter: agent(settings, 0, Bodies::Measured, &Speaker::default()),
-            streamer: agent(settings, 0, Bodies::Chunked, &Speaker::default()),
+            getter: agent(4, Bodies::None, &speaker),
+            putter: agent(0, Bodies::Measured, &Speaker::default()),
+            streamer: agent(0, Bodies::Chunked, &Speaker::default()),
             speaker,
+            lent: lent.clone(),
             read_timeout: settings.read_timeout,
             store_timeout: settings.store_timeout,
             allowed: settings.storage.clone().into(),
@@ -172,13 +188,14 @@ impl Nodes {
     pub(crate) fn put(
         &self,
         to: &Location,
-        body: &mut dyn Read,
+        body: &mut dyn Content,
         size: Option<u64>,
         md5: Option<[u8; 16]>,
     ) -> Result<(), Unstored> {
         self.admit(to.address).map_err(Unstored::Untouched)?;
         let mut body = Exactly {
             inner: body,
+            lent: &self.lent,
             left: size,
             failure: None,
         };
@@ -202,7 +219,7 @@ impl Nodes {
             .timeout_recv_response(Some(patience.min(LONGEST_STORE)))
             .build()
             .send(SendBody::from_reader(&mut body));
-        if let Some(failure) = body.failure {
+        if let Some(failure) = self.lent.end().or(body.failure) {
             return Err(Unstored::Body(failure));
         }
         match self.judged(to.address, response) {
@@ -270,7 +287,7 @@ pub(crate) enum Unstored {
     Body(io::Error),
 }
 
-fn agent(settings: &config::Mogilefs, idle: usize, bodies: Bodies, speaker: &Speaker) -> Agent {
+fn agent(settings: &config::Mogilefs, idle: usize, dialler: Dialler) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
@@ -285,11 +302,6 @@ fn agent(settings: &config::Mogilefs, idle: usize, bodies: Bodies, speaker: &Spe
         .timeout_per_read(Some(settings.read_timeout))
         .timeout_per_write(Some(settings.write_timeout))
         .build();
-    let dialler = Dialler {
-        limit: settings.timeout,
-        speaker: speaker.clone(),
-        bodies,
-    };
     Agent::with_parts(config, dialler, Literal)
 }
 

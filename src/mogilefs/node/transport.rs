@@ -5,15 +5,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read};
-use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::libc::{MSG_MORE, MSG_NOSIGNAL};
-use socket2::SockRef;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -23,6 +20,8 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use super::buffers::Growing;
 use super::chunks;
 use super::early::Early;
+use super::loan::Lent;
+use super::sending::Sending;
 use crate::mogilefs::dial::dial;
 use crate::pipe;
 use crate::vigil::{self, For};
@@ -66,6 +65,7 @@ pub(super) struct Dialler {
     pub(super) limit: Duration,
     pub(super) speaker: Speaker,
     pub(super) bodies: Bodies,
+    pub(super) lent: Lent,
 }
 
 /// What follows each head that is sent.
@@ -153,6 +153,7 @@ impl Connector<()> for Dialler {
                         Bodies::Measured | Bodies::Chunked => Step::Head,
                     },
                     has_chunks: self.bodies == Bodies::Chunked,
+                    lent: self.lent.clone(),
                     peer: *address,
                     buffers,
                     early: Early::default(),
@@ -182,6 +183,7 @@ pub(super) struct Line {
     speaker: Speaker,
     step: Step,
     has_chunks: bool,
+    lent: Lent,
     peer: SocketAddr,
     buffers: Growing,
     early: Early,
@@ -200,46 +202,41 @@ impl Transport for Line {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let limit = limit(timeout.for_write());
-        let is_head = self.step == Step::Head;
-        let flags = MSG_NOSIGNAL | if is_head { MSG_MORE } else { 0 };
-        self.step = if is_head { Step::Body } else { Step::Rest };
         let output = self.buffers.outgoing(amount);
-        let joined = match self.has_chunks && !is_head {
-            true => chunks::joined(output),
-            false => None,
-        };
-        let mut pieces = match &joined {
-            None => vec![IoSlice::new(output)],
-            Some((line, bytes)) => iter::once(line.as_slice())
-                .chain(bytes.iter().copied())
-                .chain([chunks::END])
-                .map(IoSlice::new)
-                .collect(),
-        };
-        let mut rest = pieces.as_mut_slice();
-        let mut deadline = None;
-        while rest.iter().any(|piece| !piece.is_empty()) {
-            match SockRef::from(&*self.tap.stream).send_vectored_with_flags(rest, flags) {
-                Ok(sent) => {
-                    IoSlice::advance_slices(&mut rest, sent);
-                    deadline = None;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let fd = self.tap.stream.as_fd();
-                    let waits = [(fd, For::Writing), (fd, For::Reading)];
-                    deadline = deadline.or_else(|| limit.map(|limit| Instant::now() + limit));
-                    if vigil::wait_until(&waits, deadline)? == 1 {
-                        self.early.hear(&self.tap.stream)?;
-                    }
-                }
-                Err(error) if is_reset(&error) => {
-                    return Err(self.early.hear_the_last(&self.tap.stream));
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let mut sending = Sending::new(&self.tap.stream, &mut self.early, limit);
+        if self.step == Step::Head {
+            self.step = Step::Body;
+            return sending.pieces(&mut [IoSlice::new(output)], true);
         }
-        Ok(())
+        self.step = Step::Rest;
+        let chunks = if self.has_chunks {
+            chunks::all(output)
+        } else {
+            None
+        };
+        let loan = self.lent.take();
+        match (&chunks, loan) {
+            (Some(chunks), Some(loan)) if chunks::length(chunks) == loan.count => {
+                let line = chunks::line(loan.count);
+                sending.pieces(&mut [IoSlice::new(&line)], true)?;
+                sending.file(&loan, &self.lent)?;
+                // The line of the next chunk goes with it, or that of the last.
+                sending.pieces(&mut [IoSlice::new(chunks::END)], true)
+            }
+            (None, Some(loan)) if !self.has_chunks && amount == loan.count => {
+                sending.file(&loan, &self.lent)
+            }
+            // What there is in their place means nothing.
+            (_, Some(_)) => Err(io::Error::other("ureq sends other bytes than were lent").into()),
+            (Some(chunks), None) if chunks.len() > 1 => {
+                let line = chunks::line(chunks::length(chunks));
+                let mut pieces = vec![IoSlice::new(&line)];
+                pieces.extend(chunks.iter().map(|bytes| IoSlice::new(bytes)));
+                pieces.push(IoSlice::new(chunks::END));
+                sending.pieces(&mut pieces, false)
+            }
+            (_, None) => sending.pieces(&mut [IoSlice::new(output)], false),
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
@@ -283,13 +280,6 @@ fn limit(timeout: NextTimeout) -> Option<Duration> {
         Limit::Exact(limit) => Some(limit),
         Limit::NotHappening => None,
     }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-    )
 }
 
 #[cfg(test)]

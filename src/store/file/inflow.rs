@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use super::causes::broken;
 use crate::pipe::Pipe;
@@ -42,7 +42,8 @@ pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Erro
             if poured == 0 {
                 return Ok(bytes);
             }
-            if !empty(&pipe, poured, file, &mut block)? {
+            let emptied = pipe.empty_into(file, poured, &mut block);
+            if !emptied.map_err(|error| broken(&error))? {
                 break;
             }
         }
@@ -62,35 +63,6 @@ fn read_on(block: &mut [u8], file: &mut File, source: &mut dyn Source) -> Result
     Ok(read)
 }
 
-/// Moves all that is in `pipe` into `file`; whether that can be done again. Not every file system
-/// can.
-fn empty(pipe: &Pipe, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<bool, Error> {
-    while left > 0 {
-        match pipe.empty(&*file, left) {
-            Ok(0) => return Err(Error::Broken("a pipe lost what was in it".to_owned())),
-            Ok(count) => left = left.saturating_sub(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                copy(pipe, left, file, block)?;
-                return Ok(false);
-            }
-            Err(error) => return Err(broken(&error)),
-        }
-    }
-    Ok(true)
-}
-
-fn copy(mut pipe: &Pipe, mut left: usize, file: &mut File, block: &mut [u8]) -> Result<(), Error> {
-    while left > 0 {
-        let most = left.min(block.len());
-        let room = block.get_mut(..most).unwrap_or_default();
-        let copied = pipe.read_exact(room).and_then(|()| file.write_all(room));
-        copied.map_err(|error| broken(&error))?;
-        left = left.saturating_sub(most);
-    }
-    Ok(())
-}
-
 fn source_failed(error: io::Error) -> Error {
     if crate::vigil::was_interrupted(&error) {
         Error::Interrupted
@@ -101,7 +73,7 @@ fn source_failed(error: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Seek;
+    use std::io::{Read, Seek};
     use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::net::UnixStream;
 

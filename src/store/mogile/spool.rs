@@ -7,23 +7,30 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 
+use crate::mogilefs::{Content, Loan};
+use crate::pipe::Pipe;
 use crate::store::{Error, Source};
 use crate::vigil;
 
 mod kept;
 
-use kept::Content;
 pub(super) use kept::Kept;
+use kept::Place;
 pub use kept::Room;
 pub(crate) use kept::nameless;
 
 /// How much is taken from the source at once, in bytes: of what may be short, and of what is not.
 const FIRST: usize = 16 * 1024;
 const BLOCK: usize = 128 * 1024;
+
+/// After so many bytes a pipe is worth its system calls, and how much it holds.
+const LONG: u64 = 1024 * 1024;
+const PIPE: usize = 1024 * 1024;
 
 /// What a spool may use up.
 pub(super) struct Bounds {
@@ -46,6 +53,8 @@ pub(super) struct Spool<'s> {
     len: u64,
     hash: Option<Md5>,
     block: Vec<u8>,
+    /// By which what comes gets into a file without being read; `None` inside: not at all.
+    pipe: Option<Option<Pipe>>,
     trouble: Option<Trouble>,
     begun: Instant,
     took: Duration,
@@ -80,6 +89,8 @@ impl<'s> Spool<'s> {
             len: 0,
             hash: hash.then(Md5::new),
             block: vec![0; FIRST],
+            // What is counted has to be read.
+            pipe: hash.then_some(None),
             trouble: None,
             begun: Instant::now(),
             took: Duration::ZERO,
@@ -115,7 +126,9 @@ impl<'s> Spool<'s> {
     /// Takes some of what the source gives; `false`: that was all.
     pub(super) fn pull(&mut self) -> Result<bool, Error> {
         let mut block = std::mem::take(&mut self.block);
-        let taken = self.take(&mut block);
+        let taken = self
+            .pour(&mut block)
+            .unwrap_or_else(|| self.take(&mut block));
         if self.len >= FIRST as u64 && block.len() < BLOCK {
             block = vec![0; BLOCK];
         }
@@ -123,7 +136,42 @@ impl<'s> Spool<'s> {
         taken.map(|count| count > 0)
     }
 
-    /// The same, into `block`, too; how much, 0 at the end.
+    /// Moves some of what the source gives into the file, through `block` only where that cannot be
+    /// helped; how much, 0 at the end. `None`: it has to be read.
+    fn pour(&mut self, block: &mut [u8]) -> Option<Result<usize, Error>> {
+        let (Place::File(_), Some(source)) = (&self.kept.place, &mut self.source) else {
+            return None;
+        };
+        if self.len < LONG {
+            return None;
+        }
+        let pipe = self.pipe.get_or_insert_with(|| Pipe::open(PIPE)).as_ref()?;
+        let poured = source.pour(pipe.mouth(), PIPE)?;
+        Some(match poured {
+            Ok(0) => {
+                self.end();
+                Ok(0)
+            }
+            Ok(count) => self.add_poured(count, block).map(|()| count),
+            Err(error) => Err(Error::Source(error)),
+        })
+    }
+
+    /// Adds what is in the pipe.
+    fn add_poured(&mut self, count: usize, block: &mut [u8]) -> Result<(), Error> {
+        self.grow(count)?;
+        let (Place::File(file), Some(Some(pipe))) = (&self.kept.place, &self.pipe) else {
+            return Ok(());
+        };
+        let emptied = pipe.empty_into(file, count, block);
+        if !emptied.map_err(|error| unspooled(&error))? {
+            self.pipe = Some(None);
+        }
+        self.len = self.len.saturating_add(count as u64);
+        Ok(())
+    }
+
+    /// Reads some of what the source gives, into `block`, too; how much, 0 at the end.
     fn take(&mut self, block: &mut [u8]) -> Result<usize, Error> {
         let Some(source) = &mut self.source else {
             return Ok(0);
@@ -135,16 +183,22 @@ impl<'s> Spool<'s> {
             }
         };
         if read == 0 {
-            self.source = None;
-            self.took = self.begun.elapsed();
+            self.end();
         } else {
             self.add(block.get(..read).unwrap_or(block))?;
         }
         Ok(read)
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let len = self.len.saturating_add(bytes.len() as u64);
+    /// It has all come.
+    fn end(&mut self) {
+        self.source = None;
+        self.took = self.begun.elapsed();
+    }
+
+    /// Whether there may be so much more; if so, whether that is too much for the memory.
+    fn grow(&mut self, count: usize) -> Result<bool, Error> {
+        let len = self.len.saturating_add(count as u64);
         if len > self.bounds.most {
             let why = format!("it gets larger than {} bytes", self.bounds.most);
             return Err(Error::TooLarge(why));
@@ -153,13 +207,18 @@ impl<'s> Spool<'s> {
         if is_large {
             self.kept.lease(len)?;
         }
+        Ok(is_large)
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let is_large = self.grow(bytes.len())?;
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
         let dir = is_large.then_some(self.bounds.dir.as_path());
         let added = self.kept.add(bytes, dir);
         added.map_err(|error| unspooled(&error))?;
-        self.len = len;
+        self.len = self.len.saturating_add(bytes.len() as u64);
         Ok(())
     }
 
@@ -180,18 +239,18 @@ impl<'s> Spool<'s> {
 
     /// `ram` or `disk`.
     pub(super) fn place(&self) -> &'static str {
-        match self.kept.content {
-            Content::Memory(_) => "ram",
-            Content::File(_) => "disk",
+        match self.kept.place {
+            Place::Memory(_) => "ram",
+            Place::File(_) => "disk",
         }
     }
 
     /// The MD5 of the whole, if it is known or cheap to find out.
     pub(super) fn md5(&self) -> Option<[u8; 16]> {
         let hash = self.hash.clone().filter(|_| self.is_whole());
-        match &self.kept.content {
+        match &self.kept.place {
             _ if hash.is_some() => hash.map(|hash| hash.finalize().into()),
-            Content::Memory(bytes) if self.is_whole() => Some(Md5::digest(bytes).into()),
+            Place::Memory(bytes) if self.is_whole() => Some(Md5::digest(bytes).into()),
             _ => None,
         }
     }
@@ -216,8 +275,8 @@ impl<'s> Spool<'s> {
         self.kept
     }
 
-    /// Waits for more, which goes into `block`, too; how much, 0 if there is none.
-    fn follow(&mut self, block: &mut [u8], patience: Patience) -> Result<usize, Trouble> {
+    /// Waits until there is more, or that was all.
+    fn wait(&mut self, patience: Patience) -> Result<(), Trouble> {
         if patience.until.is_some_and(|until| Instant::now() >= until) {
             return Err(Trouble::Aged);
         }
@@ -228,7 +287,7 @@ impl<'s> Spool<'s> {
                 Err(error) => return Err(Trouble::Failed(Error::Source(error))),
             }
         }
-        self.take(block).map_err(Trouble::Failed)
+        Ok(())
     }
 }
 
@@ -239,26 +298,60 @@ pub(super) struct Reader<'r, 's> {
     patience: Patience,
 }
 
+impl Reader<'_, '_> {
+    /// Whether it has come to what has not come.
+    fn follows(&self) -> bool {
+        self.at >= self.spool.len && !self.spool.is_whole()
+    }
+
+    /// There is no more to be had, for this reader.
+    fn stopped(&mut self, trouble: Trouble) -> io::Error {
+        self.spool.trouble = Some(trouble);
+        io::Error::other("the upload does not go on")
+    }
+}
+
+impl Content for Reader<'_, '_> {
+    fn lend(&mut self, most: usize) -> Option<io::Result<Loan>> {
+        if !matches!(self.spool.kept.place, Place::File(_)) {
+            return None;
+        }
+        if self.follows() {
+            let waited = self.spool.wait(self.patience);
+            if let Err(trouble) = waited.and_then(|()| self.spool.pull().map_err(Trouble::Failed)) {
+                return Some(Err(self.stopped(trouble)));
+            }
+        }
+        let left = self.spool.len.saturating_sub(self.at);
+        let count = usize::try_from(left).map_or(most, |left| left.min(most));
+        let Place::File(file) = &self.spool.kept.place else {
+            return None;
+        };
+        let loan = (count > 0).then(|| Loan {
+            file: Arc::clone(file),
+            offset: self.at,
+            count,
+        })?;
+        self.at += count as u64;
+        Some(Ok(loan))
+    }
+}
+
 impl Read for Reader<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
         }
-        if self.at >= self.spool.len && !self.spool.is_whole() {
-            return match self.spool.follow(buf, self.patience) {
-                Ok(read) => {
-                    self.at += read as u64;
-                    Ok(read)
-                }
-                Err(trouble) => {
-                    self.spool.trouble = Some(trouble);
-                    Err(io::Error::other("the upload does not go on"))
-                }
-            };
+        if self.follows() {
+            let waited = self.spool.wait(self.patience);
+            let taken = waited.and_then(|()| self.spool.take(buf).map_err(Trouble::Failed));
+            let read = taken.map_err(|trouble| self.stopped(trouble))?;
+            self.at += read as u64;
+            return Ok(read);
         }
-        let read = match &self.spool.kept.content {
-            Content::File(file) => file.read_at(buf, self.at)?,
-            Content::Memory(bytes) => {
+        let read = match &self.spool.kept.place {
+            Place::File(file) => file.read_at(buf, self.at)?,
+            Place::Memory(bytes) => {
                 let at = usize::try_from(self.at).unwrap_or(usize::MAX);
                 bytes.get(at..).unwrap_or_default().read(buf)?
             }

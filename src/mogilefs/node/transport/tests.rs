@@ -1,16 +1,18 @@
 //! What a node gets and gives over a real connection, in raw bytes.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::thread;
 
-use super::super::{Location, Nodes, Unstored};
+use super::super::{Content, Loan, Location, Nodes, Unstored};
 use super::*;
 use crate::config::Config;
 use crate::mogilefs::Error;
 
 /// What a node gets that is sent `body`, behind the head, until it has got `end`.
-fn received(body: &[u8], size: Option<u64>, end: &'static [u8]) -> Vec<u8> {
+fn received(body: &mut dyn Content, size: Option<u64>, end: &'static [u8]) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let node = thread::spawn(move || {
@@ -27,17 +29,15 @@ fn received(body: &[u8], size: Option<u64>, end: &'static [u8]) -> Vec<u8> {
     });
     let nodes = Nodes::new(&Config::default().mogilefs);
     let location = Location::parse(&format!("http://{address}/dev1/1.fid")).unwrap();
-    nodes.put(&location, &mut &*body, size, None).unwrap();
+    nodes.put(&location, body, size, None).unwrap();
     let all = node.join().unwrap();
     let head = all.windows(4).position(|four| four == b"\r\n\r\n");
     all[head.unwrap() + 4..].to_vec()
 }
 
-#[test]
-fn a_body_of_unknown_length_goes_in_few_chunks() {
-    let body: Vec<u8> = (b'a'..=b'z').cycle().take(3_000_000).collect();
-    let got = received(&body, None, b"\r\n0\r\n\r\n");
-    let (mut rest, mut bytes, mut count) = (got.as_slice(), Vec::new(), 0);
+/// The bytes of the chunks that are in `got`, and how many chunks there are.
+fn unchunked(got: &[u8]) -> (Vec<u8>, usize) {
+    let (mut rest, mut bytes, mut count) = (got, Vec::new(), 0);
     while !rest.is_empty() {
         let end = rest.iter().position(|&byte| byte == b'\r').unwrap();
         let length = std::str::from_utf8(&rest[..end]).unwrap();
@@ -47,8 +47,124 @@ fn a_body_of_unknown_length_goes_in_few_chunks() {
         rest = after.strip_prefix(b"\r\n").unwrap();
         count += 1;
     }
+    (bytes, count)
+}
+
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+#[test]
+fn a_body_of_unknown_length_goes_in_few_chunks() {
+    let body = letters(3_000_000);
+    let (bytes, count) = unchunked(&received(&mut body.as_slice(), None, LAST_CHUNK));
     assert!(bytes == body);
     assert!(count < 50, "{count}");
+}
+
+fn letters(count: usize) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(count).collect()
+}
+
+/// A file that lends two pieces of three, and has the third read.
+struct Lending {
+    file: Arc<File>,
+    at: u64,
+    len: u64,
+    turn: u32,
+}
+
+impl Lending {
+    fn new(bytes: &[u8]) -> Self {
+        let mut path = std::env::temp_dir();
+        path.push(format!("lending-{:016x}", getrandom::u64().unwrap()));
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(&path);
+        let file = file.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        Self {
+            file: Arc::new(file),
+            at: 0,
+            len: bytes.len() as u64,
+            turn: 0,
+        }
+    }
+}
+
+impl Read for Lending {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buf, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Content for Lending {
+    fn lend(&mut self, most: usize) -> Option<io::Result<Loan>> {
+        self.turn += 1;
+        let count = usize::try_from(self.len - self.at).unwrap().min(most);
+        if self.turn.is_multiple_of(3) || count == 0 {
+            return None;
+        }
+        let loan = Loan {
+            file: Arc::clone(&self.file),
+            offset: self.at,
+            count,
+        };
+        self.at += count as u64;
+        Some(Ok(loan))
+    }
+}
+
+#[test]
+fn what_is_lent_and_what_is_read_arrive_in_their_order() {
+    let body = [&letters(3_000_001)[..], b"END"].concat();
+    let size = Some(body.len() as u64);
+    assert!(received(&mut Lending::new(&body), size, b"END") == body);
+    let (bytes, count) = unchunked(&received(&mut Lending::new(&body), None, LAST_CHUNK));
+    assert!(bytes == body);
+    assert!(count < 50, "{count}");
+}
+
+/// A node that reads a little, and then answers or leaves.
+fn unstored(body: &mut dyn Content, size: u64, answer: &'static [u8]) -> Unstored {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let node = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.read_exact(&mut [0; 1000]).unwrap();
+        client.write_all(answer).unwrap();
+        // Until the other side has heard it.
+        while client
+            .read(&mut [0; 65536])
+            .is_ok_and(|read| read > 0 && answer.is_empty())
+        {}
+    });
+    let nodes = Nodes::new(&Config::default().mogilefs);
+    let location = Location::parse(&format!("http://{address}/dev1/1.fid")).unwrap();
+    let failed = nodes.put(&location, body, Some(size), None).unwrap_err();
+    node.join().unwrap();
+    failed
+}
+
+#[test]
+fn a_node_that_answers_while_it_is_lent_a_body_is_heard() {
+    let size = 64 << 20;
+    let mut body = Lending::new(&vec![b'x'; size]);
+    let failed = unstored(&mut body, size as u64, b"HTTP/1.1 507 Full\r\n\r\n");
+    assert!(
+        matches!(failed, Unstored::Begun(Error::Http(507))),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn a_file_that_ends_early_is_no_fault_of_the_node() {
+    let mut body = Lending::new(&letters(200_000));
+    body.len = 300_000;
+    let failed = unstored(&mut body, 300_000, b"");
+    assert!(matches!(failed, Unstored::Body(_)), "{failed:?}");
+    // Nothing of it is lent any more.
+    assert_eq!(Arc::strong_count(&body.file), 1);
 }
 
 #[test]
@@ -57,7 +173,7 @@ fn a_body_that_looks_like_chunks_is_left_alone() {
     let size = Some(body.len() as u64);
     // It is known by its length when it is over.
     let whole = [&body[..body.len() - 3], b"END"].concat();
-    assert!(received(&whole, size, b"END") == whole);
+    assert!(received(&mut whole.as_slice(), size, b"END") == whole);
 }
 
 /// What comes of sending a long body to a node that says `first` before it takes it, and the rest of

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use nix::libc::O_TMPFILE;
 
@@ -27,22 +28,23 @@ pub(super) const LEASE: u32 = 16;
 
 /// What has come of an upload. To give it back takes as long as it is large.
 pub(in crate::store::mogile) struct Kept {
-    pub(super) content: Content,
+    pub(super) place: Place,
     /// In megabytes.
     leased: u32,
     room: Option<Rc<dyn Room>>,
 }
 
-pub(super) enum Content {
+pub(super) enum Place {
     Memory(Vec<u8>),
-    File(File),
+    /// Shared with whoever is just sending some of it.
+    File(Arc<File>),
 }
 
 impl Kept {
     /// Nothing yet. A file has as much as `room` gives it, or as it likes.
     pub(super) fn new(room: Option<Rc<dyn Room>>) -> Self {
         Self {
-            content: Content::Memory(Vec::new()),
+            place: Place::Memory(Vec::new()),
             leased: 0,
             room,
         }
@@ -79,14 +81,14 @@ impl Kept {
     /// # Errors
     /// What the file says.
     pub(super) fn add(&mut self, bytes: &[u8], dir: Option<&Path>) -> io::Result<()> {
-        match (&mut self.content, dir) {
-            (Content::File(file), _) => file.write_all(bytes)?,
-            (Content::Memory(memory), None) => memory.extend_from_slice(bytes),
-            (Content::Memory(memory), Some(dir)) => {
+        match (&mut self.place, dir) {
+            (Place::File(file), _) => (&**file).write_all(bytes)?,
+            (Place::Memory(memory), None) => memory.extend_from_slice(bytes),
+            (Place::Memory(memory), Some(dir)) => {
                 let mut file = nameless(dir)?;
                 file.write_all(memory)?;
                 file.write_all(bytes)?;
-                self.content = Content::File(file);
+                self.place = Place::File(Arc::new(file));
             }
         }
         Ok(())
@@ -97,7 +99,7 @@ impl Drop for Kept {
     fn drop(&mut self) {
         if let Some(room) = self.room.as_ref().filter(|_| self.leased > 0) {
             // There is room again when it is gone.
-            self.content = Content::Memory(Vec::new());
+            self.place = Place::Memory(Vec::new());
             room.give(self.leased);
         }
     }
