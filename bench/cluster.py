@@ -18,7 +18,7 @@ import tempfile
 import time
 from urllib.parse import parse_qs, unquote
 
-from measure import FAILED, Load, chosen, congestion, cost, memory, rounds, timed, told
+from measure import FAILED, Load, chosen, congestion, cost, file_system, memory, rounds, timed, told
 
 PASSWORD = "bench"
 # Of its own: what is in it is deleted.
@@ -55,11 +55,10 @@ class Tracker:
 class Ours:
     """A daemon of its own for each way to upload."""
 
-    def __init__(self, binaries, place, tracker, upload):
+    def __init__(self, binaries, place, disk, tracker, upload):
         self.name, self.place = f"nanoftpd, {upload}", f"{place}/{upload}"
-        os.makedirs(f"{self.place}/tmp")
+        os.makedirs(self.place)
         os.chmod(place, 0o755)
-        os.chmod(f"{self.place}/tmp", 0o1777)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         crypted = hashlib.md5(PASSWORD.encode()).hexdigest()
@@ -71,7 +70,7 @@ class Ours:
 listen_addr = 127.0.0.1
 listen_port = {self.port}
 pidfile = {self.place}/pid
-tmpdir = {self.place}/tmp
+tmpdir = {disk}
 userid = nobody
 groupid = {group}
 [auth.text]
@@ -106,10 +105,10 @@ class Bench:
         self.load = Load(binaries, PASSWORD)
         self.ours = {}
 
-    def start(self, binaries, tracker):
+    def start(self, binaries, tracker, disk):
         place = self.place
         for way in ("spool", "tee"):
-            self.ours[way] = Ours(binaries, place, tracker, way)
+            self.ours[way] = Ours(binaries, place, disk, tracker, way)
         for name, size in (("big.bin", BIG), ("mid.bin", 16 << 20), ("4k.bin", 4096)):
             with open(f"{place}/{name}", "wb") as file:
                 file.write(os.urandom(size))
@@ -261,6 +260,10 @@ def own_node(binaries, place):
 
 def main(binaries, output):
     place = tempfile.mkdtemp(prefix="nanoftpd-bench.")
+    # Where uploads wait, which is a disk as the daemon is installed.
+    disk = f"{os.path.dirname(os.path.abspath(output))}/disk"
+    os.makedirs(disk, exist_ok=True)
+    os.chmod(disk, 0o1777)
     node, tracker = None, os.environ.get("MOGILEFS_TRACKER")
     made = bench = None
     try:
@@ -272,12 +275,12 @@ def main(binaries, output):
             made = own
             make_class(made)
         bench = Bench(binaries, place, tracker, node is not None)
-        bench.start(binaries, tracker)
+        bench.start(binaries, tracker, disk)
         found = bench.run()
-        kind = "the test node" if node else "a real tracker"
+        kind = "the test node, with its files in memory," if node else "a real tracker"
         with open(output, "w") as file:
-            json.dump({"cluster": kind, "congestion": congestion(), "cases": found, "failed": FAILED}, file,
-                      indent=1)
+            json.dump({"cluster": kind, "congestion": congestion(), "disk": file_system(disk), "cases": found,
+                       "failed": FAILED}, file, indent=1)
     finally:
         for ours in bench.ours.values() if bench else ():
             ours.stop()

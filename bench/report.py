@@ -152,8 +152,8 @@ def main(docs, *paths):
                               "to be had. (unftp is built by whoever wants it: `UNFTP` names the program.)"), ""]
     if cluster:
         lines += [wrapped(
-            f"MogileFS: {cluster}, on the same machine; `straight` is what stands beside. `listlimit` is "
-            "200,000, for the longest lists."), ""]
+            f"MogileFS: {cluster} on the same machine; uploads wait on a disk ({disk}). `straight` is what stands "
+            "beside. `listlimit` is 200,000, for the longest lists."), ""]
     lines += ["## Goals", "", "Met is also what is within the spread of the rounds.", "", *goals(cases), "",
               BY_HAND[0], "", written, "", BY_HAND[1], "", "## Charts", ""]
     for name, title in chart.draw(docs, cases):

@@ -8,9 +8,9 @@ use crate::ftp::transfer::Progress;
 use crate::vigil::Verdict;
 
 impl Control {
-    /// What the client says while a transfer runs: STAT and NOOP are answered once the client knows that
-    /// it runs, unless they are behind a command that has to wait for its turn; ABOR ends the transfer from wherever it is, and is
-    /// answered in its turn.
+    /// What the client says while a transfer runs: STAT and NOOP are answered once the client knows that it
+    /// runs, unless they are behind a command that has to wait for its turn; ABOR ends the transfer from
+    /// wherever it is, and is answered in its turn.
     pub(in crate::ftp) fn overhear(&mut self, progress: &Progress) -> Verdict {
         loop {
             if self.overhear_lines(progress) == Verdict::Leave {
