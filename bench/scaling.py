@@ -19,7 +19,7 @@ LINES = (
     ("logins, SHA-512 crypt", "login and QUIT, 8 clients, SHA-512 crypt", "nanoftpd, SHA-512", "CPU ms each",
      lambda ms: 1000 / ms, 0, "a second"),
     ("RETR, module File", "RETR of 256 MiB", "nanoftpd", "CPU s per GB", lambda s: 1000 / s, 0, "MB a second"),
-    ("STOR, module File", "STOR of 256 MiB", "nanoftpd", "CPU s per GB", lambda s: 1000 / s, 0, "MB a second"),
+    ("STOR, module File", "STOR of 256 MiB onto a disk", "nanoftpd", "CPU s per GB", lambda s: 1000 / s, 0, "MB a second"),
     ("RETR under TLS", "RETR of 256 MiB under TLS", "nanoftpd, TLS", "CPU s per GB", lambda s: 1000 / s, 0,
      "MB a second"),
     ("STOR under TLS", "STOR of 256 MiB under TLS", "nanoftpd, TLS", "CPU s per GB", lambda s: 1000 / s, 0,
