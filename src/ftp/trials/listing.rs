@@ -65,7 +65,11 @@ fn asks(argument: &[u8]) {
     let Some(path) = without_options(argument) else {
         return assert!(argument.contains(&b'R'));
     };
-    assert!(argument.ends_with(path) && path.first() != Some(&b'-'));
+    assert!(argument.ends_with(path));
+    let options = argument.strip_suffix(path).unwrap_or_default();
+    let mut words = options.trim_ascii_end().split(|&byte| byte == b' ');
+    let has_ended = words.next_back().map(<[u8]>::trim_ascii) == Some(b"--");
+    assert!(has_ended || path.first() != Some(&b'-'));
     if let Some((dir, pattern)) = split_pattern(path) {
         assert_eq!([dir, pattern].concat(), path);
         assert!(!pattern.contains(&b'/') && (dir.is_empty() || dir.ends_with(b"/")));
