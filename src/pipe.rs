@@ -1,12 +1,15 @@
 //! Moving bytes from one descriptor to another without looking at them: through a pipe, whose pages
-//! the kernel hands on. Knows no sockets and no files, and waits for nobody.
+//! the kernel hands on, and out of a file. Knows nothing of transfers, and waits for nobody.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::libc::off_t;
+use nix::sys::sendfile::sendfile;
 use nix::unistd::pipe2;
 
 /// A pipe for one process.
@@ -93,4 +96,27 @@ impl Read for &Pipe {
 pub fn pour(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
     Ok(splice(from, None, to, None, most, flags)?)
+}
+
+/// Sends at most `count` bytes of `file` from `at` on, which goes on with them, to a socket; how many, 0
+/// at the end of the file. What the file says is kept apart, inside, from what the connection says.
+///
+/// # Errors
+/// Of the connection; `WouldBlock` where it has no room.
+pub fn send(
+    socket: impl AsFd,
+    file: &File,
+    at: &mut off_t,
+    count: usize,
+) -> io::Result<io::Result<usize>> {
+    match sendfile(socket, file, Some(at), count) {
+        Err(
+            errno @ (Errno::EAGAIN
+            | Errno::EINTR
+            | Errno::ECONNRESET
+            | Errno::EPIPE
+            | Errno::ETIMEDOUT),
+        ) => Err(errno.into()),
+        other => Ok(other.map_err(io::Error::from)),
+    }
 }

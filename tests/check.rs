@@ -297,6 +297,12 @@ fn a_configuration_with_errors_leaves_everything_unknown() {
     );
 }
 
+/// The number of the line in a file that begins with `start`.
+fn line_of(text: &str, start: &str) -> usize {
+    let line = text.lines().position(|line| line.starts_with(start));
+    line.unwrap() + 1
+}
+
 /// -t reads nothing but files; what it warns of is no error.
 #[test]
 fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
@@ -314,19 +320,15 @@ fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
     assert_eq!(code, Some(0), "{said}");
     let file = scratch.path().join("nanoftpd.conf");
     let text = fs::read_to_string(&file).unwrap();
-    let line_of = |key: &str| {
-        let is_it = |line: &str| line.starts_with(key);
-        text.lines().position(is_it).unwrap() + 1
-    };
     let (file, list) = (file.display(), list.display());
     for expected in [
         format!(
             "warning: {file}:{}: high_port: low_port to high_port are 10 ports, fewer than max_clients",
-            line_of("high_port")
+            line_of(&text, "high_port = ")
         ),
         format!(
             "warning: {file}:{}: address: PASV announces 10.1.2.3, which is private",
-            line_of("address")
+            line_of(&text, "address = ")
         ),
         format!("warning: {list}: has mode 0644: everybody sees the hashes"),
         format!("warning: {list}:1: the password of \"ann\" is `test`"),
@@ -367,8 +369,7 @@ fn a_test_of_the_configuration_says_all_that_a_start_would_fail_at() {
         .zip(why)
         .map(|((key, value), why)| {
             let key = key.rsplit('.').next().unwrap();
-            let is_it = |line: &str| line == format!("{key} = {value}");
-            let line = text.lines().position(is_it).unwrap() + 1;
+            let line = line_of(&text, &format!("{key} = {value}"));
             (line, format!("{}:{line}: {key}: {why}", file.display()))
         })
         .collect();

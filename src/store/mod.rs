@@ -8,6 +8,7 @@ use crate::path::Path;
 mod body;
 mod error;
 pub mod file;
+mod inflow;
 pub mod mogile;
 
 pub use body::{Body, Replaced, Source};

@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use nix::errno::Errno;
 use nix::libc::off_t;
-use nix::sys::sendfile::sendfile;
 
 use super::{HEARD_EVERY, Link, UNSENT};
 use crate::ftp::Direction;
@@ -37,21 +35,11 @@ impl Link {
         let count = granted.map_err(|error| Error::data(&error))?;
         let mut at = off_t::try_from(offset)
             .map_err(|_| Error::failed(451, "Storage error", "offset out of range"))?;
-        // What the file says is kept apart from what the connection says.
         let sent = self.attempt(For::Writing, |wire| {
-            match sendfile(wire.socket(), file, Some(&mut at), count) {
-                Err(
-                    errno @ (Errno::EAGAIN
-                    | Errno::EINTR
-                    | Errno::ECONNRESET
-                    | Errno::EPIPE
-                    | Errno::ETIMEDOUT),
-                ) => Err(errno.into()),
-                other => Ok(other),
-            }
+            pipe::send(wire.socket(), file, &mut at, count)
         });
         let sent = sent.map_err(|error| Error::data(&error))?;
-        let sent = sent.map_err(|errno| Error::body(&errno.into()))?;
+        let sent = sent.map_err(|error| Error::body(&error))?;
         self.passed(sent);
         Ok(sent)
     }

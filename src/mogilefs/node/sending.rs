@@ -7,13 +7,12 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::libc::{MSG_MORE, MSG_NOSIGNAL};
-use nix::sys::sendfile::sendfile;
 use socket2::SockRef;
 
 use super::early::Early;
 use super::loan::{Lent, Loan};
+use crate::pipe;
 use crate::vigil::{self, For};
 
 /// One message on its way.
@@ -75,20 +74,14 @@ impl<'l> Sending<'l> {
         let mut at = i64::try_from(loan.offset).map_err(io::Error::other)?;
         let mut left = loan.count;
         while left > 0 {
-            match sendfile(self.stream, &*loan.file, Some(&mut at), left) {
-                Ok(sent @ 1..) => {
+            match pipe::send(self.stream, &loan.file, &mut at, left) {
+                Ok(Ok(sent @ 1..)) => {
                     left = left.saturating_sub(sent);
                     self.deadline = None;
                 }
-                Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into()).into()),
-                Err(
-                    errno @ (Errno::EAGAIN
-                    | Errno::EINTR
-                    | Errno::ECONNRESET
-                    | Errno::EPIPE
-                    | Errno::ETIMEDOUT),
-                ) => self.go_on_after(errno.into())?,
-                Err(errno) => return Err(failed(errno.into()).into()),
+                Ok(Ok(0)) => return Err(failed(io::ErrorKind::UnexpectedEof.into()).into()),
+                Ok(Err(error)) => return Err(failed(error).into()),
+                Err(error) => self.go_on_after(error)?,
             }
         }
         Ok(())

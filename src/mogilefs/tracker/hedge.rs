@@ -80,31 +80,27 @@ impl Trackers {
         loop {
             let now = Instant::now();
             if asked.is_empty() || (now >= hedge && now < limit) {
-                let is_another = order.len() > 0;
+                let other = order.next();
                 // If there is no other, the same one may have another worker that is not stuck.
-                let first = asked.first().filter(|_| !hedged);
-                match order.next().or(first.map(|one| one.address)) {
-                    Some(address) => match self.connection_to(address) {
-                        Ok(mut connection) => {
-                            let round = connection.begin(std::slice::from_ref(request));
-                            hedged |= !asked.is_empty();
-                            asked.push(Asked {
-                                address,
-                                connection,
-                                round,
-                            });
-                            // To connect may have taken long.
-                            hedge = Instant::now() + self.limits.hedge;
-                        }
-                        Err(Error::Interrupted) => return Err(Error::Interrupted),
-                        Err(error) => {
-                            trouble = error;
-                            hedge = if is_another { hedge } else { limit };
-                        }
-                    },
+                let same = asked.first().filter(|_| !hedged).map(|one| one.address);
+                let begun = other
+                    .or(same)
+                    .map(|address| self.begin_at(address, request));
+                hedge = match begun {
+                    Some(Ok(one)) => {
+                        hedged |= !asked.is_empty();
+                        asked.push(one);
+                        // To connect may have taken long.
+                        Instant::now() + self.limits.hedge
+                    }
+                    Some(Err(Error::Interrupted)) => return Err(Error::Interrupted),
+                    Some(Err(error)) => {
+                        trouble = error;
+                        if other.is_some() { hedge } else { limit }
+                    }
                     None if asked.is_empty() => return Err(trouble),
-                    None => hedge = limit,
-                }
+                    None => limit,
+                };
                 if asked.is_empty() {
                     continue;
                 }
@@ -127,6 +123,16 @@ impl Trackers {
                 Ok(()) => {}
             }
         }
+    }
+
+    fn begin_at(&mut self, address: SocketAddr, request: &Request) -> Result<Asked, Error> {
+        let mut connection = self.connection_to(address)?;
+        let round = connection.begin(std::slice::from_ref(request));
+        Ok(Asked {
+            address,
+            connection,
+            round,
+        })
     }
 
     /// Lets each of `asked` go on; one that has ended is taken out, and what it ended with is told.

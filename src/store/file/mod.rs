@@ -20,7 +20,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use self::causes::broken;
-use self::inflow::fill;
+use self::filling::fill;
 use self::listing::{Ids, Listing, entry};
 use self::unfinished::{Naming, RESERVED, Unfinished};
 use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
@@ -29,7 +29,7 @@ use crate::path::Path;
 
 mod beneath;
 mod causes;
-mod inflow;
+mod filling;
 mod listing;
 mod unfinished;
 

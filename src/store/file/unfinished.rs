@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::causes::broken;
-use super::inflow::fill;
+use super::filling::fill;
 use crate::store::Error;
 
 /// How the names begin that unfinished uploads have, where they have one; never listed, and nobody else's.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use md5::{Digest, Md5};
 
 use crate::mogilefs::{Content, Loan};
-use crate::pipe::Pipe;
+use crate::store::inflow::{Inflow, LONG};
 use crate::store::{Error, Source};
 use crate::vigil;
 
@@ -27,10 +27,6 @@ pub(crate) use kept::nameless;
 /// How much is taken from the source at once, in bytes: of what may be short, and of what is not.
 const FIRST: usize = 16 * 1024;
 const BLOCK: usize = 128 * 1024;
-
-/// After so many bytes a pipe is worth its system calls, and how much it holds.
-const LONG: u64 = 1024 * 1024;
-const PIPE: usize = 1024 * 1024;
 
 /// What a spool may use up.
 pub(super) struct Bounds {
@@ -53,8 +49,8 @@ pub(super) struct Spool<'s> {
     len: u64,
     hash: Option<Md5>,
     block: Vec<u8>,
-    /// By which what comes gets into a file without being read; `None` inside: not at all.
-    pipe: Option<Option<Pipe>>,
+    /// By which what comes gets into a file without being read.
+    inflow: Inflow,
     trouble: Option<Trouble>,
     begun: Instant,
     took: Duration,
@@ -89,8 +85,8 @@ impl<'s> Spool<'s> {
             len: 0,
             hash: hash.then(Md5::new),
             block: vec![0; FIRST],
-            // What is counted has to be read.
-            pipe: hash.then_some(None),
+            // Of what is not read there is no sum.
+            inflow: if hash { Inflow::none() } else { Inflow::new() },
             trouble: None,
             begun: Instant::now(),
             took: Duration::ZERO,
@@ -136,39 +132,26 @@ impl<'s> Spool<'s> {
         taken.map(|count| count > 0)
     }
 
-    /// Moves some of what the source gives into the file, through `block` only where that cannot be
-    /// helped; how much, 0 at the end. `None`: it has to be read.
+    /// Moves some of what the source gives into the file; how much, 0 at the end. `None`: it has to be
+    /// read, or it is not so much that there is a file.
     fn pour(&mut self, block: &mut [u8]) -> Option<Result<usize, Error>> {
-        let (Place::File(_), Some(source)) = (&self.kept.place, &mut self.source) else {
+        let Place::File(file) = &self.kept.place else {
             return None;
         };
-        if self.len < LONG {
-            return None;
-        }
-        let pipe = self.pipe.get_or_insert_with(|| Pipe::open(PIPE)).as_ref()?;
-        let poured = source.pour(pipe.mouth(), PIPE)?;
-        Some(match poured {
-            Ok(0) => {
+        let file = Arc::clone(file);
+        let source = self.source.as_mut().filter(|_| self.len >= LONG)?;
+        let taken = self.inflow.take(*source)?.map_err(Error::Source);
+        Some(taken.and_then(|count| {
+            if count == 0 {
                 self.end();
-                Ok(0)
+                return Ok(0);
             }
-            Ok(count) => self.add_poured(count, block).map(|()| count),
-            Err(error) => Err(Error::Source(error)),
-        })
-    }
-
-    /// Adds what is in the pipe.
-    fn add_poured(&mut self, count: usize, block: &mut [u8]) -> Result<(), Error> {
-        self.grow(count)?;
-        let (Place::File(file), Some(Some(pipe))) = (&self.kept.place, &self.pipe) else {
-            return Ok(());
-        };
-        let emptied = pipe.empty_into(file, count, block);
-        if !emptied.map_err(|error| unspooled(&error))? {
-            self.pipe = Some(None);
-        }
-        self.len = self.len.saturating_add(count as u64);
-        Ok(())
+            self.grow(count)?;
+            let stored = self.inflow.store(&file, count, block);
+            stored.map_err(|error| unspooled(&error))?;
+            self.len = self.len.saturating_add(count as u64);
+            Ok(count)
+        }))
     }
 
     /// Reads some of what the source gives, into `block`, too; how much, 0 at the end.

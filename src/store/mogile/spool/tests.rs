@@ -2,21 +2,16 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
-use std::thread::JoinHandle;
 
 use super::kept::LEASE;
 use super::*;
-use crate::pipe::pour;
-use crate::vigil::For;
+use crate::store::inflow::trials::Socket;
 
 const MD5_OF_DIGITS: [u8; 16] = [
     0x78, 0x1e, 0x5e, 0x24, 0x5d, 0x69, 0xb5, 0x66, 0x97, 0x9b, 0x86, 0xe2, 0x8d, 0x23, 0xf2, 0xc7,
 ];
 
-const LONG: Patience = Patience {
+const UNENDING: Patience = Patience {
     pause: Duration::from_secs(60),
     until: None,
 };
@@ -71,7 +66,7 @@ impl Source for Slow {
 
 fn contents(spool: &mut Spool<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    get_all(&mut spool.reader(LONG), &mut bytes).unwrap();
+    get_all(&mut spool.reader(UNENDING), &mut bytes).unwrap();
     bytes
 }
 
@@ -179,12 +174,12 @@ fn a_follower_stops_at_a_pause_and_another_one_begins_anew() {
     let mut spool = Spool::new(&mut source, bounds(10), false);
     assert!(spool.pull().unwrap());
     let mut got = Vec::new();
-    get_all(&mut spool.reader(LONG), &mut got).unwrap_err();
+    get_all(&mut spool.reader(UNENDING), &mut got).unwrap_err();
     assert!(matches!(spool.trouble(), Some(Trouble::Paused)));
     assert!(got == bytes[..1000]);
     let over = Patience {
         until: Some(Instant::now()),
-        ..LONG
+        ..UNENDING
     };
     get_all(&mut spool.reader(over), &mut got).unwrap_err();
     assert!(matches!(spool.trouble(), Some(Trouble::Aged)));
@@ -200,7 +195,7 @@ fn a_follower_is_not_told_that_a_broken_upload_has_ended() {
     };
     let mut spool = Spool::new(&mut source, bounds(10), false);
     let mut got = Vec::new();
-    get_all(&mut spool.reader(LONG), &mut got).unwrap_err();
+    get_all(&mut spool.reader(UNENDING), &mut got).unwrap_err();
     assert_eq!(got, b"0123");
     let trouble = spool.trouble();
     assert!(matches!(trouble, Some(Trouble::Failed(Error::Source(_)))));
@@ -291,7 +286,7 @@ fn a_reader_may_ask_for_less_than_comes_at_once() {
     let mut source = Slow::new(&bytes);
     let mut spool = Spool::new(&mut source, bounds(10), false);
     let mut block = [0; 600];
-    let mut reader = spool.reader(LONG);
+    let mut reader = spool.reader(UNENDING);
     let mut got = Vec::new();
     loop {
         assert_eq!(reader.read(&mut []).unwrap(), 0);
@@ -304,36 +299,10 @@ fn a_reader_may_ask_for_less_than_comes_at_once() {
     assert!(contents(&mut spool) == bytes);
 }
 
-/// A socket, which counts how often it was poured.
-struct Socket(UnixStream, usize);
-
-impl Read for Socket {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Source for Socket {
-    fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
-        self.1 += 1;
-        let waited = vigil::wait(self.0.as_fd(), For::Reading, None);
-        Some(waited.and_then(|()| pour(&self.0, pipe, most)))
-    }
-}
-
-/// A socket from which `bytes` come.
-fn socket_of(bytes: &[u8]) -> (Socket, JoinHandle<()>) {
-    let (mut near, far) = UnixStream::pair().unwrap();
-    let bytes = bytes.to_vec();
-    // Whoever has heard enough leaves.
-    let sender = std::thread::spawn(move || drop(near.write_all(&bytes)));
-    (Socket(far, 0), sender)
-}
-
 #[test]
 fn what_is_poured_is_followed_and_found_again() {
     let bytes = sample(3_500_001);
-    let (mut source, sender) = socket_of(&bytes);
+    let (mut source, sender) = Socket::of(&bytes);
     let mut spool = Spool::new(&mut source, bounds(10), false);
     assert!(spool.pull().unwrap());
     for _ in 0..2 {
@@ -341,23 +310,23 @@ fn what_is_poured_is_followed_and_found_again() {
     }
     assert_eq!((spool.len(), spool.place()), (3_500_001, "disk"));
     sender.join().unwrap();
-    assert!(source.1 > 1);
+    assert!(source.poured > 1);
 }
 
 #[test]
 fn a_sum_that_was_asked_for_is_of_all_bytes_and_nothing_is_poured() {
     let bytes = sample(3_500_001);
-    let (mut source, sender) = socket_of(&bytes);
+    let (mut source, sender) = Socket::of(&bytes);
     let mut spool = Spool::new(&mut source, bounds(10), true);
     spool.receive().unwrap();
     assert_eq!(spool.md5(), Some(Md5::digest(&bytes).into()));
     sender.join().unwrap();
-    assert_eq!(source.1, 0);
+    assert_eq!(source.poured, 0);
 }
 
 #[test]
 fn what_is_poured_has_bounds_too() {
-    let (mut source, sender) = socket_of(&sample(3_500_001));
+    let (mut source, sender) = Socket::of(&sample(3_500_001));
     let mut bounds = bounds(10);
     bounds.most = 3_500_000;
     let mut spool = Spool::new(&mut source, bounds, false);

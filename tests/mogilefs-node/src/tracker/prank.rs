@@ -89,9 +89,11 @@ impl Prank {
             stream.write_all(b"\r\n")?;
             return Ok(After::Keep);
         }
-        stream.write_all(line)?;
         if self.double {
-            stream.write_all(b"OK \r\n")?;
+            // At once: who reads the first line finds the second, too.
+            stream.write_all(&[line, b"OK \r\n"].concat())?;
+        } else {
+            stream.write_all(line)?;
         }
         Ok(After::Keep)
     }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::client::{Tracker, Upload, get, open, path, put};
-use crate::process::Process;
+use crate::process::{Process, wait};
 
 fn node(options: &[&str]) -> (Process, Tracker) {
     let mut all = vec!["--domain", "d:k=2"];
@@ -290,21 +290,13 @@ fn a_monitor_takes_dead_devices_out() {
         let devices = tracker.fields("get_devices devid=2");
         devices["dev1_observed_state"].clone()
     };
-    wait(|| seen(&mut tracker) == "unreachable");
+    wait("it is missed", || seen(&mut tracker) == "unreachable");
     assert_eq!(
         tracker.fields("create_open domain=d&multi_dest=1")["dev_count"],
         "1"
     );
     tracker.tell("!fault clear");
-    wait(|| seen(&mut tracker) == "writeable");
-}
-
-fn wait(mut until: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !until() {
-        assert!(Instant::now() < end, "it never came");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait("it is back", || seen(&mut tracker) == "writeable");
 }
 
 fn signal(pid: u32, name: &str) {

@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::script::Store;
 
@@ -142,4 +144,13 @@ pub(crate) fn real_store() -> Option<Store> {
         Ok("mysql") => Store::Mysql,
         _ => Store::Sqlite,
     })
+}
+
+/// Waits for what comes by itself.
+pub(crate) fn wait(what: &str, mut until: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !until() {
+        assert!(Instant::now() < end, "never happened: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::client::{Tracker, put};
-use crate::process::Process;
+use crate::process::{Process, wait};
 
 fn node(options: &[&str]) -> (Process, Tracker) {
     let mut all = vec!["--domain", "d:k=2"];
@@ -135,15 +135,10 @@ fn a_rename_onto_a_key_closes_the_connection_of_the_next_in_the_queue() {
     tracker.send("rename domain=d&from_key=a&to_key=b");
     // The only worker is asleep: the victim's request waits behind it.
     let mut control = Tracker::connect(process.place("control"));
-    let end = Instant::now() + Duration::from_secs(20);
-    while control
-        .list("!faults")
-        .iter()
-        .any(|fault| fault.ends_with(" hits=0"))
-    {
-        assert!(Instant::now() < end, "it is not asked");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait("it is asked", || {
+        let faults = control.list("!faults");
+        !faults.iter().any(|fault| fault.ends_with(" hits=0"))
+    });
     victim.send("noop");
     assert!(tracker.receive().unwrap().starts_with("ERR key_exists"));
     assert_eq!(victim.receive(), None);
@@ -183,11 +178,9 @@ fn one_of_two_trackers_goes_down_and_comes_back() {
     let refused = TcpStream::connect(process.place("tracker")).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(second.ask("noop"), "OK");
-    let end = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(process.place("tracker")).is_err() {
-        assert!(Instant::now() < end, "it never came back");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait("it is back", || {
+        TcpStream::connect(process.place("tracker")).is_ok()
+    });
 }
 
 #[test]

@@ -1,23 +1,17 @@
-//! An upload on its way into a file of the kernel: read and written where it is short, moved through
-//! a pipe, without being touched, where it is long. Knows no names and no trees.
+//! Filling a file with an upload: read and written where it is short, moved in the kernel where it is long.
+//! Knows no names and no trees.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Write};
 
 use super::causes::broken;
-use crate::pipe::Pipe;
+use crate::store::inflow::{Inflow, LONG};
 use crate::store::{Error, Source};
 
 /// How much is read at once: of what may be a small file, and of what is not.
 const FIRST: usize = 16 * 1024;
 const BLOCK: usize = 256 * 1024;
-
-/// After so many bytes a pipe is worth its four system calls.
-const LONG: u64 = 1024 * 1024;
-
-/// What a pipe holds; a smaller one would cost more than it saves.
-const PIPE: usize = 1024 * 1024;
 
 /// Writes all of `source` to `file`, from where it stands; how much that was.
 ///
@@ -35,18 +29,15 @@ pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Erro
             block = vec![0; BLOCK];
         }
     }
-    if let Some(pipe) = Pipe::open(PIPE) {
-        while let Some(poured) = source.pour(pipe.mouth(), PIPE) {
-            let poured = poured.map_err(source_failed)?;
-            bytes += poured as u64;
-            if poured == 0 {
-                return Ok(bytes);
-            }
-            let emptied = pipe.empty_into(file, poured, &mut block);
-            if !emptied.map_err(|error| broken(&error))? {
-                break;
-            }
+    let mut inflow = Inflow::new();
+    while let Some(taken) = inflow.take(source) {
+        let taken = taken.map_err(source_failed)?;
+        if taken == 0 {
+            return Ok(bytes);
         }
+        let stored = inflow.store(file, taken, &mut block);
+        stored.map_err(|error| broken(&error))?;
+        bytes += taken as u64;
     }
     loop {
         match read_on(&mut block, file, source)? {
@@ -74,33 +65,13 @@ fn source_failed(error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek};
-    use std::os::fd::{AsFd, BorrowedFd};
-    use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::pipe::pour;
-    use crate::vigil::For;
-
-    /// A socket as source, which counts how often it was poured.
-    struct Socket(UnixStream, usize);
-
-    impl Read for Socket {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
-        }
-    }
-
-    impl Source for Socket {
-        fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
-            self.1 += 1;
-            let waited = crate::vigil::wait(self.0.as_fd(), For::Reading, None);
-            Some(waited.and_then(|()| pour(&self.0, pipe, most)))
-        }
-    }
+    use crate::store::inflow::trials::Socket;
 
     fn file(append: bool) -> File {
         let mut path = std::env::temp_dir();
-        path.push(format!("inflow-{}-{append}", std::process::id()));
+        path.push(format!("filling-{}-{append}", std::process::id()));
         let mut options = File::options();
         let file = options.read(true).create_new(true);
         let file = file.append(append).write(true).open(&path).unwrap();
@@ -119,14 +90,12 @@ mod tests {
             (3_500_002, true, true),
         ] {
             let bytes: Vec<u8> = (0..=250).cycle().step_by(7).take(length).collect();
-            let (mut near, far) = UnixStream::pair().unwrap();
-            let sent = bytes.clone();
-            let sender = std::thread::spawn(move || near.write_all(&sent).unwrap());
-            let (mut file, mut source) = (file(append), Socket(far, 0));
+            let (mut source, sender) = Socket::of(&bytes);
+            let mut file = file(append);
             let stored = fill(&mut file, &mut source).unwrap();
             sender.join().unwrap();
             assert_eq!(
-                (stored, source.1 > 0),
+                (stored, source.poured > 0),
                 (length as u64, is_poured),
                 "{length}"
             );
