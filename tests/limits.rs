@@ -56,8 +56,17 @@ fn so_many_sessions_a_user_and_no_more() {
     other.expect("PASS test", 421);
     assert!(other.is_closed());
     daemon.wait_for("login-refused peer=127.0.0.1 why=max-per-user user=\"test\"");
-    // The same session may log in again.
+    // The same session may log in again, and is nobody's when it has logged out.
     one.log_in("test", "test");
+    for way_out in [("REIN", 220), ("USER test", 331)] {
+        one.expect(way_out.0, way_out.1);
+        let mut other = daemon.log_in();
+        one.expect("NOOP", 200);
+        other.expect("QUIT", 221);
+        assert!(other.is_closed());
+        daemon.has_sessions(1);
+        one.log_in("test", "test");
+    }
     let pid = daemon.worker("test@127.0.0.1");
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     daemon.wait_for(&format!("worker-died pid={pid}"));

@@ -184,6 +184,15 @@ impl Board {
         });
     }
 
+    /// A worker's client is nobody in particular again.
+    pub fn logged_out(&mut self, pid: i32, now: Instant) {
+        self.change(pid, |seat| {
+            if let State::Member { peer, .. } = seat.state {
+                seat.enter(State::Visitor { peer }, now);
+            }
+        });
+    }
+
     /// A worker's client has given a command; an empty verb: it waits for one. Of visitors it is
     /// not kept.
     pub fn doing(&mut self, pid: i32, verb: String, argument: Vec<u8>, now: Instant) {

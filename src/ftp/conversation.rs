@@ -168,7 +168,7 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
             (reply, Some(Passage::In(account)))
         }
         Ok(Step::Return(reply, name)) => {
-            session.control.borrow_mut().speaker_is(None);
+            session.forget_who();
             (reply, Some(Passage::Out(name)))
         }
         Ok(Step::Secure(reply)) => {
@@ -178,7 +178,7 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
                 return None;
             }
             // RFC 2228 §3: who it is must be said again, by the client that is protected now.
-            session.control.borrow_mut().speaker_is(None);
+            session.forget_who();
             return Some(Some(Passage::Out(None)));
         }
         Ok(Step::Leave(reply)) => {

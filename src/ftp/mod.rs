@@ -61,6 +61,9 @@ pub trait Host {
         Ok(None)
     }
 
+    /// Who has logged in is nobody in particular again, and still there.
+    fn log_out(&mut self) {}
+
     /// What the account that has logged in has for uid and gid: numbers as a rule, for the client
     /// to look at.
     fn numbers(&self) -> (&str, &str) {

@@ -103,6 +103,12 @@ impl<'a> Session<'a> {
         self.unprotect_data();
     }
 
+    /// The client is nobody in particular: before it is told so, since another session may want its place.
+    pub(super) fn forget_who(&mut self) {
+        self.control.borrow_mut().speaker_is(None);
+        self.host.log_out();
+    }
+
     /// A line when it is its time; otherwise what is to be said before the session ends.
     pub(super) fn in_time(&mut self, line: Line) -> Result<Line, Option<Reply>> {
         match self.tempo.next() {

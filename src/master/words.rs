@@ -85,6 +85,7 @@ impl Master<'_> {
                 self.tally.logins += 1;
                 self.board.entered(pid, user, module, now);
             }
+            FromWorker::LoggedOut => self.board.logged_out(pid, now),
             FromWorker::Doing { verb, argument } => {
                 self.board.doing(pid, verb, argument, now);
                 self.share_out(pid, now);

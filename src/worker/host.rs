@@ -172,6 +172,14 @@ impl Host for Session {
         account.map(|account| self.enter(account)).transpose()
     }
 
+    fn log_out(&mut self) {
+        if self.account.take().is_some() {
+            self.bond.mention(&FromWorker::LoggedOut);
+            self.title = title_of(None, self.peer);
+            self.name_ends = self.title.len();
+        }
+    }
+
     fn numbers(&self) -> (&str, &str) {
         let account = self.account.as_ref();
         account.map_or(("", ""), |account| (&account.uid, &account.gid))

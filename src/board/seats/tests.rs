@@ -113,6 +113,10 @@ fn clients_are_counted_where_they_come_from_and_as_who_they_are() {
     assert_eq!(board.others_from(peer(5).ip(), 9), 2);
     assert_eq!(board.others_of(b"test", 1), 1);
     assert_eq!(board.others_of(b"test", 5), 0);
+    board.logged_out(5, start);
+    assert_eq!(board.others_of(b"test", 1), 0);
+    assert_eq!(board.others_from(peer(5).ip(), 1), 1);
+    board.entered(5, b"test".to_vec(), String::new(), start);
     board.dismissed(5, start);
     assert_eq!(board.others_of(b"test", 1), 0);
     board.gone(5);
@@ -134,6 +138,8 @@ fn what_a_worker_says_out_of_turn_changes_nothing() {
     let start = Instant::now();
     let mut board = board(start);
     board.entered(2, b"x".to_vec(), String::new(), start);
+    board.logged_out(2, start);
+    board.logged_out(3, start);
     board.doing(3, "PASS".to_owned(), Vec::new(), start);
     board.taken(99, peer(9), start);
     assert_eq!(board.counts(), self::board(start).counts());

@@ -84,6 +84,7 @@ fn every_message_of_a_worker_travels() {
             argument: b"a\xff b".to_vec(),
         },
         FromWorker::Left,
+        FromWorker::LoggedOut,
         FromWorker::Admit {
             number: 1,
             peer: peer("[2001:db8::1]:21"),

@@ -37,6 +37,8 @@ pub enum FromWorker {
     },
     /// The client has logged in and uses this store module.
     Entered { user: Vec<u8>, module: String },
+    /// It has logged out and is still there.
+    LoggedOut,
     /// The client's command; an empty verb: it waits for one.
     Doing { verb: String, argument: Vec<u8> },
     /// So many transfers of files have ended, of so many bytes together.
@@ -112,6 +114,7 @@ impl Message for FromWorker {
             Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
             Self::Doing { verb, argument } => Writer::new(5).bytes(verb.as_bytes()).bytes(argument),
             Self::Left => Writer::new(6),
+            Self::LoggedOut => Writer::new(21),
             Self::Login {
                 number,
                 user,
@@ -177,6 +180,7 @@ impl Message for FromWorker {
                 argument: reader.bytes()?,
             },
             6 => Self::Left,
+            21 => Self::LoggedOut,
             31 => Self::Unlogged {
                 lines: reader.number()?,
             },
