@@ -258,7 +258,33 @@ impl Link {
         if direction == For::Reading && self.wire.has_read_ahead() {
             return vigil::pause(Duration::ZERO);
         }
-        vigil::wait(self.wire.as_fd(), direction, Some(self.stall))
+        match direction {
+            For::Reading => vigil::wait(self.wire.as_fd(), direction, Some(self.stall)),
+            For::Writing => self.wait_to_write(),
+        }
+    }
+
+    /// Of what the kernel holds a good part must have gone before it takes more: a slow client that takes it
+    /// little by little has not stalled.
+    fn wait_to_write(&self) -> io::Result<()> {
+        /// How often it is looked at within the time after which nothing has moved.
+        const LOOKS: u32 = 10;
+        let mut left = usize::MAX;
+        let mut moved = Instant::now();
+        loop {
+            match vigil::wait(self.wire.as_fd(), For::Writing, Some(self.stall / LOOKS)) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                waited => return waited,
+            }
+            let now_left = queue::unacknowledged(self.wire.socket())?;
+            if left == usize::MAX {
+                left = now_left;
+            } else if now_left < left {
+                (left, moved) = (now_left, Instant::now());
+            } else if moved.elapsed() >= self.stall {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
     }
 
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {

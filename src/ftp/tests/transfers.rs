@@ -281,6 +281,31 @@ fn a_client_that_stops_moving_is_given_up() {
 }
 
 #[test]
+fn a_client_that_takes_little_at_a_time_is_not_given_up() {
+    let stall = Duration::from_secs(1);
+    let server = Server::with(|config| config.passive.stall_timeout = stall);
+    server.put("/f", sample(8 << 20));
+    server.put("/f.kernel", sample(8 << 20));
+    let mut client = server.log_in();
+    for name in ["f", "f.kernel"] {
+        let mut data = client.passive();
+        SockRef::from(&data)
+            .set_recv_buffer_size(16 * 1024)
+            .unwrap();
+        client.ask(&format!("RETR {name}"), 150);
+        // Of what the kernel holds it takes not even a half in that time.
+        let mut taken = vec![0; 40 * 2048];
+        for piece in taken.chunks_mut(2048) {
+            std::thread::sleep(stall / 20);
+            data.read_exact(piece).unwrap();
+        }
+        data.read_to_end(&mut taken).unwrap();
+        client.expect_reply(226);
+        assert_eq!(taken.len(), 8 << 20);
+    }
+}
+
+#[test]
 fn a_download_that_the_client_cuts_is_no_226() {
     let server = Server::start();
     server.put("/f", sample(64 << 20));
