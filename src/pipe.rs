@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
-use nix::unistd::pipe2;
+use nix::unistd::{pipe2, read, write};
 
 /// A pipe for one process.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Pipe {
     /// # Errors
     /// What splice(2) says; `InvalidInput` where `to` can only be written to.
     pub fn empty(&self, to: impl AsFd, most: usize) -> io::Result<usize> {
-        pour(&self.end, to, most)
+        splice_on(&self.end, to, most)
     }
 
     /// Moves the next `count` bytes, which are in it, to where `file` stands; whether that can be done
@@ -88,12 +88,34 @@ impl Read for &Pipe {
     }
 }
 
-/// Moves what is there, at most `most` bytes, from `from` to `to`, of which one is an end of a pipe;
-/// how many, 0 at the end of `from`.
+/// So many bytes of a socket are read where they cannot be moved.
+const LIFTED: usize = 512;
+
+/// Moves what is there, at most `most` bytes, from the socket `from` into the pipe `to`, which must have
+/// room for it; how many, 0 at the end of `from`. `is_there`: something was seen to be, if only the end.
 ///
 /// # Errors
-/// What splice(2) says; `WouldBlock` where nothing is there, or no room.
-pub fn pour(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+/// What splice(2) says; `WouldBlock` where nothing is there.
+pub fn pour(from: impl AsFd, to: impl AsFd, most: usize, is_there: bool) -> io::Result<usize> {
+    match splice_on(&from, &to, most) {
+        // Before a mark of urgent data splice(2) says just the same, and would for ever.
+        Ok(0) => lift(from, to, most),
+        Err(error) if is_there && error.kind() == io::ErrorKind::WouldBlock => lift(from, to, most),
+        moved => moved,
+    }
+}
+
+fn lift(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+    let mut block = [0; LIFTED];
+    let count = read(from, block.get_mut(..most.min(LIFTED)).unwrap_or_default())?;
+    let bytes = block.get(..count).unwrap_or_default();
+    if !bytes.is_empty() && write(to, bytes)? < count {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    Ok(count)
+}
+
+fn splice_on(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
     Ok(splice(from, None, to, None, most, flags)?)
 }
@@ -110,13 +132,50 @@ pub fn send(
     count: usize,
 ) -> io::Result<io::Result<usize>> {
     match sendfile(socket, file, Some(at), count) {
-        Err(
-            errno @ (Errno::EAGAIN
-            | Errno::EINTR
-            | Errno::ECONNRESET
-            | Errno::EPIPE
-            | Errno::ETIMEDOUT),
-        ) => Err(errno.into()),
+        Err(errno) if OF_CONNECTIONS.contains(&errno) => Err(errno.into()),
         other => Ok(other.map_err(io::Error::from)),
+    }
+}
+
+/// What no file says: that it has to wait, and why a connection has ended.
+const OF_CONNECTIONS: [Errno; 15] = [
+    Errno::EAGAIN,
+    Errno::EINTR,
+    Errno::EPIPE,
+    Errno::ECONNRESET,
+    Errno::ECONNABORTED,
+    Errno::ECONNREFUSED,
+    Errno::ETIMEDOUT,
+    Errno::ENOTCONN,
+    Errno::ENETDOWN,
+    Errno::ENETUNREACH,
+    Errno::ENETRESET,
+    Errno::EHOSTDOWN,
+    Errno::EHOSTUNREACH,
+    Errno::ENOBUFS,
+    Errno::EPROTO,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::vigil::{self, For};
+
+    #[test]
+    fn why_a_connection_has_ended_is_no_fault_of_the_file() {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = nobody.local_addr().unwrap();
+        drop(nobody);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&address.into());
+        vigil::wait(socket.as_fd(), For::Writing, None).unwrap();
+        let file = File::open("/proc/self/exe").unwrap();
+        let error = send(&socket, &file, &mut 0, 1000).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

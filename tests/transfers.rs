@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use socket2::{Domain, Socket, Type};
-use support::{Cluster, Daemon, Ftp, Mode, noise};
+use socket2::{Domain, SockRef, Socket, Type};
+use support::{Cluster, Daemon, Ftp, Mode, noise, on_each_module};
 
 #[test]
 fn every_mode_carries_every_byte() {
@@ -395,4 +395,26 @@ fn an_upload_has_no_name_until_it_is_whole_and_a_killed_worker_leaves_nothing() 
         ftp = daemon.log_in();
         ftp.expect("TYPE I", 200);
     }
+}
+
+/// Urgent data is nothing to a file, but the kernel moves bytes no further than to the mark of it.
+#[test]
+fn an_upload_goes_on_behind_what_is_urgent() {
+    on_each_module(|place, daemon| {
+        let content = noise(6_000_000, 9);
+        let (first, rest) = content.split_at(3_000_000);
+        let mut ftp = place.log_in(daemon);
+        ftp.expect("TYPE I", 200);
+        let data = ftp.data();
+        ftp.expect(&format!("STOR {}", place.path("urgent")), 150);
+        let mut stream = data.stream();
+        stream.write_all(first).unwrap();
+        SockRef::from(&stream).send_out_of_band(b"!").unwrap();
+        stream.write_all(rest).unwrap();
+        drop(stream);
+        ftp.reply_of(226);
+        let held = place.holds("urgent").unwrap();
+        assert_eq!(held.len(), content.len());
+        assert!(held == content);
+    });
 }

@@ -99,7 +99,7 @@ pub(super) mod trials {
         fn pour(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Option<io::Result<usize>> {
             self.poured += 1;
             let waited = vigil::wait(self.stream.as_fd(), For::Reading, None);
-            Some(waited.and_then(|()| pour(&self.stream, pipe, most)))
+            Some(waited.and_then(|()| pour(&self.stream, pipe, most, true)))
         }
     }
 }

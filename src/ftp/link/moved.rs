@@ -73,7 +73,11 @@ impl Link {
             Ok(most) => most,
             Err(error) => return Some(Err(error)),
         };
-        let poured = self.attempt(For::Reading, |wire| pipe::pour(wire.socket(), pipe, most));
+        let mut has_waited = false;
+        let poured = self.attempt(For::Reading, |wire| {
+            let is_there = std::mem::replace(&mut has_waited, true);
+            pipe::pour(wire.socket(), pipe, most, is_there)
+        });
         Some(poured.inspect(|count| self.passed(*count)))
     }
 

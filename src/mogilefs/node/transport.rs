@@ -115,11 +115,13 @@ impl Tap {
         most: usize,
         limit: Duration,
     ) -> io::Result<usize> {
+        let mut is_there = false;
         loop {
-            match pipe::pour(&*self.stream, pipe, most) {
+            match pipe::pour(&*self.stream, pipe, most, is_there) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     vigil::wait(self.stream.as_fd(), For::Reading, Some(limit))?;
+                    is_there = true;
                 }
                 poured => return poured,
             }
