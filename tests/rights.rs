@@ -13,6 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use nix::fcntl::{AT_FDCWD, OFlag, renameat};
 use nix::sys::signal::{Signal, kill};
@@ -391,4 +392,35 @@ fn started_by_another_user_the_daemon_runs_as_that_user() {
     let is_settled = || (status(worker, "Seccomp").unwrap() == "2").then_some(());
     eventually("a sandbox", is_settled);
     assert_eq!(status(worker, "CapEff").unwrap(), "0000000000000000");
+}
+
+/// As in a container that has taken the right away.
+#[test]
+fn without_the_right_to_kill_clerks_end_all_the_same() {
+    if !is_root() {
+        say("not tried: it takes root to be somebody else");
+        return;
+    }
+    let program = ["setpriv", "--bounding-set=-kill", "--inh-caps=-all"];
+    let mut daemon = Daemon::of_files_within(&program, &[]);
+    let mark = daemon.mark();
+    daemon.wait_for("clerk-ready");
+    let clerks = || {
+        let titles = daemon.children();
+        let clerk = |(pid, title): (i32, String)| title.contains("[clerk]").then_some(pid);
+        titles
+            .into_iter()
+            .filter_map(clerk)
+            .collect::<BTreeSet<_>>()
+    };
+    let before = eventually("both clerks", || {
+        Some(clerks()).filter(|all| all.len() == 2)
+    });
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_after(mark, "reloaded");
+    eventually("another clerk", || {
+        let all = clerks();
+        (all.len() == 2 && all != before).then_some(())
+    });
+    assert_eq!(daemon.stop(Duration::from_secs(20)), Some(0));
 }

@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, send, sendmsg,
+    shutdown, socketpair,
 };
 use zeroize::Zeroize;
 
@@ -137,6 +138,11 @@ impl<Out: Message, In: Message> End<Out, In> {
         }
     }
 
+    /// Has nothing more to say: behind what was said the other end finds the end. It is still heard.
+    pub fn let_go(&self) {
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+    }
+
     /// Hears the next message. Never blocks.
     ///
     /// # Errors
@@ -216,6 +222,19 @@ mod tests {
         assert!(matches!(worker.receive().unwrap(), Heard::End));
         let error = worker.send(&FromWorker::Left).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn who_is_let_go_of_is_heard_to_the_last() {
+        let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        master.send(&ToWorker::Retire).unwrap();
+        master.let_go();
+        let word = worker.receive().unwrap();
+        assert!(matches!(word, Heard::Message(ToWorker::Retire)));
+        assert!(matches!(worker.receive().unwrap(), Heard::End));
+        worker.send(&FromWorker::Left).unwrap();
+        let word = master.receive().unwrap();
+        assert!(matches!(word, Heard::Message(FromWorker::Left)));
     }
 
     #[test]

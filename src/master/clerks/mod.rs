@@ -266,5 +266,7 @@ impl Seat {
     fn end(&mut self) {
         self.is_dismissed = true;
         process::kill(Pid::from_raw(self.pid));
+        // In a container that has taken the right to kill away this is all that it hears.
+        self.leash.let_go();
     }
 }
