@@ -17,6 +17,7 @@ use nanoftpd::sys::fds::Gutter;
 use nanoftpd::sys::heir::Heritage;
 use nanoftpd::sys::pidfile::{self, Pidfile};
 use nanoftpd::sys::{process, title};
+use nanoftpd::text::quoted;
 use nanoftpd::{clerk, logger, worker};
 
 #[path = "main/tools.rs"]
@@ -77,7 +78,10 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
     let ground = Ground::prepare(&config, &path).map_err(|errors| all(&errors))?;
     let (listeners, unbound) = listen(heritage, &config)?;
     let left = estate.as_mut().and_then(Estate::take_pidfile);
-    let pidfile = left.map_or_else(|| lock(&config), Ok)?;
+    let (pidfile, unmoved) = match left {
+        Some(left) => moved(left, &config.nanoftpd.pidfile),
+        None => (lock(&config)?, None),
+    };
     let sinks = logger::open(&config.logging, is_foreground)
         .map_err(|error| end(CONFIG, format_args!("{}: {error}", path.display())))?;
     let left = estate.as_mut().and_then(Estate::take_gutter);
@@ -96,9 +100,7 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
     }
     logger::install(sinks);
     logger::catch_panics();
-    if let Some((address, error)) = unbound {
-        log::error!("not-bound addr={address} why=\"{error}\"");
-    }
+    complain_of_legacy(&config, unbound, unmoved);
     let start = Start {
         config,
         path,
@@ -125,6 +127,17 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
         ready.tell(code, &why.to_string());
         end(code, why)
     })
+}
+
+/// What could not be as the configuration has it, of which an upgrade does not die.
+fn complain_of_legacy(config: &Config, unbound: Option<Unbound>, unmoved: Option<pidfile::Error>) {
+    if let Some((address, error)) = unbound {
+        log::error!("not-bound addr={address} why=\"{error}\"");
+    }
+    if let Some(error) = unmoved {
+        let path = quoted(config.nanoftpd.pidfile.as_os_str().as_encoded_bytes());
+        log::error!("not-moved what=pidfile path={path} why=\"{error}\"");
+    }
 }
 
 fn serve(mut start: Start, gutter: Gutter, ready: &mut Ready) -> Result<(), master::Error> {
@@ -185,6 +198,15 @@ fn not_bound(config: &Config, address: SocketAddr, error: &io::Error) -> End {
             end(code, format_args!("cannot listen on {address}: {held}"))
         }
         _ => end(code, format_args!("cannot listen on {address}: {error}")),
+    }
+}
+
+/// A pid file that was left to us, or the one that takes its place at `path`. Where there can be none it
+/// stays where it is, of which an upgrade does not die; beside it why.
+fn moved(left: Pidfile, path: &Path) -> (Pidfile, Option<pidfile::Error>) {
+    match left.elsewhere(path) {
+        Ok(other) => (other.unwrap_or(left), None),
+        Err(error) => (left, Some(error)),
     }
 }
 

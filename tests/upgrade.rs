@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -273,6 +274,65 @@ fn a_configuration_that_would_not_start_is_found_before() {
     let line = daemon.wait_for("upgrade-refused");
     assert!(line.contains("tmpdir: /no/such/directory"), "{line}");
     daemon.log_in().expect("PWD", 257);
+}
+
+/// Somebody at the control socket who says nothing is waited for.
+#[test]
+fn a_configuration_that_is_broken_between_trial_and_exec_is_found_too() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    daemon.expect_error("upgrade-refused");
+    let socket = daemon.dir().join("control.sock");
+    let guest = UnixStream::connect(&socket).unwrap();
+    let tried = installed.scratch.open_dir("out").join("tried");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *\" -t\") {BINARY} \"$@\" && : > {}; exit;; esac\n\
+         exec {BINARY} \"$@\"\n",
+        tried.display()
+    );
+    let ino = installed.replace(script.as_bytes());
+    daemon.signal(Signal::SIGUSR2);
+    eventually("the trial", || tried.exists().then_some(()));
+    daemon.write_conf(&[("nanoftpd.tmpdir", "/no/such/directory")]);
+    drop(guest);
+    let line = daemon.wait_for("upgrade-refused");
+    assert!(line.contains("tmpdir: /no/such/directory"), "{line}");
+    assert_ne!(running(&daemon), ino);
+    daemon.log_in().expect("PWD", 257);
+}
+
+#[test]
+fn pid_file_and_control_socket_go_where_the_configuration_has_them_or_stay() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    let other = Daemon::of_files(&[]);
+    daemon.expect_error("not-moved");
+    let at = |daemon: &Daemon, name: &str| daemon.dir().join(name).to_str().unwrap().to_owned();
+    let own = format!("{}\n", daemon.pid());
+    let number = |place: &str| fs::read_to_string(place).ok();
+
+    let taken = [at(&other, "nanoftpd.pid"), at(&other, "control.sock")];
+    daemon.write_conf(&[
+        ("nanoftpd.pidfile", &taken[0]),
+        ("status.socket", &taken[1]),
+    ]);
+    let mark = daemon.mark();
+    upgrade(&daemon);
+    daemon.wait_after(mark, "not-moved what=pidfile");
+    daemon.wait_after(mark, "not-moved what=control");
+    let old = [at(&daemon, "nanoftpd.pid"), at(&daemon, "control.sock")];
+    assert_eq!(number(&old[0]).as_ref(), Some(&own));
+    assert!(fs::exists(&old[1]).unwrap());
+
+    let new = [at(&daemon, "new.pid"), at(&daemon, "new.sock")];
+    daemon.write_conf(&[("nanoftpd.pidfile", &new[0]), ("status.socket", &new[1])]);
+    upgrade(&daemon);
+    assert_eq!(number(&new[0]), Some(own));
+    assert!(order(&daemon, &["status"]).contains(&daemon.pid().to_string()));
+    for place in old {
+        assert!(!fs::exists(&place).unwrap(), "{place}");
+    }
+    drop(other.log_in());
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::board::{Seat, State};
 use crate::config;
 use crate::control::{Conversation, Progress, Session, Status};
 use crate::sys::named::Named;
+use crate::text::quoted;
 
 /// More than so many operators at once are none.
 const MOST: usize = 16;
@@ -41,17 +42,25 @@ impl Desk {
         Ok(Self::at(socket, ground))
     }
 
-    /// The one that another program has left, if it is still where `config` wants it; else
-    /// [`Self::open`].
+    /// The one that another program has left, if it is still where `config` wants it, or no other can be
+    /// had there; else [`Self::open`].
     pub(super) fn inherit(
         control: Option<Named>,
         config: &config::Status,
         ground: &Ground,
     ) -> io::Result<Self> {
-        match control.filter(|control| control.path() == config.socket) {
-            None => Self::open(config, ground),
-            Some(socket) => Ok(Self::at(socket, ground)),
+        let Some(left) = control else {
+            return Self::open(config, ground);
+        };
+        if left.is_at(&config.socket) {
+            return Ok(Self::at(left, ground));
         }
+        // The service does not end for it.
+        Self::open(config, ground).or_else(|error| {
+            let path = quoted(config.socket.as_os_str().as_encoded_bytes());
+            log::error!("not-moved what=control path={path} why=\"{error}\"");
+            Ok(Self::at(left, ground))
+        })
     }
 
     fn at(socket: Named, ground: &Ground) -> Self {
@@ -97,7 +106,7 @@ impl Master<'_> {
         config: &config::Status,
         ground: &Ground,
     ) -> io::Result<Option<Desk>> {
-        if self.desk.socket.path() == config.socket {
+        if self.desk.socket.is_at(&config.socket) {
             return Ok(None);
         }
         let desk = Desk::open(config, ground)?;

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use crate::config::{Config, Error, LogMode};
+use crate::sys::named::Named;
+use crate::sys::pidfile::Pidfile;
 
 /// The logs, the pid file and the control socket that cannot be where `config`, which was read from
 /// `path`, has them.
@@ -18,13 +20,15 @@ pub fn misplaced(config: &Config, path: &Path) -> Vec<Error> {
     let logs = logs
         .into_iter()
         .filter_map(|(key, log)| Some((("logging", key), why_not(log?, false)?)));
+    let pidfile = &config.nanoftpd.pidfile;
+    let pidfile = why_not(pidfile, true).or_else(|| Pidfile::why_not(pidfile));
+    let socket = &config.status.socket;
+    let socket = why_not(socket, true).or_else(|| Named::why_not(socket));
     let own = [
-        (("nanoftpd", "pidfile"), &config.nanoftpd.pidfile),
-        (("status", "socket"), &config.status.socket),
+        (("nanoftpd", "pidfile"), pidfile),
+        (("status", "socket"), socket),
     ];
-    let own = own
-        .into_iter()
-        .filter_map(|(key, place)| Some((key, why_not(place, true)?)));
+    let own = own.into_iter().filter_map(|(key, why)| Some((key, why?)));
     logs.chain(own)
         .map(|(key, why)| Error::of_key(path, key, why))
         .collect()

@@ -1,6 +1,5 @@
 //! HUP: another configuration, all of it or nothing.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::{Ground, Master};
@@ -8,7 +7,6 @@ use crate::auth::text::Users;
 use crate::config::{Config, Error};
 use crate::logger;
 use crate::store::mogile::Lore;
-use crate::sys::pidfile::{self, Pidfile};
 use crate::sys::supervisor::{self, Condition};
 use crate::text::quoted;
 
@@ -42,7 +40,8 @@ impl Master<'_> {
             .other_desk(&config.status, &ground)
             .map_err(|error| wrong(("status", "socket"), error.to_string()))?;
         let pidfile = self
-            .other_pidfile(&config.nanoftpd.pidfile)
+            .pidfile
+            .elsewhere(&config.nanoftpd.pidfile)
             .map_err(|error| wrong(("nanoftpd", "pidfile"), error.to_string()))?;
         self.leave_the_door();
         self.listeners.rebind(&config).map_err(|(address, error)| {
@@ -75,16 +74,5 @@ impl Master<'_> {
         }
         self.hand_out_logs();
         Ok(())
-    }
-
-    /// One with our number at `path`, if it is not the one that there is: that goes when this one
-    /// takes its place.
-    fn other_pidfile(&self, path: &Path) -> Result<Option<Pidfile>, pidfile::Error> {
-        if self.pidfile.path() == path {
-            return Ok(None);
-        }
-        let mut pidfile = Pidfile::lock(path)?;
-        pidfile.write()?;
-        Ok(Some(pidfile))
     }
 }

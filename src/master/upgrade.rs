@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Master;
@@ -23,9 +24,14 @@ const COURTESY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Upgrade {
     /// The new program checks the configuration.
-    Trial { trial: Trial, deadline: Instant },
-    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer.
-    Due { latest: Instant },
+    Trial {
+        trial: Trial,
+        deadline: Instant,
+        tried: Vec<u8>,
+    },
+    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer, unless the
+    /// configuration is another one by then.
+    Due { latest: Instant, tried: Vec<u8> },
 }
 
 impl Master<'_> {
@@ -35,11 +41,13 @@ impl Master<'_> {
         }
         let mut arguments = self.arguments();
         arguments.push("-t".into());
+        let tried = text(&self.path);
         match Trial::start(&self.program, &arguments) {
             Ok(trial) => {
                 self.upgrade = Some(Upgrade::Trial {
                     trial,
                     deadline: now + TRIAL,
+                    tried,
                 });
             }
             Err(error) => self.refuse_upgrade(&error.to_string()),
@@ -59,15 +67,15 @@ impl Master<'_> {
 
     /// Whether it was the program on trial that ended.
     pub(super) fn end_trial(&mut self, pid: i32, ending: Ending, now: Instant) -> bool {
-        let Some(Upgrade::Trial { trial, .. }) = &mut self.upgrade else {
+        let Some(Upgrade::Trial { trial, tried, .. }) = &mut self.upgrade else {
             return false;
         };
         if trial.pid.as_raw() != pid {
             return false;
         }
         if ending == Ending::Exit(0) {
-            let latest = now + COURTESY;
-            self.upgrade = Some(Upgrade::Due { latest });
+            let (latest, tried) = (now + COURTESY, std::mem::take(tried));
+            self.upgrade = Some(Upgrade::Due { latest, tried });
         } else {
             let said = trial.said();
             self.refuse_upgrade(&format!("its check ended with {ending}: {said}"));
@@ -78,7 +86,7 @@ impl Master<'_> {
     pub(super) fn upgrade_due(&self) -> Option<Instant> {
         match self.upgrade.as_ref()? {
             Upgrade::Trial { deadline, .. } => Some(*deadline),
-            Upgrade::Due { latest } => Some(*latest),
+            Upgrade::Due { latest, .. } => Some(*latest),
         }
     }
 
@@ -87,16 +95,25 @@ impl Master<'_> {
         let is_birth_due = self.is_birth_due();
         match &mut self.upgrade {
             None => {}
-            Some(Upgrade::Trial { trial, deadline }) if *deadline <= now => {
+            Some(Upgrade::Trial {
+                trial, deadline, ..
+            }) if *deadline <= now => {
                 process::kill(trial.pid);
                 *deadline = now + TRIAL;
             }
             Some(Upgrade::Trial { .. }) => {}
             Some(Upgrade::Due { .. }) if self.stop.is_some() => self.upgrade = None,
-            Some(Upgrade::Due { latest }) => {
+            Some(Upgrade::Due { latest, tried }) => {
                 let is_asked = self.clerks.are_asked() || self.desk.is_visited() || is_birth_due;
-                if !is_asked || *latest <= now {
+                if is_asked && now < *latest {
+                    return;
+                }
+                if *tried == text(&self.path) {
                     self.make_way(now);
+                } else {
+                    // What it would find has been tried by nobody.
+                    self.upgrade = None;
+                    self.begin_upgrade(now);
                 }
             }
         }
@@ -204,4 +221,9 @@ impl Master<'_> {
             })
         })
     }
+}
+
+/// What is in a file.
+fn text(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_default()
 }

@@ -5,11 +5,13 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process;
 
 use nix::unistd::Uid;
+
+const NO_SOCKET: &str = "is no socket";
 
 /// The socket. Dropping it removes the name, if that still means this socket.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ impl Named {
     /// # Errors
     /// `AddrInUse` when somebody listens there; `AlreadyExists` when that is no socket.
     pub fn listen(path: &Path, owner: Option<Uid>) -> io::Result<Self> {
+        // By a name that is too long nobody could connect.
+        SocketAddr::from_pathname(path)?;
         let dir = path.parent().unwrap_or(Path::new("/"));
         if !dir.exists() {
             DirBuilder::new().mode(0o755).create(dir)?;
@@ -60,6 +64,30 @@ impl Named {
             place,
             listener,
         })
+    }
+
+    /// Why nobody can listen at `path`, as far as that is seen without doing it. Who listens there is not
+    /// asked: it may be the daemon that runs.
+    #[must_use]
+    pub fn why_not(path: &Path) -> Option<String> {
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        let longest = [path, &dir.join(".listen-4194304")];
+        let is_too_long = |name: &&Path| SocketAddr::from_pathname(name).is_err();
+        let is_socket = |about: fs::Metadata| about.file_type().is_socket();
+        let why = if longest.iter().any(is_too_long) {
+            "is too long a name for a socket"
+        } else if fs::symlink_metadata(path).is_ok_and(|about| !is_socket(about)) {
+            NO_SOCKET
+        } else {
+            return None;
+        };
+        Some(format!("{} {why}", path.display()))
+    }
+
+    /// Whether the name `path` means this socket, by whatever way it leads there.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        inode(path).is_ok_and(|place| place == self.place)
     }
 
     /// Device and inode of the name.
@@ -100,7 +128,7 @@ impl AsFd for Named {
 
 impl Drop for Named {
     fn drop(&mut self) {
-        if inode(&self.path).is_ok_and(|place| place == self.place) {
+        if self.is_at(&self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -126,7 +154,7 @@ fn must_be_free(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(about) if !about.file_type().is_socket() => {
-            Err(io::Error::new(ErrorKind::AlreadyExists, "is no socket"))
+            Err(io::Error::new(ErrorKind::AlreadyExists, NO_SOCKET))
         }
         Ok(_) => match UnixStream::connect(path) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
@@ -196,6 +224,10 @@ mod tests {
         fs::write(&file, "precious").unwrap();
         let error = Named::listen(&file, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(Named::why_not(&file).is_some());
+        assert!(Named::why_not(&path).is_none());
+        let long = dir.0.join("x".repeat(100));
+        assert!(Named::listen(&long, None).is_err() && Named::why_not(&long).is_some());
         assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     }
 }

@@ -25,7 +25,7 @@ const BIRTH: Duration = Duration::from_secs(2);
 /// A locked pid file. The lock belongs to all processes that inherit the descriptor, so it is never
 /// let go by a drop: it ends with the last of them. Dropping removes the file, but only in the
 /// process whose number is in it, or that has locked it and nobody's number is: of a start that
-/// failed nothing stays.
+/// failed nothing stays. A file that has come to be there in its place is left alone.
 #[derive(Debug)]
 pub struct Pidfile {
     path: PathBuf,
@@ -65,7 +65,7 @@ impl Pidfile {
     /// Opens and locks the file at `path`, and makes its directory where only that is missing.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`Error`]. A file with something else than a number in it is not taken.
     pub fn lock(path: &Path) -> Result<Self, Error> {
         if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
             DirBuilder::new().mode(0o755).create(dir)?;
@@ -79,6 +79,9 @@ impl Pidfile {
                 .truncate(false)
                 .mode(0o644)
                 .open(path)?;
+            if is_foreign(&file) {
+                return Err(Error::Io(no_pidfile()));
+            }
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => file,
                 Err((file, Errno::EWOULDBLOCK)) => {
@@ -93,11 +96,7 @@ impl Pidfile {
             };
             // A daemon that was just ending may have removed the file between our open and our
             // lock; the name must still mean what we have locked.
-            let is_same = |there: std::fs::Metadata| {
-                file.metadata()
-                    .is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
-            };
-            if path.symlink_metadata().is_ok_and(is_same) {
+            if is_at(&file, path) {
                 return Ok(Self {
                     path: path.to_owned(),
                     file: ManuallyDrop::new(file),
@@ -121,6 +120,29 @@ impl Pidfile {
             Err((file, Errno::EWOULDBLOCK)) => Err(Error::Held(number_in(&file))),
             Err((_, errno)) => Err(Error::Io(errno.into())),
         }
+    }
+
+    /// What takes its place where it is to be at `path`, with the number of this process; `None`: it is
+    /// there.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn elsewhere(&self, path: &Path) -> Result<Option<Self>, Error> {
+        if is_at(&self.file, path) {
+            return Ok(None);
+        }
+        let mut other = Self::lock(path)?;
+        other.write()?;
+        Ok(Some(other))
+    }
+
+    /// Why nothing of the kind can be at `path`, as far as that is seen without making it.
+    #[must_use]
+    pub fn why_not(path: &Path) -> Option<String> {
+        // A FIFO is not opened: that would wait for somebody.
+        let is_file = std::fs::metadata(path).ok()?.is_file();
+        let is_foreign = !is_file || File::open(path).is_ok_and(|file| is_foreign(&file));
+        is_foreign.then(|| format!("{} {}", path.display(), no_pidfile()))
     }
 
     /// Where it is.
@@ -154,10 +176,34 @@ impl Drop for Pidfile {
             Some(number) => u32::try_from(number) == Ok(own),
             None => self.locker == own && self.file.metadata().is_ok_and(|about| about.len() == 0),
         };
-        if is_ours {
+        if is_ours && is_at(&self.file, &self.path) {
             let _ = remove_file(&self.path);
         }
     }
+}
+
+/// Whether the name `path` means `file`, by whatever way it leads there.
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |about: std::fs::Metadata| (about.dev(), about.ino());
+    let own = file.metadata().map(place);
+    path.symlink_metadata()
+        .is_ok_and(|there| own.is_ok_and(|own| own == place(there)))
+}
+
+/// Whether that is somebody else's: a wrong line of the configuration must not cost a file. A machine that
+/// lost its power may have left zeros.
+fn is_foreign(mut file: &File) -> bool {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || *byte == 0;
+    let mut bytes = Vec::new();
+    let read = file
+        .rewind()
+        .and_then(|()| file.take(32).read_to_end(&mut bytes));
+    let is_file = file.metadata().is_ok_and(|about| about.is_file());
+    !is_file || read.is_err() || !bytes.iter().all(is_number)
+}
+
+fn no_pidfile() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "is no pid file")
 }
 
 fn is_gone(pid: i32) -> bool {
@@ -210,6 +256,59 @@ mod tests {
         Pidfile::lock(&path).unwrap();
         closing.join().unwrap();
         remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_pid_file_is_left_alone() {
+        let dir = std::env::temp_dir().join(format!("nanoftpd-foreign-{}", process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let path = dir.join("file");
+        for (content, is_taken) in [
+            ("root:x", false),
+            ("12 monkeys", false),
+            ("", true),
+            ("17", true),
+            (" 17\n", true),
+            ("\0\0\0\0", true),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(Pidfile::why_not(&path).is_none(), is_taken, "{content:?}");
+            match Pidfile::lock(&path) {
+                Ok(_) => assert!(is_taken, "{content:?}"),
+                Err(error) => {
+                    assert!(!is_taken, "{content:?}");
+                    assert_eq!(error.to_string(), "is no pid file");
+                    assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+                }
+            }
+        }
+        let pipe = dir.join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(Pidfile::why_not(&pipe).is_some());
+        assert!(Pidfile::lock(&pipe).is_err());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn it_goes_elsewhere_or_is_there_by_another_way_or_comes_back() {
+        let dir = std::env::temp_dir().join(format!("nanoftpd-moved-{}", process::id()));
+        let path = dir.join("run/pid");
+        std::fs::create_dir(&dir).unwrap();
+        let mut own = Pidfile::lock(&path).unwrap();
+        own.write().unwrap();
+        std::os::unix::fs::symlink(dir.join("run"), dir.join("old-run")).unwrap();
+        assert!(own.elsewhere(&dir.join("old-run/pid")).unwrap().is_none());
+        let other = own.elsewhere(&dir.join("other")).unwrap().unwrap();
+        drop(own);
+        assert!(!path.exists());
+        remove_file(other.path()).unwrap();
+        let again = other.elsewhere(other.path()).unwrap().unwrap();
+        // The one that is gone does not take the other along.
+        drop(other);
+        assert!(again.path().exists());
+        drop(again);
+        assert!(!dir.join("other").exists());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

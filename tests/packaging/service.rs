@@ -124,6 +124,7 @@ fn the_init_script_keeps_its_word() {
     );
     service.call("status", 0);
     greet();
+
     write(good);
 
     service.call("restart", 0);
@@ -144,6 +145,32 @@ fn the_init_script_keeps_its_word() {
     service.call("stop", 0);
     service.call("status", 3);
     assert_eq!(service.pid(), None, "the pid file is left");
+}
+
+#[test]
+fn the_init_script_finds_a_daemon_whose_pid_file_is_to_be_elsewhere() {
+    let service = Service::new("127.0.0.1:9");
+    let good = fs::read_to_string(&service.conf).unwrap();
+    let write = |text: String| fs::write(&service.conf, text).unwrap();
+    service.call("start", 0);
+    let first = service.pid().unwrap();
+    let moved = service.scratch.path().join("run/moved.pid");
+    let own = service.pidfile.to_str().unwrap();
+    write(good.replace(own, moved.to_str().unwrap()));
+    service.call("status", 0);
+    service.call("start", 0);
+    service.call("reload", 0);
+    support::eventually("the other pid file alone", || {
+        (moved.exists() && !service.pidfile.exists()).then_some(())
+    });
+    service.call("reload", 0);
+    write(good);
+    service.call("reload", 0);
+    support::eventually("the pid file", || {
+        let text = fs::read_to_string(&service.pidfile).ok()?;
+        (text == format!("{first}\n")).then_some(())
+    });
+    service.call("stop", 0);
 }
 
 #[test]

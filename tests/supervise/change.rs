@@ -67,6 +67,35 @@ fn the_pid_file_goes_where_a_reload_has_it() {
 }
 
 #[test]
+fn what_somebody_has_removed_is_there_again_after_a_reload() {
+    let daemon = Daemon::of_files(&[]);
+    let [pidfile, socket] = ["nanoftpd.pid", "control.sock"].map(|name| daemon.dir().join(name));
+    for place in [&pidfile, &socket] {
+        fs::remove_file(place).unwrap();
+    }
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reloaded");
+    let number = fs::read_to_string(&pidfile).unwrap();
+    assert_eq!(number, format!("{}\n", daemon.pid()));
+    assert_eq!(daemon.order(&["status"]).0, Some(0));
+    drop(daemon);
+}
+
+#[test]
+fn a_place_that_is_reached_by_another_way_is_the_same() {
+    let daemon = Daemon::of_files(&[]);
+    let alias = daemon.dir().join("alias");
+    std::os::unix::fs::symlink(daemon.dir(), &alias).unwrap();
+    let at = |name: &str| alias.join(name).to_str().unwrap().to_owned();
+    let (pidfile, socket) = (at("nanoftpd.pid"), at("control.sock"));
+    daemon.write_conf(&[("nanoftpd.pidfile", &pidfile), ("status.socket", &socket)]);
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reloaded");
+    assert_eq!(daemon.order(&["status"]).0, Some(0));
+    assert!(fs::exists(&pidfile).unwrap());
+}
+
+#[test]
 fn usr1_reopens_the_log_for_everybody() {
     let daemon = Daemon::of_files(&[]);
     let mut ftp = daemon.log_in();

@@ -96,6 +96,10 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
     let place = daemon.dir().join("other.pid");
     let pidfile = ("nanoftpd.pidfile", place.to_str().unwrap());
     let port = daemon.address.port().to_string();
+    let users = daemon.dir().join("users").to_str().unwrap().to_owned();
+    let listed = fs::read(&users).unwrap();
+    let long = daemon.dir().join("x".repeat(100));
+    let long = long.to_str().unwrap().to_owned();
     let detached = ("nanoftpd.daemonize", "yes");
     for (change, code, why) in [
         (("nanoftpd.tmpdir", "/no/such/dir"), 78, "/no/such/dir"),
@@ -103,6 +107,8 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
         (("nanoftpd.listen_addr", "192.0.2.1"), 78, "192.0.2.1"),
         (("nanoftpd.listen_port", &*port), 69, &*port),
         (("status.socket", "/"), 1, "control socket /"),
+        (("status.socket", &*long), 1, "must be shorter"),
+        (("nanoftpd.pidfile", &*users), 78, "is no pid file"),
     ] {
         daemon.write_conf(&[detached, pidfile, change]);
         let output = run(daemon.conf());
@@ -111,6 +117,7 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
         assert!(text.contains(why), "{text}");
         assert!(!place.exists(), "{change:?} leaves a pid file");
     }
+    assert_eq!(fs::read(&users).unwrap(), listed);
 }
 
 #[test]
