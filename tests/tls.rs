@@ -156,12 +156,20 @@ fn what_follows_auth_in_the_same_segment_is_dropped() {
 fn auth_and_rein_end_a_login() {
     let site = Site::new(&[]);
     let mut ftp = site.daemon.log_in();
+    for chosen in ["OPTS MLST type;", "OPTS HASH CRC32", "TYPE A"] {
+        ftp.expect(chosen, 200);
+    }
     ftp.expect("AUTH TLS", 234);
     let socket = ftp.control().try_clone().unwrap();
     let mut ftp = Secure::over(socket, &memory(&TLS13)).unwrap();
     ftp.expect("PWD", 530);
     ftp.expect("AUTH TLS", 503);
     ftp.enter();
+    // What somebody in the middle may have chosen is not what the client has chosen.
+    let state = ftp.expect("FEAT", 211) + &ftp.expect("STAT", 211);
+    for usual in ["MLST type*;size*;", "HASH SHA-256*;", "TYPE: BINARY"] {
+        assert!(state.contains(usual), "{state}");
+    }
     ftp.expect("CCC", 534);
     ftp.expect("PROT X", 504);
     ftp.expect("PROT S", 536);

@@ -64,6 +64,8 @@ impl Session<'_> {
         let client = self.control.borrow_mut().secure(&session, limit)?;
         self.shield.session = Some(session);
         self.shield.client = None;
+        // Somebody in the middle may have chosen it.
+        self.forget_settings();
         let who = match client {
             Client::Nobody => String::new(),
             Client::Refused(why) => format!(" certificate=refused why={}", quoted(why.as_bytes())),

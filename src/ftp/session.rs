@@ -23,7 +23,7 @@ use super::reply::Reply;
 use super::transfer::{self, Progress};
 use super::verb::{Answer, say};
 use super::{Host, Settings};
-use crate::config::ActivePort;
+use crate::config::{ActivePort, Type};
 use crate::vigil::{self, Verdict, Watch};
 
 /// What every session has, whoever uses it.
@@ -39,6 +39,8 @@ pub(super) struct Session<'a> {
     tempo: Tempo,
     /// `idle_time`, or what SITE IDLE made of it.
     pub(super) idle: Duration,
+    /// What TYPE said last.
+    pub(super) representation: Option<Type>,
     /// The facts of machine listings.
     pub(super) facts: Facts,
     /// What HASH tells.
@@ -86,6 +88,7 @@ impl<'a> Session<'a> {
             begun: Instant::now(),
             tempo: Tempo::new(settings.limits.commands_per_second),
             idle: settings.nanoftpd.idle_time,
+            representation: None,
             facts: Facts::default(),
             hash: Algorithm::default(),
             is_packed: false,
@@ -96,11 +99,17 @@ impl<'a> Session<'a> {
 
     /// As it was after the greeting; the control connection stays under TLS if it is.
     pub(super) fn reset(&mut self) {
+        self.forget_settings();
+        self.unprotect_data();
+    }
+
+    /// What the client has chosen, but for the protection. Another USER leaves it as it is (RFC 959 §4.1.1).
+    pub(super) fn forget_settings(&mut self) {
         self.idle = self.settings.nanoftpd.idle_time;
+        self.representation = None;
         self.facts = Facts::default();
         self.hash = Algorithm::default();
         (self.is_packed, self.level) = (false, USUAL_LEVEL);
-        self.unprotect_data();
     }
 
     /// The client is nobody in particular: before it is told so, since another session may want its place.

@@ -24,8 +24,6 @@ pub(super) struct Member<'a> {
     store: Box<dyn Store>,
     /// The current directory.
     cwd: Path,
-    /// What TYPE said last.
-    representation: Option<Type>,
     /// How the next data connection is made; taken by it.
     route: Option<Route>,
     /// After EPSV ALL nothing else makes a data connection (RFC 2428 §4).
@@ -267,7 +265,6 @@ impl<'a> Member<'a> {
             user: account.user,
             store: account.store,
             cwd: Path::root(),
-            representation: None,
             route: None,
             only_epsv: false,
             restart: None,
@@ -301,7 +298,7 @@ impl<'a> Member<'a> {
 
     fn is_ascii(&self) -> bool {
         let default = self.session.settings.nanoftpd.default_type;
-        self.representation.unwrap_or(default) == Type::Ascii
+        self.session.representation.unwrap_or(default) == Type::Ascii
     }
 
     fn mode_name(&self) -> &'static str {

@@ -43,7 +43,7 @@ impl<'a> Member<'a> {
             }
             _ => return Err(Error::refused(501, "TYPE takes A, I or L 8.")),
         };
-        self.representation = Some(representation);
+        self.session.representation = Some(representation);
         say(200, format!("Type set to {letter}."))
     }
 
@@ -72,7 +72,7 @@ impl<'a> Member<'a> {
     }
 
     /// USER ends this login and begins another; its directory, its store and its data connection
-    /// go with it.
+    /// go with it, TYPE and MODE stay.
     pub(super) fn user(&mut self, name: &[u8]) -> Answer {
         Ok(Step::Return(password_required(name), Some(name.to_vec())))
     }

@@ -61,12 +61,22 @@ fn another_user_ends_the_login() {
         &[
             ("MKD d", 257),
             ("CWD d", 250),
+            ("TYPE A", 200),
             ("USER test", 331),
             ("PWD", 530),
             ("PASS secret", 230),
         ],
     );
     assert_eq!(client.ask("PWD", 257), "257 \"/\" is current directory.");
+    // RFC 959 §4.1.1: "All transfer parameters are unchanged".
+    client.store("STOR f", b"a\r\n", 226);
+    assert_eq!(server.file("/f").unwrap(), b"a\n");
+    converse(
+        &mut client,
+        &[("REIN", 220), ("USER test", 331), ("PASS secret", 230)],
+    );
+    client.store("STOR f", b"a\r\n", 226);
+    assert_eq!(server.file("/f").unwrap(), b"a\r\n");
 }
 
 #[test]

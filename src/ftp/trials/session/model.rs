@@ -69,9 +69,9 @@ impl Model {
     fn logs_in(&mut self, turn: &Turn<'_>) {
         match (turn.verb, turn.code) {
             ("USER", 331) => {
-                let user = turn.argument.to_vec();
+                let (user, is_ascii) = (turn.argument.to_vec(), self.is_ascii);
                 self.leave();
-                self.user = user;
+                (self.user, self.is_ascii) = (user, is_ascii);
             }
             ("REIN", 220) => self.leave(),
             ("PASS", code) => {
