@@ -259,6 +259,38 @@ fn a_reload_touches_no_login_and_takes_another_program() {
 }
 
 #[test]
+fn what_is_said_of_the_program_goes_where_a_reload_has_the_log() {
+    let site = Site::start(&[]);
+    let daemon = &site.daemon;
+    let file = || fs::read_to_string(daemon.dir().join("nanoftpd.log")).unwrap();
+    let program = site.scratch.path().join("login");
+    let fail_in = |mode: &str| {
+        daemon.write_conf(&[
+            ("auth.module", "Exec"),
+            ("auth.exec.command", program.to_str().unwrap()),
+            ("logging.mode", mode),
+        ]);
+        let mark = daemon.mark();
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_after(mark, " reloaded");
+        eventually("an answer of the program", || {
+            (site.log_in("code", mode).0 == 530).then_some(())
+        });
+    };
+    daemon.expect_error("login-unavailable");
+    fail_in("1");
+    daemon.written("nanoftpd.log", "auth-program-failed");
+    fail_in("0");
+    fail_in("1");
+    // Lines keep their order.
+    eventually("what was said last", || {
+        let count = file().matches("auth-program-failed").count();
+        assert!(count <= 2, "{}", file());
+        (count == 2).then_some(())
+    });
+}
+
+#[test]
 fn a_program_that_is_not_there_is_said_at_the_start() {
     let scratch = Scratch::new();
     let changes = [

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::sys::stat::{fstat, makedev};
+
 use super::hear;
 use crate::leash::{self, FromClerk, ToClerk};
 use crate::logger::{self, Arrivals, Which};
@@ -18,22 +20,33 @@ const AGAIN: Duration = Duration::from_secs(1);
 const GATHERING: Duration = Duration::from_millis(10);
 const MANY: usize = 8 * 1024;
 
+/// A full pipe is read in as many pieces, and some.
+const CHUNKS: usize = 24;
+
 /// Until nobody is left who could log anything.
 pub(super) fn work(leash: &leash::Clerk, mut arrivals: Arrivals) -> io::Result<()> {
     let (mut has_master, mut is_known_gone) = (true, false);
     let mut rests_until = None;
     while arrivals.ends().next().is_some() {
         wait(has_master.then_some(leash), &arrivals, rests_until)?;
-        let taken = arrivals.take();
+        let mut taken = arrivals.take();
         let bytes: usize = taken.iter().map(|(_, lines)| lines.len()).sum();
         rests_until = (1..MANY)
             .contains(&bytes)
             .then(|| Instant::now() + GATHERING);
         // Where lines go that were logged after the master had said so has been said by now.
-        has_master = has_master && hear(leash, heed)?;
-        for (which, lines) in taken {
-            logger::pass_on(which, &lines);
+        let mut words = Vec::new();
+        has_master = has_master && hear(leash, |word| words.push(word))?;
+        for word in words {
+            if leads_nowhere(&word) {
+                // What was logged before goes where it was to go.
+                for _ in 0..CHUNKS {
+                    write(std::mem::replace(&mut taken, arrivals.take()));
+                }
+            }
+            heed(word);
         }
+        write(taken);
         let is_gone = logger::is_disconnected();
         if is_gone && !is_known_gone && has_master {
             leash.send(&FromClerk::NoSyslogd)?;
@@ -66,6 +79,20 @@ fn wait(
         }
     }
     Ok(())
+}
+
+fn write(taken: Vec<(Which, Vec<u8>)>) {
+    for (which, lines) in taken {
+        logger::pass_on(which, &lines);
+    }
+}
+
+/// Whether a log is wanted no more.
+fn leads_nowhere(message: &ToClerk) -> bool {
+    let ToClerk::Log { fd, .. } = message else {
+        return false;
+    };
+    fstat(fd).is_ok_and(|about| about.st_rdev == makedev(1, 3))
 }
 
 fn heed(message: ToClerk) {

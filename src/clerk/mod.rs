@@ -53,6 +53,7 @@ pub fn run_hooks(leash: &leash::Clerk, settings: &Hooks, jail: &Jail) -> ! {
 /// or frozen disk holds up. It outlives the master, and all others, to write the last of them.
 pub fn write_lines(leash: &leash::Clerk, relay: &Relay, jail: &Jail) -> ! {
     let arrived = relay.arrive();
+    relay.part();
     confined(
         leash,
         jail.give_up_rights().and_then(|()| jail.enter()),

@@ -3,11 +3,12 @@
 //! it when nothing more fits in. Knows no processes.
 #![forbid(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{pipe2, read};
+use nix::unistd::{close, pipe2, read};
 
 use super::journal::Sinks;
 use super::sink::{Sink, Way};
@@ -66,6 +67,11 @@ impl Relay {
             let is_missing = pipe.which == Which::Syslog && sinks.wants_syslog;
             let slot = sinks.slot(pipe.which);
             pipe.is_wanted = slot.is_some() || is_missing;
+            if !pipe.is_wanted && pipe.which != Which::Syslog && pipe.target.is_some() {
+                // Sessions that were born before go on putting lines in, and the old file is let go of.
+                let nowhere = File::options().write(true).open("/dev/null")?;
+                pipe.target = Some(nowhere.into());
+            }
             if let (Some(mouth), true) = (&pipe.mouth, pipe.is_wanted) {
                 let relayed = Sink::new(mouth.try_clone()?, Way::File);
                 pipe.target = slot.replace(relayed).map(|sink| sink.descriptor);
@@ -121,6 +127,14 @@ impl Relay {
             })
         });
         pipes.collect::<io::Result<_>>().map(Arrivals)
+    }
+
+    /// Closes what a child that has [`Self::arrive`]d was given of its master's: a file that was replaced
+    /// would stay open here. The child never drops it.
+    pub fn part(&self) {
+        for fd in self.descriptors() {
+            let _ = close(fd);
+        }
     }
 
     /// Puts no more lines in, so that the one who writes finds an end.

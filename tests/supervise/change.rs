@@ -96,6 +96,61 @@ fn a_place_that_is_reached_by_another_way_is_the_same() {
 }
 
 #[test]
+fn a_log_that_is_wanted_no_more_is_let_go_of_whoever_still_writes() {
+    let daemon = Daemon::of_files(&[]);
+    fs::write(daemon.files().join("file"), "content").unwrap();
+    let [log, xferlog] = ["nanoftpd.log", "xferlog"].map(|name| daemon.dir().join(name));
+    let mut old = daemon.log_in();
+    let mut fetch = || {
+        let data = old.data();
+        old.expect("RETR file", 150);
+        std::io::copy(&mut data.stream(), &mut std::io::sink()).unwrap();
+        old.reply_of(226);
+    };
+    let reload = |changes: &[(&str, &str)]| {
+        daemon.write_conf(changes);
+        let mark = daemon.mark();
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_after(mark, " reloaded");
+    };
+    let is_open = |place: &std::path::PathBuf| {
+        let own = daemon.pid().as_raw();
+        daemon.children().into_keys().chain([own]).any(|pid| {
+            let open = fs::read_dir(format!("/proc/{pid}/fd"))
+                .into_iter()
+                .flatten();
+            let mut names = open
+                .flatten()
+                .filter_map(|fd| fs::read_link(fd.path()).ok());
+            names.any(|name| name == *place)
+        })
+    };
+    let rotated = daemon.dir().join("nanoftpd.log.1");
+    fs::rename(&log, &rotated).unwrap();
+    daemon.signal(Signal::SIGUSR1);
+    eventually("nobody has the rotated log open", || {
+        (is_open(&log) && !is_open(&rotated)).then_some(())
+    });
+    fetch();
+    reload(&[("logging.mode", "0"), ("logging.xferlog", "")]);
+    eventually("nobody has the logs open", || {
+        (!is_open(&log) && !is_open(&xferlog)).then_some(())
+    });
+    // What was logged before is not lost for that.
+    for (place, line) in [(&log, "retr-ok"), (&xferlog, "/file")] {
+        let text = fs::read_to_string(place).unwrap();
+        assert_eq!(text.matches(line).count(), 1, "{text}");
+    }
+    fetch();
+    reload(&[]);
+    fetch();
+    daemon.written("xferlog", "/file");
+    eventually("the logs", || {
+        (is_open(&log) && is_open(&xferlog)).then_some(())
+    });
+}
+
+#[test]
 fn usr1_reopens_the_log_for_everybody() {
     let daemon = Daemon::of_files(&[]);
     let mut ftp = daemon.log_in();

@@ -54,13 +54,23 @@ impl Duty {
             let own = &config.nanoftpd;
             (own.userid.clone(), own.groupid.clone())
         };
+        // What it logs, and how, it was given at birth.
+        let voice = |config: &Config| {
+            let logging = &config.logging;
+            (logging.mode, logging.syslog_facility.clone())
+        };
+        let is_same_one = person(old) == person(new) && voice(old) == voice(new);
         match self {
             // It does the same under any configuration, and may have lines in hand.
             Self::Lines => true,
             // It is given its names at birth.
             Self::Names => false,
-            Self::Logins => old.auth.exec == new.auth.exec && person(old) == person(new),
-            Self::Hooks => old.hooks == new.hooks && person(old) == person(new),
+            Self::Logins => old.auth.exec == new.auth.exec && is_same_one,
+            // It is let go of when it has done what it has: at less cost.
+            Self::Hooks => {
+                let is_as_loud = old.logging.level == new.logging.level;
+                old.hooks == new.hooks && is_same_one && is_as_loud
+            }
         }
     }
 }
