@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use log::{Level, debug, log_enabled};
 
+use super::flow::Tempo;
 use super::lines::{BLOCK, Line, Lines};
 use super::reply::Reply;
 use super::telnet::IAC;
@@ -26,6 +27,7 @@ use parting::LINGER;
 pub(super) struct Control {
     wire: Wire,
     patience: Duration,
+    tempo: Tempo,
     lines: Lines,
     has_ended: bool,
     is_aborted: bool,
@@ -51,11 +53,12 @@ enum Filled {
 
 impl Control {
     /// Takes a connection over that is prepared (`sys::sockets`) and does not block. `patience` is how
-    /// long a client may take to accept a reply.
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    /// long a client may take to accept a reply, `tempo` how fast it may command.
+    pub(super) fn new(stream: TcpStream, patience: Duration, tempo: Tempo) -> Self {
         Self {
             wire: Wire::Plain(stream),
             patience,
+            tempo,
             lines: Lines::new(),
             has_ended: false,
             is_aborted: false,
@@ -104,6 +107,14 @@ impl Control {
     /// Who the dialogue in the log is with, once that is known.
     pub(super) fn speaker_is(&mut self, user: Option<&[u8]>) {
         self.speaker = user.map(escaped);
+    }
+
+    /// Whether the next command may be carried out now.
+    ///
+    /// # Errors
+    /// It has to wait for so long.
+    pub(super) fn may_go_on(&mut self) -> Result<(), Duration> {
+        self.tempo.next()
     }
 
     /// A line that is already here, if a whole one is.

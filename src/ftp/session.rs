@@ -36,7 +36,6 @@ pub(super) struct Session<'a> {
     /// Where the client's data connections go to, as the client sees it.
     pub(super) seen_as: SocketAddr,
     pub(super) begun: Instant,
-    tempo: Tempo,
     /// `idle_time`, or what SITE IDLE made of it.
     pub(super) idle: Duration,
     /// What TYPE said last.
@@ -75,7 +74,8 @@ impl<'a> Session<'a> {
         host: &'a mut dyn Host,
     ) -> io::Result<Self> {
         let local = canonical(control.local_addr()?);
-        let control = Control::new(control, settings.nanoftpd.idle_time);
+        let tempo = Tempo::new(settings.limits.commands_per_second);
+        let control = Control::new(control, settings.nanoftpd.idle_time, tempo);
         Ok(Self {
             control: Rc::new(RefCell::new(control)),
             host,
@@ -86,7 +86,6 @@ impl<'a> Session<'a> {
                 .gateway()
                 .map_or(local, |gateway| canonical(gateway.destination)),
             begun: Instant::now(),
-            tempo: Tempo::new(settings.limits.commands_per_second),
             idle: settings.nanoftpd.idle_time,
             representation: None,
             facts: Facts::default(),
@@ -120,9 +119,13 @@ impl<'a> Session<'a> {
 
     /// A line when it is its time; otherwise what is to be said before the session ends.
     pub(super) fn in_time(&mut self, line: Line) -> Result<Line, Option<Reply>> {
-        match self.tempo.next() {
-            Ok(()) => Ok(line),
-            Err(_) => Err(Some(self.farewell())),
+        loop {
+            let next = self.control.borrow_mut().may_go_on();
+            match next.map_err(vigil::pause) {
+                Ok(()) => return Ok(line),
+                Err(Ok(())) => {}
+                Err(Err(_)) => return Err(Some(self.farewell())),
+            }
         }
     }
 

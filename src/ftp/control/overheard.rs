@@ -50,11 +50,11 @@ impl Control {
         Verdict::Stay
     }
 
-    /// The reply to the first line, if it need not wait, and if the client takes replies.
-    fn reply_at_once(&self, progress: &Progress) -> Option<Reply> {
+    /// The reply to the first line, if it need not wait, and if the client takes replies and is not too fast.
+    fn reply_at_once(&mut self, progress: &Progress) -> Option<Reply> {
         let line = self.lines.waiting().next()?;
         // Who sends commands ahead takes the first reply for that of the first of them.
-        if !self.has_begun || !self.unsent.is_empty() {
+        let reply = if !self.has_begun || !self.unsent.is_empty() {
             None
         } else if line.eq_ignore_ascii_case(b"STAT") {
             Some(progress.report())
@@ -62,7 +62,8 @@ impl Control {
             Some(Reply::new(200, "The transfer goes on."))
         } else {
             None
-        }
+        };
+        reply.filter(|_| self.tempo.next().is_ok())
     }
 
     /// Answers the line that waits without waiting itself; what the client does not take now is

@@ -550,6 +550,23 @@ fn a_client_that_floods_during_a_transfer_is_held_up() {
 }
 
 #[test]
+fn what_is_answered_during_a_transfer_counts_as_a_command() {
+    let server = Server::with(|config| config.limits.commands_per_second = 20);
+    let mut client = server.log_in();
+    let data = client.passive();
+    client.ask("STOR f", 150);
+    client.send("NOOP\r\n".repeat(40));
+    // In a session without a transfer these would take a second; the first come at once.
+    for _ in 0..10 {
+        assert_eq!(client.expect_reply(200), "200 The transfer goes on.");
+    }
+    drop(data);
+    let replies = (0..31).map(|_| client.reply());
+    let at_once = replies.take_while(|(code, _)| *code == 200);
+    assert!(at_once.count() < 20, "all were answered at once");
+}
+
+#[test]
 fn the_master_may_end_a_transfer() {
     let mut server = Server::start();
     let mut client = server.log_in();
