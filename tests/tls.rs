@@ -15,7 +15,7 @@ use rustls::version::{TLS12, TLS13};
 use socket2::SockRef;
 
 use support::tls::{Secure, certificate, known_by, memory, shake_hands};
-use support::{Daemon, Ftp, Scratch, eventually, noise, own_address};
+use support::{Cluster, Daemon, Ftp, Scratch, eventually, noise, own_address};
 
 /// A daemon with a certificate, and the directory that holds it.
 struct Site {
@@ -236,6 +236,37 @@ fn a_client_that_reads_nothing_may_upload() {
     drop(data);
     ftp.reply_of(226);
     assert!(site.stored("f").as_deref() == Some(&bytes[..]));
+}
+
+/// A part of a record is nothing that a storage node could be sent, which does not wait for long.
+#[test]
+fn a_client_that_pauses_within_a_record_pauses() {
+    let cluster = Cluster::start();
+    let dir = Scratch::new();
+    let keys = [
+        ("mogilefs.upload", "tee"),
+        ("mogilefs.pause_timeout", "300ms"),
+    ];
+    let daemon = Daemon::on(&cluster, &certificate(&dir).and(&keys));
+    let bytes = noise(150_000, 4);
+    let (first, rest) = bytes.split_at(100_000);
+    let mut ftp = Secure::log_in(daemon.address, &memory(&TLS13));
+    let mut data = ftp.begin("STOR /photos/f");
+    data.write_all(first).unwrap();
+    data.flush().unwrap();
+    data.conn.writer().write_all(rest).unwrap();
+    let mut records = Vec::new();
+    while data.conn.wants_write() {
+        data.conn.write_tls(&mut records).unwrap();
+    }
+    let (part, rest) = records.split_at(10_000);
+    data.sock.write_all(part).unwrap();
+    daemon.wait_for("stor-spooled fid=");
+    data.sock.write_all(rest).unwrap();
+    data.conn.send_close_notify();
+    data.flush().unwrap();
+    ftp.reply_of(226);
+    assert!(cluster.content("photos/f") == Some(bytes));
 }
 
 /// As most programs, which leave Nagle's algorithm on: what they send waits until what they sent before

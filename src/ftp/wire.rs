@@ -68,6 +68,14 @@ impl Wire {
         }
     }
 
+    /// Takes in what poll(2) says is there; whether that is something to be read, if only the end.
+    pub(super) fn take_in(&mut self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Secure(stream) => stream.take_in(),
+        }
+    }
+
     /// Says that nothing more will come.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {

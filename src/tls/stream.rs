@@ -118,6 +118,28 @@ impl Stream {
         state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
     }
 
+    /// Takes in what has come, without waiting; whether a read would not wait now: a part of a record is
+    /// nothing by itself.
+    pub fn take_in(&mut self) -> bool {
+        if self.has_read_ahead() {
+            return true;
+        }
+        let taken = match self.tls.read_tls(&mut self.socket) {
+            Ok(0) => return true,
+            taken => taken.and_then(|_| self.process()),
+        };
+        match taken {
+            Ok(_) => self.has_read_ahead(),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => false,
+                _ => {
+                    self.failed = Some(error);
+                    true
+                }
+            },
+        }
+    }
+
     /// Reads what is there now, as much as `buf` holds, without waiting: `WouldBlock` if nothing is.
     ///
     /// # Errors

@@ -183,10 +183,15 @@ impl Link {
         if has_unpacked || self.broken.is_some() || self.wire.has_read_ahead() {
             return Ok(true);
         }
-        match vigil::wait(self.wire.as_fd(), For::Reading, Some(limit)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
-            Err(error) => Err(error),
+        let deadline = Instant::now().checked_add(limit);
+        loop {
+            match vigil::wait_until(&[(self.wire.as_fd(), For::Reading)], deadline) {
+                Ok(_) if self.wire.take_in() => return Ok(true),
+                // A client that pauses mostly does so within a record.
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
     }
 
