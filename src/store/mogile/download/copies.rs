@@ -22,6 +22,7 @@ impl Download {
                 let nodes = self.client.nodes();
                 match nodes.get(location, self.position, self.object.length) {
                     Ok(bytes) => {
+                        self.paused = false;
                         if self.given_by.add(location) {
                             self.resumes += 1;
                             figures::count(Event::Resumed);

@@ -59,7 +59,8 @@ pub(super) struct Download {
     since: u64,
     failures: usize,
     last_byte: Instant,
-    /// Whether the client has let the current connection wait for longer than nodes do.
+    /// Whether the client has let the current connection wait for longer than nodes do. What had come
+    /// before its end is still read from it.
     paused: bool,
     /// Of what has been given, where the whole is given and its sum is known.
     hash: Option<Md5>,
@@ -141,7 +142,7 @@ impl Download {
 
     /// A client that took its time is not a file that gave nothing.
     fn begin_step(&mut self) {
-        self.paused = self.last_byte.elapsed() > PAUSE;
+        self.paused |= self.last_byte.elapsed() > PAUSE;
         self.last_byte = Instant::now();
     }
 
@@ -288,3 +289,6 @@ impl Source for Download {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
