@@ -3,14 +3,41 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use socket2::{Domain, SockRef, Socket, Type};
 use support::{Cluster, Daemon, Ftp, Mode, noise, on_each_module};
+
+/// Behind the 150 clients would see a broken connection and no reason: curl says so, lftp tries again for ever.
+#[test]
+fn what_may_not_be_written_is_refused_before_the_first_byte() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    let dir = daemon.files().join("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("old"), b"old").unwrap();
+    for (place, mode) in [(dir.join("old"), 0o444), (dir.clone(), 0o555)] {
+        fs::set_permissions(place, Permissions::from_mode(mode)).unwrap();
+    }
+    for command in [
+        "STOR dir/new",
+        "STOR dir/old",
+        "APPE dir/new",
+        "APPE dir/old",
+    ] {
+        let _data = ftp.data();
+        ftp.expect(command, 553);
+    }
+    ftp.expect("REST 1", 350);
+    let _data = ftp.data();
+    ftp.expect("STOR dir/old", 553);
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+}
 
 #[test]
 fn every_mode_carries_every_byte() {

@@ -40,8 +40,9 @@ pub struct Tree {
     fsync: bool,
     /// How new files get their names.
     naming: OnceCell<Naming>,
-    /// Where the file goes that may be put: it is put there.
-    place: Option<(Path, OwnedFd)>,
+    /// The file that may be put, and what it is until it is whole; one that is continued is nothing of its
+    /// own, and looked up again when it comes.
+    begun: Option<(Path, Option<Unfinished>)>,
     /// The file whose name another one has taken.
     replaced: Option<OwnedFd>,
 }
@@ -71,7 +72,7 @@ impl Tree {
             create_mask: Mode::from_bits_truncate(settings.create_mask),
             fsync: settings.fsync,
             naming: OnceCell::new(),
-            place: None,
+            begun: None,
             replaced: None,
         })
     }
@@ -149,11 +150,10 @@ impl Tree {
     /// A new version: nobody sees it until it is whole.
     fn put_new(
         &mut self,
-        dir: &OwnedFd,
+        mut unfinished: Unfinished,
         path: &Path,
         source: &mut dyn Source,
     ) -> Result<Receipt, Error> {
-        let mut unfinished = Unfinished::create(dir, self.file_mode(), &self.naming)?;
         let bytes = fill(&mut unfinished.file, source)?;
         self.replaced = unfinished.finish(path.name(), self.fsync)?;
         if self.fsync {
@@ -221,6 +221,19 @@ impl Tree {
         }
     }
 
+    /// What `plan` needs, or an error.
+    fn begin(&self, path: &Path, plan: &Plan) -> Result<Option<Unfinished>, Error> {
+        let dir = self.place(path, plan)?;
+        let new = |dir| Unfinished::create(dir, self.file_mode(), &self.naming);
+        if plan.at == At::Start {
+            return new(dir).map(Some);
+        }
+        match self.open_plain(path, OFlag::O_WRONLY) {
+            Err(Error::NotFound) => new(dir).map(|_| None),
+            old => old.map(|_| None),
+        }
+    }
+
     fn create(&self, path: &Path) -> Result<File, Error> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
         Ok(self.resolve(path, flags, self.file_mode())?.into())
@@ -246,24 +259,23 @@ impl Store for Tree {
     }
 
     fn put(&mut self, path: &Path, source: &mut dyn Source, plan: &Plan) -> Result<Receipt, Error> {
-        let dir = match self.place.take() {
-            Some((place, dir)) if place == *path => dir,
-            _ => self.place(path, plan)?,
+        let begun = match self.begun.take() {
+            Some((place, begun)) if place == *path => begun,
+            _ => self.begin(path, plan)?,
         };
-        match plan.at {
-            At::Start => self.put_new(&dir, path, source),
-            at => self.put_on(path, at, source),
+        match begun {
+            Some(unfinished) => self.put_new(unfinished, path, source),
+            None => self.put_on(path, plan.at, source),
         }
     }
 
     fn tidy(&mut self) {
-        self.replaced = None;
+        (self.replaced, self.begun) = (None, None);
     }
 
     fn may_put(&mut self, path: &Path, plan: &Plan) -> Result<(), Error> {
-        self.place = None;
-        let dir = self.place(path, plan)?;
-        self.place = Some((path.clone(), dir));
+        self.begun = None;
+        self.begun = Some((path.clone(), self.begin(path, plan)?));
         Ok(())
     }
 

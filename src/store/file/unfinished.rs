@@ -54,8 +54,8 @@ impl Naming {
 }
 
 /// A file that takes its true name when it is whole, and vanishes if that never happens.
-pub(super) struct Unfinished<'d> {
-    dir: &'d OwnedFd,
+pub(super) struct Unfinished {
+    dir: OwnedFd,
     pub(super) file: File,
     mode: Mode,
     naming: Naming,
@@ -63,45 +63,34 @@ pub(super) struct Unfinished<'d> {
     name: Option<CString>,
 }
 
-impl<'d> Unfinished<'d> {
+impl Unfinished {
     /// A new one. What `naming` says is found out once.
     ///
     /// # Errors
     /// What the kernel says.
     pub(super) fn create(
-        dir: &'d OwnedFd,
+        dir: OwnedFd,
         mode: Mode,
         naming: &OnceCell<Naming>,
     ) -> Result<Self, Error> {
         if naming.get() != Some(&Naming::Never)
-            && let Some(nameless) = Self::nameless(dir, mode, naming)
+            && let Some((file, naming)) = nameless(&dir, mode, naming)
         {
-            return Ok(nameless);
-        }
-        Self::named(dir, mode)
-    }
-
-    /// Whoever is killed leaves nothing of it, and the directory is changed only once. Many file systems
-    /// know no such files, which is not told apart here from what stands in the way of any file.
-    fn nameless(dir: &'d OwnedFd, mode: Mode, naming: &OnceCell<Naming>) -> Option<Self> {
-        let flags = OFlag::O_RDWR | OFlag::O_TMPFILE | OFlag::O_CLOEXEC;
-        let file: File = openat(dir, c".", flags, mode).ok()?.into();
-        match *naming.get_or_init(|| Naming::of(&file, dir)) {
-            Naming::Never => None,
-            naming => Some(Self {
+            return Ok(Self {
                 dir,
                 file,
                 mode,
                 naming,
                 name: None,
-            }),
+            });
         }
+        Self::named(dir, mode)
     }
 
-    fn named(dir: &'d OwnedFd, mode: Mode) -> Result<Self, Error> {
+    fn named(dir: OwnedFd, mode: Mode) -> Result<Self, Error> {
         let name = own_name()?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-        let file = openat(dir, name.as_c_str(), flags | OFlag::O_CLOEXEC, mode)?;
+        let file = openat(&dir, name.as_c_str(), flags | OFlag::O_CLOEXEC, mode)?;
         Ok(Self {
             dir,
             file: file.into(),
@@ -120,7 +109,7 @@ impl<'d> Unfinished<'d> {
     pub(super) fn finish(mut self, name: &[u8], fsync: bool) -> Result<Option<OwnedFd>, Error> {
         self.sync(fsync)?;
         if self.name.is_none() {
-            match self.naming.name(&self.file, self.dir, name) {
+            match self.naming.name(&self.file, &self.dir, name) {
                 Ok(()) => {
                     self.announce(name);
                     return Ok(None);
@@ -134,8 +123,8 @@ impl<'d> Unfinished<'d> {
             return Err(Error::Broken("an upload without a name".to_owned()));
         };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let replaced = openat(self.dir, name, flags, Mode::empty()).ok();
-        match renameat(self.dir, own.as_c_str(), self.dir, name) {
+        let replaced = openat(&self.dir, name, flags, Mode::empty()).ok();
+        match renameat(&self.dir, own.as_c_str(), &self.dir, name) {
             Err(Errno::EISDIR) => return Err(Error::NotAFile),
             answer => answer?,
         }
@@ -148,18 +137,19 @@ impl<'d> Unfinished<'d> {
     fn announce(&self, name: &[u8]) {
         let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         // It is stored all the same where that cannot be done.
-        let _ = openat(self.dir, name, flags, Mode::empty());
+        let _ = openat(&self.dir, name, flags, Mode::empty());
     }
 
     /// Only what has a name can take the place of another file.
     fn take(&mut self, own: CString) -> Result<(), Error> {
-        self.naming.name(&self.file, self.dir, own.as_c_str())?;
+        self.naming.name(&self.file, &self.dir, own.as_c_str())?;
         self.name = Some(own);
         Ok(())
     }
 
     fn copied(mut self, fsync: bool) -> Result<Self, Error> {
-        let mut copy = Self::named(self.dir, self.mode)?;
+        let dir = self.dir.try_clone().map_err(|error| broken(&error))?;
+        let mut copy = Self::named(dir, self.mode)?;
         self.file.rewind().map_err(|error| broken(&error))?;
         fill(&mut copy.file, &mut self.file)?;
         copy.sync(fsync)?;
@@ -174,17 +164,28 @@ impl<'d> Unfinished<'d> {
     }
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for Unfinished {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else {
             return;
         };
-        if let Err(errno) = unlinkat(self.dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+        if let Err(errno) = unlinkat(&self.dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
             log::warn!(
                 "unfinished-upload-left name={} cause={errno}",
                 name.to_string_lossy()
             );
         }
+    }
+}
+
+/// Whoever is killed leaves nothing of it, and the directory is changed only once. Many file systems
+/// know no such files, which is not told apart here from what stands in the way of any file.
+fn nameless(dir: &OwnedFd, mode: Mode, naming: &OnceCell<Naming>) -> Option<(File, Naming)> {
+    let flags = OFlag::O_RDWR | OFlag::O_TMPFILE | OFlag::O_CLOEXEC;
+    let file: File = openat(dir, c".", flags, mode).ok()?.into();
+    match *naming.get_or_init(|| Naming::of(&file, dir)) {
+        Naming::Never => None,
+        naming => Some((file, naming)),
     }
 }
 
@@ -238,10 +239,11 @@ mod tests {
     }
 
     /// One for each way that there is here: the last can give no name when it comes to it.
-    fn ways(dir: &OwnedFd) -> Vec<Unfinished<'_>> {
-        let by = |naming| Unfinished::create(dir, mode(), &OnceCell::from(naming)).unwrap();
+    fn ways(dir: &OwnedFd) -> Vec<Unfinished> {
+        let create = |naming: &_| Unfinished::create(dir.try_clone().unwrap(), mode(), naming);
+        let by = |naming| create(&OnceCell::from(naming)).unwrap();
         let known = OnceCell::new();
-        Unfinished::create(dir, mode(), &known).unwrap();
+        create(&known).unwrap();
         let mut all = vec![by(Naming::Never)];
         match known.get() {
             Some(Naming::Itself) => all.extend([Naming::Itself, Naming::Proc].map(by)),
