@@ -82,10 +82,10 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
         Some(left) => moved(left, &config.nanoftpd.pidfile),
         None => (lock(&config)?, None),
     };
-    let sinks = logger::open(&config.logging, is_foreground)
-        .map_err(|error| end(CONFIG, format_args!("{}: {error}", path.display())))?;
     let left = estate.as_mut().and_then(Estate::take_gutter);
     let gutter = left.map_or_else(Gutter::open, Ok).map_err(failed)?;
+    let sinks = master::open_logs(&config.logging, is_foreground, &gutter)
+        .map_err(|error| end(CONFIG, format_args!("{}: {error}", path.display())))?;
     let mut ready = Ready::unheard();
     if config.nanoftpd.daemonize && !is_foreground {
         if estate.is_some() {

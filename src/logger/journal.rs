@@ -68,6 +68,15 @@ pub fn open(config: &Logging, foreground: bool) -> io::Result<Sinks> {
     Ok(sinks)
 }
 
+impl Sinks {
+    /// The same where standard error is nobody's to read.
+    #[must_use]
+    pub fn without_console(mut self) -> Self {
+        self.console = None;
+        self
+    }
+}
+
 /// The log of one process.
 pub(super) struct Journal {
     sinks: Mutex<Sinks>,

@@ -8,7 +8,8 @@ use super::Master;
 use super::bell::Ring;
 use crate::config::{LogMode, Logging};
 use crate::leash::{ToClerk, ToWorker};
-use crate::logger::{self, Relay, Which};
+use crate::logger::{self, Relay, Sinks, Which};
+use crate::sys::fds::Gutter;
 use crate::text::quoted;
 
 /// How often syslogd is looked for when it is gone.
@@ -23,10 +24,23 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// So much stray output is read before somebody else is listened to.
 const CHUNKS_A_TURN: usize = 16;
 
+/// Opens what `config` names. In the background there is no console: what was logged there would come out
+/// of `gutter`, and be logged for that.
+///
+/// # Errors
+/// As [`logger::open`].
+pub fn open(config: &Logging, is_foreground: bool, gutter: &Gutter) -> io::Result<Sinks> {
+    let sinks = logger::open(config, is_foreground)?;
+    Ok(match gutter.has_stderr() {
+        true => sinks.without_console(),
+        false => sinks,
+    })
+}
+
 /// From now on the lines of this process and its children go to a clerk, which is yet to be born.
-pub(super) fn relayed(config: &Logging, is_foreground: bool) -> io::Result<Relay> {
+pub(super) fn relayed(config: &Logging, is_foreground: bool, gutter: &Gutter) -> io::Result<Relay> {
     let mut relay = Relay::open()?;
-    let mut sinks = logger::open(config, is_foreground)?;
+    let mut sinks = open(config, is_foreground, gutter)?;
     relay.divert(&mut sinks)?;
     logger::install(sinks);
     Ok(relay)
@@ -35,7 +49,7 @@ pub(super) fn relayed(config: &Logging, is_foreground: bool) -> io::Result<Relay
 impl Master<'_> {
     /// USR1
     pub(super) fn reopen_logs(&mut self) -> io::Result<()> {
-        let opened = logger::open(&self.config.logging, false);
+        let opened = open(&self.config.logging, false, &self.gutter);
         let reopened = opened.and_then(|mut sinks| self.relay.divert(&mut sinks));
         match &reopened {
             Ok(()) => {

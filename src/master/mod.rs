@@ -54,6 +54,7 @@ pub use estate::Estate;
 use gate::Gate;
 pub use ground::Ground;
 pub use listeners::{Listeners, Unbound};
+pub use logs::open as open_logs;
 use nurseries::Nurseries;
 pub use places::misplaced;
 pub use start::{Crew, Error, Start};
@@ -173,7 +174,7 @@ impl<'a> Master<'a> {
         bell.add(&gutter, Ring::Stray)?;
         desk.ring(&bell)?;
         let config = start.config;
-        let relay = logs::relayed(&config.logging, start.is_foreground)?;
+        let relay = logs::relayed(&config.logging, start.is_foreground, &gutter)?;
         Ok(Self {
             users: Users::new(config.auth.text.clone(), config.auth.crypt),
             addresses: Addresses::new(&config.mogilefs, &config.passive),

@@ -34,7 +34,7 @@ impl Master<'_> {
         let ground = Ground::prepare(&config, &self.path)?;
         let path = self.path.clone();
         let wrong = |key, why: String| vec![Error::of_key(&path, key, why)];
-        let mut sinks = logger::open(&config.logging, self.is_foreground)
+        let mut sinks = super::open_logs(&config.logging, self.is_foreground, &self.gutter)
             .map_err(|error| wrong(("logging", "file"), error.to_string()))?;
         let desk = self
             .other_desk(&config.status, &ground)

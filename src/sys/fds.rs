@@ -9,6 +9,7 @@ use nix::cmsg_space;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt,
 };
+use nix::sys::stat::{FileStat, fstat};
 
 /// Receives one packet into `packet`, with the descriptor that may have come with it; the length 0
 /// is the end. A packet that does not fit is `InvalidData`.
@@ -77,6 +78,14 @@ impl Gutter {
     #[must_use]
     pub fn mouth(&self) -> BorrowedFd<'_> {
         self.mouth.as_fd()
+    }
+
+    /// Whether standard error leads here, as it does in the background.
+    #[must_use]
+    pub fn has_stderr(&self) -> bool {
+        let place = |about: FileStat| (about.st_dev, about.st_ino);
+        let own = fstat(&self.mouth).map(place);
+        own.is_ok() && own == fstat(io::stderr()).map(place)
     }
 
     /// Reads into `bytes` what one process wrote: how much, and its pid.

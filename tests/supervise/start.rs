@@ -91,6 +91,36 @@ fn a_daemon_detaches_when_it_serves_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_daemon_in_the_background_does_not_log_what_it_logs() {
+    let daemon = Daemon::of_files(&[]);
+    let scratch = Scratch::new();
+    let place = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
+    daemon.write_conf(&[
+        ("nanoftpd.daemonize", "yes"),
+        ("nanoftpd.pidfile", &*place("nanoftpd.pid")),
+        ("logging.mode", "3"),
+        ("logging.file", &*place("nanoftpd.log")),
+        ("status.socket", &*place("control.sock")),
+    ]);
+    // Its standard error would stay open as long as it lives.
+    let started = Command::new(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-c")
+        .arg(daemon.conf())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(started.success());
+    let log = || fs::read_to_string(place("nanoftpd.log")).unwrap_or_default();
+    let has = |text: &str, count| (log().matches(text).count() == count).then_some(());
+    eventually("the start", || has(" started ", 1));
+    assert_eq!(daemon.order(&["reload"]).0, Some(0));
+    eventually("the reload", || has(" reloaded", 1));
+    assert_eq!(daemon.order(&["stop"]).0, Some(0));
+    eventually("the end", || has(" info stopped", 1));
+    assert!(!log().contains("stray"), "{}", log());
+}
+
+#[test]
 fn a_start_that_fails_says_why_where_it_was_asked_for() {
     let daemon = Daemon::of_files(&[]);
     let place = daemon.dir().join("other.pid");
