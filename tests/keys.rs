@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,19 @@ fn daemonize_returns_when_the_service_is_up_and_pidfile_names_it() {
     let pid = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     support::eventually("the pid file is gone", || (!pidfile.exists()).then_some(()));
+}
+
+#[test]
+fn create_mask_is_all_that_files_are_not_given() {
+    let stingy = ["/bin/sh", "-c", "umask 077; exec \"$@\"", "sh"];
+    let daemon = Daemon::of_files_within(&stingy, &[("file.create_mask", "002")]);
+    let mut ftp = daemon.log_in();
+    ftp.store("file", b"content");
+    ftp.expect("MKD dir", 257);
+    for (name, expected) in [("file", 0o664), ("dir", 0o775)] {
+        let about = fs::metadata(daemon.files().join(name)).unwrap();
+        assert_eq!(about.permissions().mode() & 0o7777, expected, "{name}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use daemonize::{Daemonize, Outcome, Stdio};
 use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::pipe2;
 
 /// Who we are after [`detach`].
@@ -59,7 +60,11 @@ impl Ready {
 pub fn detach(stray: BorrowedFd<'_>) -> io::Result<Side> {
     let stray = || io::Result::Ok(Stdio::from(File::from(stray.try_clone_to_owned()?)));
     let (reader, writer) = pipe()?;
-    let daemon = Daemonize::new().stdout(stray()?).stderr(stray()?);
+    // It stays: whoever started us may have set it on purpose.
+    let mask = umask(Mode::empty());
+    umask(mask);
+    let daemon = Daemonize::new().umask(mask.bits());
+    let daemon = daemon.stdout(stray()?).stderr(stray()?);
     match daemon.execute() {
         Outcome::Child(Ok(_)) => Ok(Side::Daemon(Ready(Some(writer)))),
         Outcome::Child(Err(error)) => {

@@ -4,6 +4,8 @@
 use std::io;
 use std::os::fd::RawFd;
 
+use nix::sys::stat::{Mode, umask};
+
 use super::rights::{self, Identity};
 use super::sandbox::Sandbox;
 
@@ -49,6 +51,10 @@ impl Jail {
     /// # Errors
     /// This process must not go on.
     pub fn give_up_rights(&self) -> io::Result<()> {
+        if self.is_nursery {
+            // Sessions say themselves what nobody may do with a file; whoever started us has no part in it.
+            umask(Mode::empty());
+        }
         // Where we are not root all that is there is that user's, and so are the limits.
         if self.is_nursery && self.identity.is_some() {
             rights::allow_processes();

@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Daemon, Ftp, Scratch, eventually, say};
+use crate::support::{Daemon, Ftp, Scratch, eventually, say, status};
 use crate::{is_dismissed, run};
 
 #[test]
@@ -71,6 +71,8 @@ fn a_daemon_detaches_when_it_serves_and_leaves_nothing_behind() {
 
     let pid = fs::read_to_string(place("run/nanoftpd.pid")).unwrap();
     let pid = Pid::from_raw(pid.trim().parse().unwrap());
+    let umask = |pid: Pid| status(pid.as_raw(), "Umask");
+    assert_eq!(umask(pid), umask(Pid::this()));
     // A clerk writes the log, whenever it gets to that.
     let logged = |text: &str| {
         eventually(text, || {
