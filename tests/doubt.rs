@@ -8,7 +8,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use nanoftpd::config::Mogilefs;
+use nanoftpd::config::{Mogilefs, Overwrite};
 use nanoftpd::store::mogile::MogileFs;
 use nanoftpd::store::mogile::layout::Classes;
 use nanoftpd::store::{Body, Error, Store};
@@ -67,6 +67,30 @@ fn a_create_open_that_nobody_answers_ends_in_time_and_leaves_nothing() {
     assert!(matches!(failed, Err(Error::Unavailable(_))), "{failed:?}");
     nothing_stays_open(&node);
     put(&mut store, "/docs/a", b"y").unwrap();
+}
+
+/// Of the old file, which the new one has replaced by then.
+#[test]
+fn a_tracker_that_deletes_much_later_deletes_nothing_else() {
+    let node = Node::of_two_trackers();
+    let mut own = impatient();
+    own.close_timeout = Duration::from_secs(10);
+    own.overwrite = Overwrite::Swap;
+    let layout = Box::new(Classes::new("d"));
+    let mut store = store_at(node.trackers.clone(), layout, own);
+    let slowly = || node.fault("delay cmd=delete ms=2000 count=1");
+    let holds = |store: &mut MogileFs, content: &[u8]| {
+        vigil::pause(Duration::from_millis(2200)).unwrap();
+        assert_eq!(get(store, "/docs/a", 0).unwrap(), content);
+    };
+    put(&mut store, "/docs/a", b"old").unwrap();
+    slowly();
+    put(&mut store, "/docs/a", b"swapped").unwrap();
+    holds(&mut store, b"swapped");
+    slowly();
+    store.remove(&at("/docs/a")).unwrap();
+    put(&mut store, "/docs/a", b"new").unwrap();
+    holds(&mut store, b"new");
 }
 
 #[test]

@@ -76,12 +76,6 @@ impl Trackers {
         self.ask(&request, ABORT, Repeat::Never).map(|_| ())
     }
 
-    /// Removes `key`.
-    pub(crate) fn delete(&mut self, domain: &[u8], key: &[u8]) -> Result<(), Error> {
-        let request = about("delete", domain, key);
-        self.insist(&request, self.limits.request, "unknown_key")
-    }
-
     /// Gives the file under `from` the key `to` and returns what it is. A tracker that is asked to
     /// rename onto an existing key answers twice, and then cuts off an innocent client: therefore
     /// it is never asked before the target was looked up.

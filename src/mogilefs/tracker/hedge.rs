@@ -24,10 +24,10 @@ use crate::vigil::{self, Verdict};
 const MOST_LATE: usize = 4;
 
 /// One of those that were asked.
-struct Asked {
-    address: SocketAddr,
-    connection: Connection,
-    round: Round,
+pub(super) struct Asked {
+    pub(super) address: SocketAddr,
+    pub(super) connection: Connection,
+    pub(super) round: Round,
 }
 
 impl Trackers {
@@ -125,7 +125,12 @@ impl Trackers {
         }
     }
 
-    fn begin_at(&mut self, address: SocketAddr, request: &Request) -> Result<Asked, Error> {
+    /// Connects to one, to ask it.
+    pub(super) fn begin_at(
+        &mut self,
+        address: SocketAddr,
+        request: &Request,
+    ) -> Result<Asked, Error> {
         let mut connection = self.connection_to(address)?;
         let round = connection.begin(std::slice::from_ref(request));
         Ok(Asked {
@@ -202,7 +207,7 @@ impl Trackers {
 }
 
 /// Waits until one of them can go on.
-fn wait(asked: &[Asked], until: Instant) -> io::Result<()> {
+pub(super) fn wait(asked: &[Asked], until: Instant) -> io::Result<()> {
     let mut fds = Vec::with_capacity(2 * asked.len());
     for one in asked {
         let (waits, count) = one.connection.waits(&one.round);

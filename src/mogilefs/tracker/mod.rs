@@ -22,6 +22,7 @@ mod answers;
 mod changes;
 mod connection;
 mod hedge;
+mod late;
 mod questions;
 #[cfg(any(test, fuzzing))]
 pub(super) mod trials;
