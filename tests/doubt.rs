@@ -14,7 +14,7 @@ use nanoftpd::store::mogile::layout::Classes;
 use nanoftpd::store::{Body, Error, Store};
 use nanoftpd::vigil;
 use support::stores::{at, classes, get, impatient, put, settings, store_at};
-use support::{Cluster, Node, noise};
+use support::{Cluster, Node, eventually, noise};
 
 /// Waits as a session waits for its next command, until nothing is left open.
 fn nothing_stays_open(node: &Node) {
@@ -192,6 +192,27 @@ fn a_close_that_collides_is_found_out_and_made_again() {
         assert_eq!(cluster.content("docs/a").unwrap(), code.as_bytes());
         nothing_stays_open(cluster.node());
     }
+}
+
+#[test]
+fn a_short_file_with_one_bad_copy_comes_from_the_good_one() {
+    let cluster = Cluster::faulty();
+    let class = [
+        ("class", &b"summed"[..]),
+        ("mindevcount", b"2"),
+        ("hashtype", b"MD5"),
+    ];
+    cluster.call("create_class", &class).unwrap();
+    let mut store = classes(&cluster, settings());
+    let content = noise(5000, 3);
+    put(&mut store, "/summed/a", &content).unwrap();
+    eventually("it has two copies", || {
+        let paths = cluster.call("get_paths", &[("key", b"summed/a")]);
+        (paths.ok()?["paths"] == b"2").then_some(())
+    });
+    cluster.node().fault("corrupt at=4000 method=GET count=1");
+    assert!(get(&mut store, "/summed/a", 0).unwrap() == content);
+    assert!(cluster.node().has_struck());
 }
 
 #[test]

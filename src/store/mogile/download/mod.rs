@@ -110,7 +110,11 @@ impl Download {
             stall_resumes: 0,
         };
         let mut block = vec![0; FIRST];
-        match download.fill(&mut block) {
+        let mut filled = download.fill(&mut block);
+        while matches!(filled, Err(mogilefs::Error::Corrupt(_))) && download.begin_anew() {
+            filled = download.fill(&mut block);
+        }
+        match filled {
             Ok(read) => {
                 block.truncate(read);
                 download.first = block;
@@ -125,6 +129,16 @@ impl Download {
                 download.object.fid
             ))),
         }
+    }
+
+    /// Turns to a copy that has given nothing yet, of a file that was wrong as a whole, of which nobody has
+    /// been given any; whether there is one.
+    fn begin_anew(&mut self) -> bool {
+        self.next_copy();
+        (self.bytes, self.hash) = (None, Some(Md5::new()));
+        self.given_by = Givers::default();
+        self.position = self.offset;
+        self.failures < self.copies.len()
     }
 
     /// The next bytes, from whichever copy; none only at the end of the file.
