@@ -171,6 +171,25 @@ impl Link {
         }
     }
 
+    /// The same of one that has failed, when the client has been told: closed over bytes that nobody has read
+    /// it would be reset, behind which many clients do not look for the reply. So there is some time to stop
+    /// sending, or to come to the end.
+    pub(super) fn linger(self) {
+        const LINGER: Duration = Duration::from_secs(1);
+        let begun = Instant::now();
+        let mut block = vec![0; HEARD_EVERY / 8];
+        while let Some(left) = LINGER.checked_sub(begun.elapsed()) {
+            let ready = vigil::wait(self.wire.as_fd(), For::Reading, Some(left));
+            match ready.and_then(|()| self.wire.socket().read(&mut block)) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if is_passing(&error) => {}
+                Err(_) => break,
+            }
+        }
+        self.part();
+    }
+
     /// Waits until something can be read, at most `limit` long; whether that is so.
     ///
     /// # Errors

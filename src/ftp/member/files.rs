@@ -156,14 +156,21 @@ impl Member<'_> {
             Opening::Name => [b"FILE: ", name].concat(),
         };
         self.session.say(&Reply::new(150, text))?;
-        let stored = self.session.connect(route, &progress).and_then(|mut link| {
-            let ascii = self.is_ascii();
-            let least = plan.size.unwrap_or(0);
-            let mut source = Source::new(&mut link, &self.session.control, ascii, least);
-            let stored = self.store.put(&path, &mut source, &plan);
-            link.part();
-            stored.map_err(Error::of_new_name)
-        });
+        let stored = match self.session.connect(route, &progress) {
+            Err(error) => Err(error),
+            Ok(mut link) => {
+                let ascii = self.is_ascii();
+                let least = plan.size.unwrap_or(0);
+                let mut source = Source::new(&mut link, &self.session.control, ascii, least);
+                let stored = self.store.put(&path, &mut source, &plan);
+                match &stored {
+                    Ok(_) | Err(store::Error::Source(_) | store::Error::Interrupted) => link.part(),
+                    // The client does not know yet.
+                    Err(_) => self.spent = Some(link),
+                }
+                stored.map_err(Error::of_new_name)
+            }
+        };
         drop(watch);
         self.conclude(Direction::Up, &path, &progress, stored.map(Some))
     }

@@ -10,6 +10,7 @@ mod sums;
 use super::Account;
 use super::data::Route;
 use super::error::Error;
+use super::link::Link;
 use super::seat::Seat;
 use super::session::Session;
 use super::verb::{Arg, Feat, Verb};
@@ -26,6 +27,8 @@ pub(super) struct Member<'a> {
     cwd: Path,
     /// How the next data connection is made; taken by it.
     route: Option<Route>,
+    /// The data connection of an upload that the store has not taken.
+    spent: Option<Link>,
     /// After EPSV ALL nothing else makes a data connection (RFC 2428 §4).
     only_epsv: bool,
     /// What REST said, for the next transfer to take.
@@ -253,6 +256,9 @@ impl<'a> Seat<'a> for Member<'a> {
     }
 
     fn end_turn(&mut self) {
+        if let Some(link) = self.spent.take() {
+            link.linger();
+        }
         self.store.tidy();
     }
 }
@@ -266,6 +272,7 @@ impl<'a> Member<'a> {
             store: account.store,
             cwd: Path::root(),
             route: None,
+            spent: None,
             only_epsv: false,
             restart: None,
             until: None,

@@ -211,6 +211,27 @@ fn a_store_that_fails_is_told_with_a_reference_and_no_cause() {
     client.ask("NOOP", 200);
 }
 
+/// Behind a connection that breaks, clients do not look for the reply: lftp tries again for ever.
+#[test]
+fn who_is_still_sending_what_is_not_stored_hears_why() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    let mut data = client.passive();
+    client.ask("STOR broken", 150);
+    client.expect_reply(451);
+    for _ in 0..64 {
+        data.write_all(&[0; 65_536]).unwrap();
+    }
+    drop(data);
+    client.ask("NOOP", 200);
+    // For some time.
+    let mut data = client.passive();
+    client.ask("STOR broken", 150);
+    while data.write_all(&[0; 65_536]).is_ok() {}
+    client.expect_reply(451);
+    client.ask("NOOP", 200);
+}
+
 #[test]
 fn an_upload_that_is_reset_is_not_stored() {
     let server = Server::start();
