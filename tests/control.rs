@@ -405,6 +405,7 @@ fn counters_survive_workers() {
     let mut ftp = daemon.log_in();
     ftp.store("a.bin", &[b'x'; 1000]);
     assert_eq!(ftp.fetch("RETR a.bin").len(), 1000);
+    let pid = daemon.worker("[worker] test@");
     ftp.expect("USER test", 331);
     ftp.expect("PASS wrong", 530);
     // The second one of a second is told a moment later.
@@ -413,7 +414,6 @@ fn counters_survive_workers() {
         page.contains(r#"_bytes_total{direction="out"} 1000"#)
             .then_some(())
     });
-    let pid = daemon.worker("[worker] test@");
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(pid),
         nix::sys::signal::Signal::SIGKILL,
