@@ -271,6 +271,8 @@ mod tests {
             (" 17\n", true),
             ("\0\0\0\0", true),
         ] {
+            // One that was taken stays locked.
+            let _ = remove_file(&path);
             std::fs::write(&path, content).unwrap();
             assert_eq!(Pidfile::why_not(&path).is_none(), is_taken, "{content:?}");
             match Pidfile::lock(&path) {
