@@ -261,7 +261,7 @@ fn a_client_that_pauses_within_a_record_pauses() {
     }
     let (part, rest) = records.split_at(10_000);
     data.sock.write_all(part).unwrap();
-    daemon.wait_for("stor-spooled fid=");
+    daemon.wait_for("why=\"the client pauses\"");
     data.sock.write_all(rest).unwrap();
     data.conn.send_close_notify();
     data.flush().unwrap();
