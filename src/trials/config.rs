@@ -72,6 +72,8 @@ pub(super) fn users(data: &[u8]) {
 
 /// The fields of the last line that is about `name`.
 fn last_line<'t>(text: &'t [u8], name: &[u8], separator: &[u8]) -> Vec<&'t [u8]> {
+    // Some editors put a mark before the first line.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let lines = text.split(|&byte| byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let mut fields = lines
