@@ -284,12 +284,7 @@ fn d15_the_last_route_counts_and_used_up_ports_are_refused_at_once() {
 #[test]
 fn a_checksum_comes_from_the_tracker_where_the_class_keeps_one() {
     let cluster = Cluster::faulty();
-    let class = [
-        ("class", &b"sums"[..]),
-        ("mindevcount", b"1"),
-        ("hashtype", b"MD5"),
-    ];
-    cluster.call("create_class", &class).unwrap();
+    cluster.make_summed("sums", b"1");
     cluster.classes_become(&["docs", "photos", "sums"]);
     let daemon = Daemon::on(&cluster, &[]);
     let mut ftp = daemon.log_in();

@@ -197,12 +197,7 @@ fn a_close_that_collides_is_found_out_and_made_again() {
 #[test]
 fn a_short_file_with_one_bad_copy_comes_from_the_good_one() {
     let cluster = Cluster::faulty();
-    let class = [
-        ("class", &b"summed"[..]),
-        ("mindevcount", b"2"),
-        ("hashtype", b"MD5"),
-    ];
-    cluster.call("create_class", &class).unwrap();
+    cluster.make_summed("summed", b"2");
     let mut store = classes(&cluster, settings());
     let content = noise(5000, 3);
     put(&mut store, "/summed/a", &content).unwrap();
@@ -218,12 +213,7 @@ fn a_short_file_with_one_bad_copy_comes_from_the_good_one() {
 #[test]
 fn bytes_that_are_not_those_of_the_file_are_never_a_whole_file() {
     let cluster = Cluster::faulty();
-    let class = [
-        ("class", &b"summed"[..]),
-        ("mindevcount", b"1"),
-        ("hashtype", b"MD5"),
-    ];
-    cluster.call("create_class", &class).unwrap();
+    cluster.make_summed("summed", b"1");
     let mut store = classes(&cluster, settings());
     for size in [5000, 90_000] {
         let content = noise(size, 3);

@@ -120,11 +120,11 @@ impl<'a> Session<'a> {
     /// A line when it is its time; otherwise what is to be said before the session ends.
     pub(super) fn in_time(&mut self, line: Line) -> Result<Line, Option<Reply>> {
         loop {
-            let next = self.control.borrow_mut().may_go_on();
-            match next.map_err(vigil::pause) {
-                Ok(()) => return Ok(line),
-                Err(Ok(())) => {}
-                Err(Err(_)) => return Err(Some(self.farewell())),
+            let Err(wait) = self.control.borrow_mut().may_go_on() else {
+                return Ok(line);
+            };
+            if vigil::pause(wait).is_err() {
+                return Err(Some(self.farewell()));
             }
         }
     }

@@ -100,6 +100,16 @@ impl Cluster {
         }
     }
 
+    /// Makes a class of whose files, in so many copies, the trackers keep the MD5.
+    pub(crate) fn make_summed(&self, class: &str, copies: &[u8]) {
+        let fields = [
+            ("class", class.as_bytes()),
+            ("mindevcount", copies),
+            ("hashtype", b"MD5"),
+        ];
+        self.call("create_class", &fields).unwrap();
+    }
+
     /// Waits until the classes are these: a tracker that has deleted one may tell of it for another
     /// round of its monitor.
     pub(crate) fn classes_become(&self, expected: &[&str]) {

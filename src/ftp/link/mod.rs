@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use log::warn;
 use socket2::SockRef;
 
+use self::ebb::Ebb;
 use self::packed::Packer;
 use super::Direction;
 use super::data::Ends;
@@ -19,6 +20,7 @@ use crate::config::Truncation;
 use crate::sys::queue;
 use crate::vigil::{self, For};
 
+mod ebb;
 mod moved;
 mod packed;
 
@@ -121,24 +123,19 @@ impl Link {
         }
         self.attempt(For::Writing, Wire::flush)?;
         self.wire.end()?;
-        let mut left = usize::MAX;
-        let mut moved = Instant::now();
+        let mut ebb = Ebb::begin();
         let mut nap = Duration::from_millis(1);
         let mut is_closed = false;
         loop {
-            let now_left = queue::unacknowledged(self.wire.socket())?;
+            let left = queue::unacknowledged(self.wire.socket())?;
             if let Some(error) = self.wire.socket().take_error()? {
                 return Err(error);
             }
             // That its end has come need not be known.
-            if now_left <= END {
+            if left <= END {
                 return Ok(());
             }
-            if now_left < left {
-                (left, moved) = (now_left, Instant::now());
-            } else if moved.elapsed() >= self.stall {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+            ebb.goes_on(left, self.stall)?;
             self.will_wait();
             if is_closed {
                 vigil::pause(nap)?;
@@ -293,21 +290,13 @@ impl Link {
     fn wait_to_write(&self) -> io::Result<()> {
         /// How often it is looked at within the time after which nothing has moved.
         const LOOKS: u32 = 10;
-        let mut left = usize::MAX;
-        let mut moved = Instant::now();
+        let mut ebb = Ebb::begin();
         loop {
             match vigil::wait(self.wire.as_fd(), For::Writing, Some(self.stall / LOOKS)) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 waited => return waited,
             }
-            let now_left = queue::unacknowledged(self.wire.socket())?;
-            if left == usize::MAX {
-                left = now_left;
-            } else if now_left < left {
-                (left, moved) = (now_left, Instant::now());
-            } else if moved.elapsed() >= self.stall {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+            ebb.goes_on(queue::unacknowledged(self.wire.socket())?, self.stall)?;
         }
     }
 

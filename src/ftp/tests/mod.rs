@@ -3,6 +3,7 @@
 
 mod commands;
 mod lists;
+mod meanwhile;
 mod memory;
 mod routes;
 mod sums;
