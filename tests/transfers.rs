@@ -291,20 +291,7 @@ fn a_client_that_can_hold_little_learns_that_a_short_download_begins() {
     for size in [0, 1, 16_000, 16_384, 16_385] {
         let content = noise(size, 7);
         ftp.store("/short", &content);
-        let reply = ftp.expect("EPSV", 229);
-        let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
-        let narrow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        narrow.set_recv_buffer_size(1024).unwrap();
-        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        narrow.connect(&target.into()).unwrap();
-        narrow.set_read_timeout(Some(support::PATIENCE)).unwrap();
-        ftp.expect("RETR /short", 150);
-        let mut got = Vec::new();
-        std::net::TcpStream::from(narrow)
-            .read_to_end(&mut got)
-            .unwrap();
-        assert!(got == content, "{size}");
-        ftp.reply_of(226);
+        assert!(narrowly(&mut ftp, "RETR /short") == content, "{size}");
     }
     // Nor where it connects only when it knows.
     let reply = ftp.expect("EPSV", 229);
@@ -315,6 +302,48 @@ fn a_client_that_can_hold_little_learns_that_a_short_download_begins() {
     late.read_to_end(&mut got).unwrap();
     assert_eq!(got.len(), 16_385);
     ftp.reply_of(226);
+}
+
+/// So it is with a list, and one that is long begins before it is whole.
+#[test]
+fn a_client_that_can_hold_little_learns_that_a_short_list_begins() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("MKD /dir", 257);
+    let mut expected = Vec::new();
+    for count in [0, 1, 40, 400] {
+        for number in expected.len()..count {
+            let name = format!("{number:050}");
+            ftp.store(&format!("/dir/{name}"), b"");
+            expected.push(name);
+        }
+        for command in ["NLST /dir", "MLSD /dir", "LIST /dir"] {
+            let text = String::from_utf8(narrowly(&mut ftp, command)).unwrap();
+            let lines = text.split_terminator("\r\n");
+            let names = lines.map(|line| line.rsplit([' ', '/']).next().unwrap().to_owned());
+            let mut names: Vec<String> = names.collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "{command}");
+        }
+    }
+}
+
+/// What comes over a data connection to one who can hold little of it, and is told first that it begins.
+fn narrowly(ftp: &mut Ftp, command: &str) -> Vec<u8> {
+    let reply = ftp.expect("EPSV", 229);
+    let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+    let narrow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    narrow.set_recv_buffer_size(1024).unwrap();
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    narrow.connect(&target.into()).unwrap();
+    narrow.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    ftp.expect(command, 150);
+    let mut got = Vec::new();
+    std::net::TcpStream::from(narrow)
+        .read_to_end(&mut got)
+        .unwrap();
+    ftp.reply_of(226);
+    got
 }
 
 #[test]

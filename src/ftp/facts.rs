@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::list::digits;
+use super::list::{digits, four, two};
 use crate::store::{Abilities, Entry, Kind};
 
 /// A fact.
@@ -158,10 +158,17 @@ fn put_bits(number: u64, bits: usize, least: usize, out: &mut Vec<u8>) {
     const FIGURES: &[u8; 16] = b"0123456789abcdef";
     let mask = (1 << bits) - 1;
     let wide = number.checked_ilog2().map_or(0, |last| last as usize + 1);
-    for at in (0..wide.div_ceil(bits).max(least)).rev() {
-        let figure = usize::try_from((number >> (at * bits)) & mask).ok();
-        out.extend(figure.and_then(|figure| FIGURES.get(figure)));
+    let count = wide.div_ceil(bits).max(least);
+    let mut text = [0; 22];
+    let text = text.get_mut(..count).unwrap_or_default();
+    for (at, figure) in text.iter_mut().rev().enumerate() {
+        let value = usize::try_from((number >> (at * bits)) & mask).ok();
+        *figure = value
+            .and_then(|value| FIGURES.get(value))
+            .copied()
+            .unwrap_or_default();
     }
+    out.extend_from_slice(text);
 }
 
 /// What may be tried (RFC 3659 §7.5.5): read off the permission bits, which say what the account
@@ -208,7 +215,7 @@ fn civil(seconds: i64) -> Option<DateTime> {
 }
 
 fn put_time(time: DateTime, out: &mut Vec<u8>) {
-    digits(time.year().unsigned_abs().into(), 4, b'0', out);
+    out.extend_from_slice(&four(time.year()));
     for part in [
         time.month(),
         time.day(),
@@ -216,13 +223,14 @@ fn put_time(time: DateTime, out: &mut Vec<u8>) {
         time.minute(),
         time.second(),
     ] {
-        digits(part.unsigned_abs().into(), 2, b'0', out);
+        out.extend_from_slice(&two(part));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Whose;
 
     fn file() -> Entry {
         Entry {
@@ -231,8 +239,8 @@ mod tests {
             size: Some(1234),
             modified: Some(1_795_348_800),
             mode: 0o644,
-            owner: String::new(),
-            group: String::new(),
+            owner: Whose::named(""),
+            group: Whose::named(""),
             unique: Some(0x4711),
         }
     }

@@ -3,15 +3,16 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::store::{Entry, Kind};
+use crate::store::{Entry, Kind, Whose};
 
 /// Shown for a time that the store does not know: 2010-07-08 13:32:38 UTC, which the daemon before
 /// this one showed for every file. A listing has no word for "unknown", and "now" would be a lie
 /// that changes.
 const UNKNOWN: Timestamp = Timestamp::constant(1_278_595_958, 0);
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+const MONTHS: [&[u8; 4]; 12] = [
+    b"Jan ", b"Feb ", b"Mar ", b"Apr ", b"May ", b"Jun ", b"Jul ", b"Aug ", b"Sep ", b"Oct ",
+    b"Nov ", b"Dec ",
 ];
 
 /// Half a year, in seconds: `ls` shows the time of day for what is younger, the year otherwise.
@@ -34,17 +35,7 @@ impl Long {
 
     /// Puts the line of `entry` at the end of `out`.
     pub(super) fn line(&self, entry: &Entry, out: &mut Vec<u8>) {
-        out.push(match entry.kind {
-            Kind::Dir => b'd',
-            Kind::File => b'-',
-        });
-        out.extend((0..9).zip(b"rwxrwxrwx").map(|(bit, &letter)| {
-            if entry.mode & (0o400 >> bit) == 0 {
-                b'-'
-            } else {
-                letter
-            }
-        }));
+        out.extend_from_slice(&letters(entry));
         out.extend_from_slice(b"   1 ");
         column(&entry.owner, out);
         column(&entry.group, out);
@@ -65,21 +56,49 @@ impl Long {
         let (at, time) = known.unwrap_or_else(|| shown(UNKNOWN));
         let month = usize::try_from(time.month()).ok();
         let month = month.and_then(|month| MONTHS.get(month.saturating_sub(1)));
-        out.extend_from_slice(month.copied().unwrap_or("???").as_bytes());
-        out.push(b' ');
-        digits(time.day().unsigned_abs().into(), 2, b' ', out);
-        out.push(b' ');
+        out.extend_from_slice(month.copied().unwrap_or(b"??? "));
+        let day = match two(time.day()) {
+            [b'0', ones] => [b' ', ones],
+            both => both,
+        };
+        out.extend_from_slice(&day);
         let age = self.now.saturating_sub(at.as_second());
+        // Six columns either way.
         if (-AHEAD..RECENT).contains(&age) {
-            digits(time.hour().unsigned_abs().into(), 2, b'0', out);
-            out.push(b':');
-            digits(time.minute().unsigned_abs().into(), 2, b'0', out);
+            let ([tens, ones], [ten, one]) = (two(time.hour()), two(time.minute()));
+            out.extend_from_slice(&[b' ', tens, ones, b':', ten, one]);
         } else {
-            // Five columns, as the time of day has.
-            out.push(b' ');
-            digits(time.year().unsigned_abs().into(), 4, b'0', out);
+            out.extend_from_slice(b"  ");
+            out.extend_from_slice(&four(time.year()));
         }
     }
+}
+
+/// The kind of an entry and what may be done with it: `drwxr-xr-x`.
+fn letters(entry: &Entry) -> [u8; 10] {
+    let mut letters = *b"-rwxrwxrwx";
+    let [kind, rights @ ..] = &mut letters;
+    if entry.kind == Kind::Dir {
+        *kind = b'd';
+    }
+    for (bit, letter) in rights.iter_mut().enumerate() {
+        if entry.mode & (0o400 >> bit) == 0 {
+            *letter = b'-';
+        }
+    }
+    letters
+}
+
+/// Two figures of what is less than a hundred.
+pub(super) fn two(number: i8) -> [u8; 2] {
+    let number = number.unsigned_abs();
+    [b'0' + number / 10 % 10, b'0' + number % 10]
+}
+
+/// Four figures of a year.
+pub(super) fn four(year: i16) -> [u8; 4] {
+    let year = year.unsigned_abs();
+    [1000, 100, 10, 1].map(|unit| b'0' + u8::try_from(year / unit % 10).unwrap_or_default())
 }
 
 /// Puts `number` at the end of `out`, `width` wide at least.
@@ -102,22 +121,30 @@ pub(super) fn digits(mut number: u64, width: usize, fill: u8, out: &mut Vec<u8>)
 }
 
 /// One column must stay one: blanks would move those that follow. Eight wide, and one between.
-fn column(name: &str, out: &mut Vec<u8>) {
-    let name = if name.is_empty() { "-" } else { name };
-    let wide = if name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        out.extend_from_slice(name.as_bytes());
-        name.len()
-    } else {
-        put_word(name, out)
+fn column(whose: &Whose, out: &mut Vec<u8>) {
+    let start = out.len();
+    let wide = match whose {
+        Whose::Number(number) => {
+            digits((*number).into(), 1, b' ', out);
+            out.len() - start
+        }
+        Whose::Name(name) if name.is_empty() => put_word("-", out),
+        Whose::Name(name) => put_word(name, out),
     };
-    out.extend((wide..9).map(|_| b' '));
-    if wide >= 9 {
-        out.push(b' ');
-    }
+    out.extend_from_slice(
+        b"         "
+            .get(wide..)
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(b" "),
+    );
 }
 
 /// What may be of any letters; how many they are.
 fn put_word(name: &str, out: &mut Vec<u8>) -> usize {
+    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        out.extend_from_slice(name.as_bytes());
+        return name.len();
+    }
     for c in name.chars() {
         let c = if c.is_whitespace() || c.is_control() {
             '_'
@@ -143,8 +170,8 @@ mod tests {
             size,
             modified,
             mode: if kind == Kind::Dir { 0o755 } else { 0o644 },
-            owner: "mogilefs".into(),
-            group: "class".into(),
+            owner: Whose::named("mogilefs"),
+            group: Whose::named("class"),
             unique: None,
         }
     }
@@ -204,8 +231,8 @@ mod tests {
     #[test]
     fn an_owner_is_one_column() {
         let mut odd = entry("x", Kind::File, None, None);
-        odd.owner = "two words".into();
-        odd.group = String::new();
+        odd.owner = Whose::named("two words");
+        odd.group = Whose::named("");
         let mut line = Vec::new();
         Long::new(TimeZone::UTC, NOW).line(&odd, &mut line);
         assert!(line.starts_with(b"-rw-r--r--   1 two_words -        "));

@@ -7,10 +7,13 @@ use super::error::Error;
 use super::facts::Facts;
 use super::glob;
 use super::list::Long;
-use crate::store::{self, Abilities, Entry};
+use crate::store::{self, Abilities, Entries, Entry};
 
 /// Lines are sent when there are so many bytes of them,
 const BLOCK: usize = 60 * 1024;
+
+/// the first of those that need not be waited for when there are so many,
+const SHORT: usize = 8 * 1024;
 
 /// or when the first of them has waited so long for a slow store.
 const SOON: Duration = Duration::from_millis(500);
@@ -47,51 +50,99 @@ impl Form {
 }
 
 /// What became of a listing.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Poured {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
     /// Entries whose names would break a line, and are not shown.
     pub(super) hidden: u64,
     /// The store showed so many and there are more.
     pub(super) cut: Option<usize>,
 }
 
-/// Writes `entries` as lines to `sink`, the first of them at once.
-///
-/// # Errors
-/// The store's, turned into a reply, and those of `sink`.
-pub(super) fn pour(
-    mut entries: impl Iterator<Item = Result<Entry, store::Error>>,
-    form: &Form,
-    mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<Poured, Error> {
-    let mut poured = Poured::default();
-    let mut lines = Vec::with_capacity(BLOCK + 1024);
-    let mut sent: Option<Instant> = None;
-    let mut count = 0_usize;
-    // An entry stays where it is: to move it about would take longer than all that is done with it here.
-    let mut next = entries.next();
-    while let Some(Ok(entry)) = &next {
-        match is_showable(&entry.name) {
-            true => form.line(entry, &mut lines),
-            false => poured.hidden += 1,
+/// A listing as lines, a block of them at a time.
+pub(super) struct Blocks<'e> {
+    entries: Entries<'e>,
+    form: Form,
+    lines: Vec<u8>,
+    /// As many bytes are a block.
+    size: usize,
+    count: usize,
+    /// When the last block was ready.
+    since: Instant,
+    outcome: Outcome,
+    /// What came behind the last line.
+    failure: Option<store::Error>,
+    is_over: bool,
+}
+
+impl<'e> Blocks<'e> {
+    /// The lines of `entries`. Where those are at hand the first block is what may be all of it; otherwise
+    /// it is the first line, so that it does not wait for the second.
+    pub(super) fn new(entries: Entries<'e>, form: Form, is_at_hand: bool) -> Self {
+        Self {
+            entries,
+            form,
+            lines: Vec::new(),
+            size: if is_at_hand { SHORT } else { 1 },
+            count: 0,
+            since: Instant::now(),
+            outcome: Outcome::default(),
+            failure: None,
+            is_over: false,
         }
-        let is_time = |sent: Instant| count.is_multiple_of(GROUP) && sent.elapsed() >= SOON;
-        let is_due = !lines.is_empty() && sent.is_none_or(is_time);
-        if is_due || lines.len() >= BLOCK {
-            sink(&lines)?;
-            lines.clear();
-            sent = Some(Instant::now());
+    }
+
+    /// The next lines; none: there are no more.
+    ///
+    /// # Errors
+    /// The store's, behind all lines that came before it, turned into a reply.
+    pub(super) fn next(&mut self) -> Result<&[u8], Error> {
+        self.lines.clear();
+        while !self.is_over && self.failure.is_none() {
+            // An entry stays where it is: to move it about would take longer than all that is done with it.
+            let next = self.entries.next();
+            match &next {
+                Some(Ok(entry)) if is_showable(&entry.name) => {
+                    self.form.line(entry, &mut self.lines);
+                }
+                Some(Ok(_)) => self.outcome.hidden += 1,
+                Some(Err(_)) | None => self.end(next.and_then(Result::err)),
+            }
+            if self.is_due() {
+                break;
+            }
         }
-        count = count.wrapping_add(1);
-        next = entries.next();
+        if self.lines.is_empty()
+            && let Some(failure) = self.failure.take()
+        {
+            return Err(failure.into());
+        }
+        (self.size, self.since) = (BLOCK, Instant::now());
+        Ok(&self.lines)
     }
-    sink(&lines)?;
-    match next {
-        Some(Err(store::Error::Cut(limit))) => poured.cut = Some(limit),
-        Some(Err(error)) => return Err(error.into()),
-        Some(Ok(_)) | None => {}
+
+    /// Whether what was given out last was the last.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
     }
-    Ok(poured)
+
+    /// What became of it, so far.
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn end(&mut self, why: Option<store::Error>) {
+        match why {
+            Some(store::Error::Cut(limit)) => self.outcome.cut = Some(limit),
+            failure => self.failure = failure,
+        }
+        self.is_over = self.failure.is_none();
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.count = self.count.wrapping_add(1);
+        let is_time = || self.count.is_multiple_of(GROUP) && self.since.elapsed() >= SOON;
+        self.lines.len() >= self.size || !self.lines.is_empty() && is_time()
+    }
 }
 
 /// Whether `pattern` means `name`. One that looks like a pattern means itself, too.
@@ -157,7 +208,7 @@ pub(super) fn split_pattern(name: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Kind;
+    use crate::store::{Kind, Whose};
 
     fn entry(name: &str) -> Entry {
         Entry {
@@ -166,20 +217,24 @@ mod tests {
             size: Some(1),
             modified: None,
             mode: 0o644,
-            owner: String::new(),
-            group: String::new(),
+            owner: Whose::named(""),
+            group: Whose::named(""),
             unique: None,
         }
     }
 
-    fn names(entries: Vec<Result<Entry, store::Error>>) -> (Result<Poured, Error>, String) {
-        let mut out = Vec::new();
+    fn names(entries: Vec<Result<Entry, store::Error>>) -> (Result<Outcome, Error>, String) {
         let form = Form::Names(b"d/".to_vec());
-        let poured = pour(entries.into_iter(), &form, |lines| {
-            out.extend_from_slice(lines);
-            Ok(())
-        });
-        (poured, String::from_utf8(out).unwrap())
+        let mut blocks = Blocks::new(Box::new(entries.into_iter()), form, false);
+        let mut out = Vec::new();
+        let ended = loop {
+            match blocks.next() {
+                Ok([]) => break Ok(blocks.outcome()),
+                Ok(lines) => out.extend_from_slice(lines),
+                Err(error) => break Err(error),
+            }
+        };
+        (ended, String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -224,30 +279,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_first_line_does_not_wait_for_the_second() {
-        let mut sent = 0;
-        let entries = ["a", "b", "c"].map(|name| Ok(entry(name)));
-        let form = Form::Names(Vec::new());
-        let sink = |_: &[u8]| {
-            sent += 1;
-            Ok(())
-        };
-        pour(entries.into_iter(), &form, sink).unwrap();
-        assert_eq!(sent, 2);
+    fn blocks(names: &'static [&str], is_at_hand: bool) -> Blocks<'static> {
+        let entries = names.iter().map(|name| Ok(entry(name)));
+        Blocks::new(Box::new(entries), Form::Names(Vec::new()), is_at_hand)
     }
 
     #[test]
-    fn the_first_line_goes_at_once_behind_names_that_are_hidden() {
-        let mut sent = Vec::new();
-        let entries = ["a\n", "b", "c"].map(|name| Ok(entry(name)));
-        let form = Form::Names(Vec::new());
-        let sink = |lines: &[u8]| {
-            sent.push(lines.to_vec());
-            Ok(())
-        };
-        pour(entries.into_iter(), &form, sink).unwrap();
-        assert_eq!(sent, [b"b\r\n", b"c\r\n"]);
+    fn the_first_line_does_not_wait_for_the_second() {
+        let mut blocks = blocks(&["a\n", "b", "c", "d"], false);
+        assert_eq!(blocks.next().unwrap(), b"b\r\n");
+        assert!(!blocks.is_over());
+        assert_eq!(blocks.next().unwrap(), b"c\r\nd\r\n");
+        assert!(blocks.is_over());
+        assert_eq!(blocks.next().unwrap(), b"");
+    }
+
+    #[test]
+    fn what_is_at_hand_and_short_is_one_block() {
+        let mut short = blocks(&["a", "b\n", "c"], true);
+        assert_eq!(short.next().unwrap(), b"a\r\nc\r\n");
+        assert!(short.is_over());
+        assert_eq!(short.outcome().hidden, 1);
+        let mut long = blocks(&["a name of some length"; 10_000], true);
+        let first = long.next().unwrap().len();
+        assert!((SHORT..BLOCK).contains(&first) && !long.is_over());
+        assert!(long.next().unwrap().len() >= BLOCK);
     }
 
     #[test]

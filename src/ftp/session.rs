@@ -163,8 +163,36 @@ impl<'a> Session<'a> {
         is_plain && self.host.traffic().download_rate() == 0
     }
 
+    /// Says what begins, and makes the data connection for it. What is over as soon as it is said to begin
+    /// (`is_at_once`) is said in one piece, where the client is there already: together with the next reply,
+    /// or before anything has to be waited for.
+    ///
+    /// # Errors
+    /// `Gone`, `Interrupted`; `Refused` where there is no data connection.
+    pub(super) fn begin_transfer(
+        &self,
+        opening: &Reply,
+        route: Route,
+        progress: &Rc<Progress>,
+        is_at_once: bool,
+    ) -> Result<Link, Error> {
+        let route = match is_at_once {
+            true => self.meet(route)?,
+            false => route,
+        };
+        if !route.is_met() {
+            self.say(opening)?;
+            return self.connect(route, progress);
+        }
+        self.control.borrow_mut().hold(opening);
+        let mut link = self.connect(route, progress)?;
+        let control = Rc::clone(&self.control);
+        link.before_waiting(move || control.borrow_mut().release());
+        Ok(link)
+    }
+
     /// Where nothing is in the way of the data connection it is made now.
-    pub(super) fn meet(&self, route: Route) -> Result<Route, Error> {
+    fn meet(&self, route: Route) -> Result<Route, Error> {
         let met = self.with_ends(|ends| route.meet(ends));
         met.map_err(|error| self.not_opened(&error))
     }

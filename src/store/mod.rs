@@ -3,6 +3,8 @@
 //! nodes and file systems are the store's.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use crate::path::Path;
 
 mod body;
@@ -26,6 +28,11 @@ pub trait Store {
 
     /// Whether the list of a name that does not exist is that of all names which begin so.
     fn searches(&self) -> bool {
+        false
+    }
+
+    /// Whether nobody elsewhere has to be asked for a list: its entries are at hand.
+    fn lists_at_once(&self) -> bool {
         false
     }
 
@@ -225,11 +232,28 @@ pub struct Entry {
     /// Permission bits, as in `ls -l`.
     pub mode: u32,
     /// Shown in the third column of LIST.
-    pub owner: String,
+    pub owner: Whose,
     /// Shown in the fourth column of LIST.
-    pub group: String,
+    pub group: Whose,
     /// Differs for different contents (RFC 3659 §7.5.2 `unique`): a MogileFS fid, an inode.
     pub unique: Option<u64>,
+}
+
+/// Whose an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The kernel's number of a user or a group.
+    Number(u32),
+    /// A name; an empty one, where nobody knows.
+    Name(Cow<'static, str>),
+}
+
+impl Whose {
+    /// Of that name.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Self {
+        Self::Name(Cow::Borrowed(name))
+    }
 }
 
 /// How an upload is meant.

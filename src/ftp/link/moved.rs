@@ -50,10 +50,16 @@ impl Link {
     /// # Errors
     /// `Refused` (426): the connection failed.
     pub(in crate::ftp) fn send_last(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        /// What is less, the end in the same packet, a kernel does not acknowledge before it is read; by
+        /// itself, at once.
+        const SEGMENT: usize = 1024;
         let granted = self.flow.grant(Direction::Down, bytes.len());
         let most = granted.map_err(|error| Error::data(&error))?;
         let bytes = bytes.get(..most).unwrap_or_default();
-        let sent = self.attempt(For::Writing, |wire| wire.write_before_end(bytes));
+        let sent = self.attempt(For::Writing, |wire| match bytes.len() {
+            ..SEGMENT => wire.write(bytes),
+            _ => wire.write_before_end(bytes),
+        });
         let sent = sent.map_err(|error| Error::data(&error))?;
         self.passed(sent);
         Ok(sent)

@@ -66,24 +66,12 @@ impl Member<'_> {
         let size = format!(" ({} bytes).", body.len());
         let text = [opening.as_bytes(), name, size.as_bytes()].concat();
         let opening = Reply::new(150, text);
-        let is_at_once = self.session.sends_freely() && transfer::is_short(&body);
-        let route = match is_at_once {
-            true => self.session.meet(route)?,
-            false => route,
-        };
-        // What is over as soon as it is said to begin is said in one piece.
-        let holds = route.is_met() && !self.is_ascii();
-        match holds {
-            true => self.session.control.borrow_mut().hold(&opening),
-            false => self.session.say(&opening)?,
-        }
-        let sent = self.session.connect(route, &progress).and_then(|mut link| {
-            if holds {
-                let control = Rc::clone(&self.session.control);
-                link.before_waiting(move || control.borrow_mut().release());
-            }
-            transfer::send(body, link, self.is_ascii())
-        });
+        let is_short = transfer::is_short(&body) && !self.is_ascii();
+        let is_at_once = is_short && self.session.sends_freely();
+        let link = self
+            .session
+            .begin_transfer(&opening, route, &progress, is_at_once);
+        let sent = link.and_then(|link| transfer::send(body, link, self.is_ascii()));
         drop(watch);
         self.conclude(Direction::Down, &path, &progress, sent.map(|()| None))
     }

@@ -2,7 +2,6 @@
 //! connection. An error that is found before the first line is a reply, never an empty list.
 
 use std::io::Write;
-use std::iter::Peekable;
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use super::Member;
 use crate::ftp::error::Error;
 use crate::ftp::glob;
 use crate::ftp::list::Long;
-use crate::ftp::listing::{Form, Poured, is_meant, pour, split_pattern, without_options};
+use crate::ftp::listing::{Blocks, Form, Outcome, is_meant, split_pattern, without_options};
 use crate::ftp::reply::Reply;
 use crate::ftp::session::Session;
 use crate::ftp::transfer::Progress;
@@ -61,10 +60,14 @@ impl Member<'_> {
             let sent = self.session.control.borrow_mut().send_bytes(bytes);
             sent.map_err(Error::Gone)
         };
-        let entries = begun(list.entries)?;
+        let mut blocks = Blocks::new(list.entries, form, false);
+        let first = blocks.next()?;
         send(format!("{code}-Status follows:\r\n").as_bytes())?;
-        match pour(entries, &form, send) {
-            Ok(poured) => say(code, last_words(&self.session, &poured, "End of status.")),
+        match send(first).and_then(|()| send_rest(&mut blocks, send)) {
+            Ok(()) => say(
+                code,
+                last_words(&self.session, blocks.outcome(), "End of status."),
+            ),
             // The reply has begun with its code, and must end with it.
             Err(Error::Failed(_, cause)) => {
                 let text = format!("The list is not whole (ref {}).", cause.reference);
@@ -86,7 +89,7 @@ impl Member<'_> {
         } = self;
         let progress = Rc::new(Progress::new(verb, name));
         let watch = session.watch(&progress)?;
-        let can = store.abilities();
+        let (can, is_at_hand) = (store.abilities(), store.lists_at_once());
         let names_only = match verb {
             "MLSD" => !session.facts.want_details(),
             verb => verb == "NLST",
@@ -100,18 +103,37 @@ impl Member<'_> {
             "NLST" => Form::Names(prefix(cwd, name, &list)),
             _ => Form::Long(long(session)),
         };
-        let entries = begun(list.entries)?;
-        session.say(&Reply::new(
-            150,
-            "Opening ASCII mode data connection for file list.",
-        ))?;
-        let mut link = session.connect(route, &progress)?;
-        let poured = pour(entries, &form, |lines| {
-            link.write_all(lines).map_err(|error| Error::data(&error))
-        })?;
+        let mut blocks = Blocks::new(list.entries, form, is_at_hand);
+        let mut first = blocks.next()?.to_vec();
+        let opening = Reply::new(150, "Opening ASCII mode data connection for file list.");
+        let is_at_once = blocks.is_over() && session.sends_freely();
+        let mut link = session.begin_transfer(&opening, route, &progress, is_at_once)?;
+        if is_at_once {
+            let sent = link.send_last(&first)?;
+            first.drain(..sent);
+        }
+        let mut send = |lines: &[u8]| link.write_all(lines).map_err(|error| Error::data(&error));
+        send(&first)?;
+        send_rest(&mut blocks, send)?;
         link.finish().map_err(|error| Error::data(&error))?;
         drop(watch);
-        say(226, last_words(session, &poured, "Transfer complete."))
+        say(
+            226,
+            last_words(session, blocks.outcome(), "Transfer complete."),
+        )
+    }
+}
+
+/// Sends all blocks that there are still.
+fn send_rest(
+    blocks: &mut Blocks<'_>,
+    mut send: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    loop {
+        match blocks.next()? {
+            [] => return Ok(()),
+            lines => send(lines)?,
+        }
     }
 }
 
@@ -218,19 +240,6 @@ fn detailed(store: &mut dyn Store, path: &Path, names_only: bool) -> Result<Entr
     Ok(entry)
 }
 
-/// The entries, the first of them asked for already: its error is one of the whole command.
-fn begun(entries: Entries<'_>) -> Result<Peekable<Entries<'_>>, Error> {
-    let is_failure = |found: &Result<_, store::Error>| {
-        let cause = found.as_ref().err();
-        cause.is_some_and(|error| !matches!(error, store::Error::Cut(_)))
-    };
-    let mut entries = entries.peekable();
-    match entries.next_if(is_failure) {
-        Some(Err(error)) => Err(error.into()),
-        _ => Ok(entries),
-    }
-}
-
 /// What stands before each name of an NLST, so that the client can use it as it is: the directory
 /// as the client gave it, unless it is the current one.
 fn prefix(cwd: &Path, name: &[u8], list: &List<'_>) -> Vec<u8> {
@@ -261,12 +270,12 @@ fn long(session: &Session<'_>) -> Long {
 }
 
 /// The text of a listing's last reply: a listing that was cut says so, in whatever reply.
-fn last_words(session: &Session<'_>, poured: &Poured, whole: &str) -> String {
-    if poured.hidden > 0 {
+fn last_words(session: &Session<'_>, outcome: Outcome, whole: &str) -> String {
+    if outcome.hidden > 0 {
         let tag = session.tag();
-        warn!("names-hidden {tag} count={}", poured.hidden);
+        warn!("names-hidden {tag} count={}", outcome.hidden);
     }
-    match poured.cut {
+    match outcome.cut {
         Some(limit) => format!("Listing cut at {limit} entries; there are more."),
         None => whole.to_owned(),
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::path::Path;
-use crate::store::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
+use crate::store::{
+    At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Whose, Wish,
+};
 use crate::vigil;
 
 /// What is stored, shared with the test.
@@ -67,8 +69,8 @@ impl Tree {
             size: node.as_ref().map(|bytes| bytes.len() as u64),
             modified: node.as_ref().map(|_| MODIFIED),
             mode: if node.is_some() { 0o644 } else { 0o755 },
-            owner: "mogilefs".into(),
-            group: "class".into(),
+            owner: Whose::named("mogilefs"),
+            group: Whose::named("class"),
             unique: node.map(|_| 0x4711),
         }
     }

@@ -301,7 +301,7 @@ fn a_client_that_stops_moving_is_given_up() {
 
 #[test]
 fn a_client_that_takes_little_at_a_time_is_not_given_up() {
-    let stall = Duration::from_secs(1);
+    let stall = Duration::from_secs(2);
     let server = Server::with(|config| config.passive.stall_timeout = stall);
     server.put("/f", sample(8 << 20));
     server.put("/f.kernel", sample(8 << 20));

@@ -4,11 +4,10 @@
 use jiff::tz::TimeZone;
 
 use crate::draw::Draw;
-use crate::ftp::error::Error;
 use crate::ftp::facts::Facts;
 use crate::ftp::list::Long;
-use crate::ftp::listing::{Form, is_showable, pour, split_pattern, without_options};
-use crate::store::{Abilities, Entry, Kind};
+use crate::ftp::listing::{Blocks, Form, Outcome, is_showable, split_pattern, without_options};
+use crate::store::{Abilities, Entry, Kind, Whose};
 
 /// Noon of a day, in seconds since the epoch.
 const NOW: i64 = 1_795_348_800;
@@ -25,17 +24,16 @@ pub(crate) fn listing(data: &[u8]) {
     let facts = Facts::chosen(&chosen).unwrap_or_default();
     assert_eq!(Facts::chosen(&facts.chosen_names()), Some(facts));
     let long = Form::Long(Long::new(TimeZone::UTC, NOW));
-    let lines = poured(&entries, &long);
-    for (line, entry) in lines.iter().zip(shown(&entries)) {
+    for (line, entry) in lines(&entries, long, false).iter().zip(shown(&entries)) {
         is_long(line, entry);
     }
-    let names = poured(&entries, &Form::Names(b"dir/".to_vec()));
-    for (line, entry) in names.iter().zip(shown(&entries)) {
+    let names = Form::Names(b"dir/".to_vec());
+    for (line, entry) in lines(&entries, names, true).iter().zip(shown(&entries)) {
         assert_eq!(line.strip_prefix(b"dir/"), Some(entry.name.as_slice()));
     }
     for facts in [facts, Facts::default()] {
-        let lines = poured(&entries, &Form::Facts(facts, Abilities::default()));
-        for (line, entry) in lines.iter().zip(shown(&entries)) {
+        let form = Form::Facts(facts, Abilities::default());
+        for (line, entry) in lines(&entries, form, true).iter().zip(shown(&entries)) {
             has_facts(line, entry, facts == Facts::default());
         }
     }
@@ -54,9 +52,21 @@ fn entry(draw: &mut Draw<'_>) -> Entry {
             _ => Some(draw.number().cast_signed()),
         },
         mode: u32::from(draw.byte()) * 2,
-        owner: draw.text(),
-        group: draw.text(),
+        owner: whose(draw),
+        group: whose(draw),
         unique: (bits & 16 != 0).then(|| draw.number()),
+    }
+}
+
+fn whose(draw: &mut Draw<'_>) -> Whose {
+    match draw.byte() & 1 {
+        0 => Whose::Name(draw.text().into()),
+        _ => Whose::Number(u32::from_ne_bytes([
+            draw.byte(),
+            draw.byte(),
+            draw.byte(),
+            draw.byte(),
+        ])),
     }
 }
 
@@ -81,15 +91,15 @@ fn shown(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 }
 
 /// The lines of a listing, one for each entry that can be shown.
-fn poured(entries: &[Entry], form: &Form) -> Vec<Vec<u8>> {
+fn lines(entries: &[Entry], form: Form, is_at_hand: bool) -> Vec<Vec<u8>> {
     let mut wire = Vec::new();
     let all = entries.iter().cloned().map(Ok);
-    let poured = pour(all, form, |lines| {
+    let mut blocks = Blocks::new(Box::new(all), form, is_at_hand);
+    while let Ok(lines @ [_, ..]) = blocks.next() {
         wire.extend_from_slice(lines);
-        Ok::<(), Error>(())
-    });
+    }
     let hidden = (entries.len() - shown(entries).count()) as u64;
-    assert!(poured.is_ok_and(|poured| poured.hidden == hidden && poured.cut.is_none()));
+    assert!(blocks.is_over() && blocks.outcome() == Outcome { hidden, cut: None });
     let mut lines: Vec<Vec<u8>> = Vec::new();
     for line in wire.split_inclusive(|&byte| byte == b'\n') {
         let text = line.strip_suffix(b"\r\n");

@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, renameat};
 use nix::sys::stat::{
@@ -21,11 +20,12 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use self::causes::broken;
 use self::filling::fill;
-use self::listing::{Ids, Listing, entry};
+use self::listing::{Listing, entry};
 use self::unfinished::{Naming, RESERVED, Unfinished};
 use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
 use crate::config;
 use crate::path::Path;
+use crate::sys::dirents::Dirents;
 
 mod beneath;
 mod causes;
@@ -243,13 +243,16 @@ impl Tree {
 impl Store for Tree {
     fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
         let fd = self.resolve(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
-        let names = Dir::from_fd(fd.try_clone().map_err(|error| broken(&error))?)?.into_iter();
-        Ok(Box::new(Listing::new(fd, names, wish)))
+        Ok(Box::new(Listing::new(Dirents::new(fd), wish)))
+    }
+
+    fn lists_at_once(&self) -> bool {
+        true
     }
 
     fn stat(&mut self, path: &Path) -> Result<Entry, Error> {
         let name = path.name().to_vec();
-        entry(name, &self.status(path)?, &mut Ids::default()).ok_or(Error::NotFound)
+        entry(name, &self.status(path)?).ok_or(Error::NotFound)
     }
 
     fn open(&mut self, path: &Path, offset: u64) -> Result<Body, Error> {

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::mogilefs::Object;
-use crate::store::{Entry, Kind};
+use crate::store::{Entry, Kind, Whose};
 
-const OWNER: &str = "mogilefs";
+const OWNER: Whose = Whose::named("mogilefs");
 
 /// The group column of a class, and of a directory inside one.
 pub(super) const CLASS: &str = "class";
@@ -12,15 +12,15 @@ pub(super) const CLASS: &str = "class";
 /// The group column of a domain.
 pub(super) const DOMAIN: &str = "domain";
 
-pub(super) fn dir(name: &[u8], group: &str) -> Entry {
+pub(super) fn dir(name: &[u8], group: &'static str) -> Entry {
     Entry {
         name: name.to_vec(),
         kind: Kind::Dir,
         size: None,
         modified: None,
         mode: 0o755,
-        owner: OWNER.to_owned(),
-        group: group.to_owned(),
+        owner: OWNER,
+        group: Whose::named(group),
         unique: None,
     }
 }
@@ -33,8 +33,8 @@ pub(super) fn file(name: &[u8], object: Option<&Object>, modified: Option<i64>) 
         size: object.map(|object| object.length),
         modified,
         mode: 0o644,
-        owner: OWNER.to_owned(),
-        group: "file".to_owned(),
+        owner: OWNER,
+        group: Whose::named("file"),
         unique: object.map(|object| object.fid),
     }
 }

@@ -7,7 +7,9 @@ use std::io::Cursor;
 use std::rc::Rc;
 
 use crate::path::Path;
-use crate::store::{At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Wish};
+use crate::store::{
+    At, Body, Entries, Entry, Error, Kind, Plan, Receipt, Source, Store, Whose, Wish,
+};
 
 /// Paths: `None` is a directory. The root is not in it.
 pub(super) type Nodes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -76,8 +78,8 @@ fn entry(path: &[u8], bytes: Option<&Vec<u8>>) -> Entry {
         size: bytes.map(|bytes| bytes.len() as u64),
         modified: bytes.map(|bytes| 1_795_348_800 - bytes.len() as i64),
         mode: if bytes.is_some() { 0o644 } else { 0o755 },
-        owner: "trial".to_owned(),
-        group: String::new(),
+        owner: Whose::named("trial"),
+        group: Whose::named(""),
         unique: bytes.map(|bytes| bytes.len() as u64),
     }
 }
