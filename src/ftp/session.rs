@@ -192,7 +192,7 @@ impl<'a> Session<'a> {
     }
 
     /// Where nothing is in the way of the data connection it is made now.
-    fn meet(&self, route: Route) -> Result<Route, Error> {
+    pub(super) fn meet(&self, route: Route) -> Result<Route, Error> {
         let met = self.with_ends(|ends| route.meet(ends));
         met.map_err(|error| self.not_opened(&error))
     }

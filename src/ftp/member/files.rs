@@ -52,7 +52,7 @@ impl Member<'_> {
     pub(super) fn retr(&mut self, name: &[u8]) -> Answer {
         let offset = self.restart.take().unwrap_or(0);
         let until = self.until.take();
-        let route = self.take_route()?;
+        self.choose_route()?;
         let path = self.resolve(name);
         let progress = Rc::new(Progress::new("RETR", name));
         let watch = self.session.watch(&progress)?;
@@ -61,6 +61,7 @@ impl Member<'_> {
             Some(until) => body.first(until.saturating_sub(offset)),
             None => body,
         };
+        let route = self.take_route()?;
         progress.expect(body.len());
         let opening = format!("Opening {} mode data connection for ", self.mode_name());
         let size = format!(" ({} bytes).", body.len());
@@ -125,7 +126,7 @@ impl Member<'_> {
             at,
             size: self.allocated.take().filter(|_| binds),
         };
-        let route = self.take_route()?;
+        self.choose_route()?;
         let path = self.resolve_new(name)?;
         if name.ends_with(b"/") {
             return Err(Error::refused(553, "The name is that of a directory."));
@@ -135,6 +136,7 @@ impl Member<'_> {
         self.store
             .may_put(&path, &plan)
             .map_err(Error::of_new_name)?;
+        let route = self.take_route()?;
         let mode = self.mode_name();
         let text = match opening {
             Opening::Mode => {

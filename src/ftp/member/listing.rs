@@ -80,11 +80,12 @@ impl Member<'_> {
 
     fn send_list(&mut self, verb: &'static str, name: &[u8]) -> Answer {
         (self.restart, self.until) = (None, None);
-        let route = self.take_route()?;
+        self.choose_route()?;
         let Self {
             session,
             store,
             cwd,
+            chosen,
             ..
         } = self;
         let progress = Rc::new(Progress::new(verb, name));
@@ -106,6 +107,7 @@ impl Member<'_> {
         let mut blocks = Blocks::new(list.entries, form, is_at_hand);
         let mut first = blocks.next()?.to_vec();
         let opening = Reply::new(150, "Opening ASCII mode data connection for file list.");
+        let route = chosen.take().ok_or_else(super::routes::no_route)?;
         let is_at_once = blocks.is_over() && session.sends_freely();
         let mut link = session.begin_transfer(&opening, route, &progress, is_at_once)?;
         if is_at_once {

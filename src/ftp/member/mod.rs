@@ -25,8 +25,13 @@ pub(super) struct Member<'a> {
     store: Box<dyn Store>,
     /// The current directory.
     cwd: Path,
-    /// How the next data connection is made; taken by it.
+    /// How the next data connection is made; the next command that needs one chooses it.
     route: Option<Route>,
+    /// That of the present command, until its data connection is made.
+    chosen: Option<Route>,
+    /// That of a command that was refused, until the next one comes: the client may be sending already, and
+    /// a connection that is closed over what nobody has read is reset.
+    left: Option<Route>,
     /// The data connection of an upload that the store has not taken.
     spent: Option<Link>,
     /// After EPSV ALL nothing else makes a data connection (RFC 2428 §4).
@@ -253,12 +258,14 @@ impl<'a> Seat<'a> for Member<'a> {
 
     fn begin_turn(&mut self) {
         self.renamed = self.renaming.take();
+        self.left = None;
     }
 
     fn end_turn(&mut self) {
         if let Some(link) = self.spent.take() {
             link.linger();
         }
+        self.leave_route();
         self.store.tidy();
     }
 }
@@ -272,6 +279,8 @@ impl<'a> Member<'a> {
             store: account.store,
             cwd: Path::root(),
             route: None,
+            chosen: None,
+            left: None,
             spent: None,
             only_epsv: false,
             restart: None,

@@ -2,7 +2,7 @@
 //! last counts, and for one transfer only.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 
 use super::Member;
 use crate::ftp::address::{self, Mistake, Wish};
@@ -76,12 +76,33 @@ impl Member<'_> {
         say(200, "EPRT command successful.")
     }
 
-    /// The route that the client has prepared.
-    pub(super) fn take_route(&mut self) -> Result<Route, Error> {
+    /// The route that the client has prepared is the one of this command, whatever comes of it.
+    pub(super) fn choose_route(&mut self) -> Result<(), Error> {
         self.session.check_data()?;
-        self.route
-            .take()
-            .ok_or_else(|| Error::refused(425, "Use PASV or PORT first."))
+        self.chosen = self.route.take();
+        match self.chosen {
+            Some(_) => Ok(()),
+            None => Err(no_route()),
+        }
+    }
+
+    /// The chosen route, now that the command is not refused any more.
+    pub(super) fn take_route(&mut self) -> Result<Route, Error> {
+        self.chosen.take().ok_or_else(no_route)
+    }
+
+    /// Leaves the route of a command that was refused, now that the client knows why: before, it might find
+    /// its connection reset, and many do not look for a reply behind that. What has come about ends as an
+    /// empty transfer does, and what is still under way finds somebody. Under TLS an end before the handshake
+    /// is a broken connection, too: there the client is left to hang up.
+    pub(super) fn leave_route(&mut self) {
+        let met = self.chosen.take().map(|route| self.session.meet(route));
+        self.left = met.and_then(Result::ok);
+        if let Some(Route::Met(stream)) = &self.left
+            && self.session.protection().is_none()
+        {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
     }
 
     /// The client will take this route; the reply brings the ticket that it may need there.
@@ -144,6 +165,10 @@ impl Member<'_> {
             _ => local,
         }
     }
+}
+
+pub(super) fn no_route() -> Error {
+    Error::refused(425, "Use PASV or PORT first.")
 }
 
 fn no_port(error: &io::Error) -> Error {

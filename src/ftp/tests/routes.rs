@@ -175,6 +175,35 @@ fn a_range_that_is_used_up_is_425_at_once() {
     client.ask("EPSV", 425);
 }
 
+/// Behind a connection that is reset, clients that look at both at once do not look for the reply.
+#[test]
+fn a_connection_for_what_is_refused_ends_well_and_after_the_reply() {
+    let server = Server::start();
+    let mut client = server.log_in();
+    for (command, code) in [
+        ("RETR missing", 550),
+        ("STOR dir/", 553),
+        ("NLST missing", 550),
+        ("MLSD missing", 550),
+    ] {
+        let mut data = client.passive();
+        // As the beginning of a TLS handshake, or of a file, might be there already.
+        data.write_all(b"something").unwrap();
+        client.ask(command, code);
+        assert_eq!(data.read(&mut [0; 8]).unwrap(), 0, "{command}");
+        client.ask("NOOP", 200);
+        // Who comes after the reply is not sent away either.
+        let reply = client.ask("EPSV", 229);
+        let port = reply.split('|').nth(3).unwrap().parse().unwrap();
+        client.ask(command, code);
+        let late = SocketAddr::new(server.address.ip(), port);
+        TcpStream::connect(late).unwrap();
+        client.ask("NOOP", 200);
+        assert!(TcpStream::connect(late).is_err(), "{command}");
+        client.ask("RETR missing", 425);
+    }
+}
+
 #[test]
 fn ports_come_from_the_range() {
     let server = Server::start();
