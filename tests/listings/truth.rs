@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::support::{Cluster, Daemon};
+use crate::support::{Cluster, Daemon, Ftp, eventually};
 use crate::{calls, fact, fill, filled, member, names};
 
 #[test]
@@ -162,4 +162,28 @@ fn a_session_sees_its_own_deeds_whatever_a_lagging_database_says() {
     // What somebody else has removed since then is not there, all the same.
     cluster.call("delete", &[("key", b"docs/f")]).unwrap();
     ftp.expect("SIZE /docs/f", 550);
+}
+
+#[test]
+fn who_lists_again_and_again_sees_what_others_have_replaced() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let (mut ftp, mut other) = (member(&daemon), member(&daemon));
+    other.store("/docs/older", b"1234567");
+    ftp.store("/docs/own", b"1");
+    other.store("/docs/f", b"1");
+    let sizes = |ftp: &mut Ftp| -> Vec<Option<String>> {
+        let lines = ftp.lines("MLSD /docs");
+        lines
+            .iter()
+            .map(|line| fact(line, "size").map(str::to_owned))
+            .collect()
+    };
+    assert_eq!(sizes(&mut ftp).len(), 3);
+    other.store("/docs/f", b"123");
+    other.expect("RNFR /docs/older", 350);
+    other.expect("RNTO /docs/own", 250);
+    eventually("the sizes of what is there now", || {
+        (sizes(&mut ftp) == [Some("3".to_owned()), Some("7".to_owned())]).then_some(())
+    });
 }

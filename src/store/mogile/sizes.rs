@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::recent::Recent;
 use crate::config::Extended;
-use crate::mogilefs::{Client, Object};
+use crate::mogilefs::{Client, Fate, Object};
 use crate::store::Error;
 use crate::text::quoted_error;
 
@@ -80,14 +80,17 @@ impl Sizes {
     /// What is stored under each of `keys`, which share what they begin with up to `base`.
     pub(super) fn look_up(&mut self, keys: &[&[u8]], base: usize) -> Result<Vec<Known>, Error> {
         let mut answers = vec![Known::Nothing; keys.len()];
+        let mut is_news = vec![true; keys.len()];
         let mut unknown = Unknown::new();
-        for ((at, key), answer) in keys.iter().enumerate().zip(&mut answers) {
-            let noticed = || self.recent.borrow().noticed(&self.domain, key);
-            match self.ahead.remove(*key).or_else(noticed) {
-                Some(object) => *answer = Known::Object(object),
-                None => {
-                    unknown.insert(key, at);
-                }
+        let places = answers.iter_mut().zip(&mut is_news);
+        for ((at, key), (answer, is_news)) in keys.iter().enumerate().zip(places) {
+            if let Some(object) = self.ahead.remove(*key) {
+                *answer = Known::Object(object);
+            } else if let Some(object) = self.recent.borrow().noticed(&self.domain, key) {
+                *answer = Known::Object(object);
+                *is_news = false;
+            } else {
+                unknown.insert(key, at);
             }
         }
         self.ask_for_neighbours(&mut unknown, base, &mut answers)?;
@@ -96,15 +99,18 @@ impl Sizes {
         rest.truncate(self.asks);
         self.ask_for(&rest, &mut answers)?;
         let mut recent = self.recent.borrow_mut();
-        for (key, answer) in keys.iter().zip(&mut answers) {
+        for ((key, answer), is_news) in keys.iter().zip(&mut answers).zip(is_news) {
             let seen = match answer {
                 Known::Object(object) => Some(&*object),
                 _ => None,
             };
-            if let Some(newer) = recent.newer(&self.domain, key, seen) {
+            if let Some(newer) = recent.newer(&self.domain, key, seen)
+                && (seen.is_none() || stands(&self.client, key, newer.fid))
+            {
                 *answer = Known::Object(newer);
             }
-            if let Known::Object(object) = answer {
+            // What was noticed before is not news, however often it is shown.
+            if let (Known::Object(object), true) = (answer, is_news) {
                 recent.notice(&self.domain, key, object);
             }
         }
@@ -236,5 +242,14 @@ impl Sizes {
             }
         }
         Ok((last, useful))
+    }
+}
+/// Whether `fid` is what `key` names, and not a file of that name that is older: another session may have put
+/// one in its place.
+fn stands(client: &Client, key: &[u8], fid: u64) -> bool {
+    match client.trackers().and_then(|mut all| all.file_debug(fid)) {
+        Ok(Fate::Committed { key: now, .. }) => now == key,
+        Ok(_) => false,
+        Err(_) => true,
     }
 }
