@@ -244,6 +244,22 @@ fn what_is_there_is_replaced_kept_or_swapped() {
 }
 
 #[test]
+fn a_file_is_swapped_however_long_the_name_of_its_directory_is() {
+    let cluster = Cluster::played(&["--store", "mysql"]);
+    let mut own = settings();
+    own.overwrite = Overwrite::Swap;
+    let mut store = classes(&cluster, own);
+    for dir in [230, 240, 248] {
+        let path = format!("/docs/{}/f", "d".repeat(dir));
+        put(&mut store, &path, b"old").unwrap();
+        put(&mut store, &path, b"new").unwrap();
+        assert_eq!(cluster.content(&path[1..]).unwrap(), b"new");
+        store.remove(&at(&path)).unwrap();
+    }
+    assert_eq!(cluster.keys(), [""; 0]);
+}
+
+#[test]
 fn who_came_first_keeps_the_name_where_nothing_is_replaced() {
     let cluster = Cluster::start();
     let mut own = settings();

@@ -31,6 +31,12 @@ impl Cluster {
         Self::prepare(node.trackers[0], Some(node))
     }
 
+    /// The same, with a node that is started with `arguments`.
+    pub(crate) fn played(arguments: &[&str]) -> Self {
+        let node = Node::start(&[&["--devices", "3"], arguments].concat());
+        Self::prepare(node.trackers[0], Some(node))
+    }
+
     /// On this tracker, which somebody else keeps.
     pub(crate) fn at(address: SocketAddr) -> Self {
         Self::prepare(address, None)

@@ -147,14 +147,19 @@ impl MogileFs {
 }
 
 /// A key in the same directory that nobody else uses: `dir/.name.FID.part`, the name cut where the
-/// key would get too long.
+/// key would get too long; where even that would not do, in a directory further up.
 fn beside(key: &[u8], fid: u64) -> Vec<u8> {
+    let end = format!(".{fid}.part").into_bytes();
     let at = key
         .iter()
         .rposition(|byte| *byte == b'/')
         .map_or(0, |at| at + 1);
-    let (dir, name) = key.split_at_checked(at).unwrap_or((&[], key));
-    let end = format!(".{fid}.part").into_bytes();
+    let (mut dir, name) = key.split_at_checked(at).unwrap_or((&[], key));
+    while dir.len() + 1 + end.len() > LONGEST_KEY {
+        let above = dir.split_last().map_or(&[][..], |(_, above)| above);
+        let at = above.iter().rposition(|byte| *byte == b'/');
+        dir = at.and_then(|at| above.get(..=at)).unwrap_or_default();
+    }
     let room = LONGEST_KEY.saturating_sub(dir.len() + 1 + end.len());
     let mut name = name.get(..room).unwrap_or(name);
     while let Err(error) = std::str::from_utf8(name) {
@@ -181,6 +186,13 @@ mod tests {
         }
         let long = [&b"photos/"[..], &[b'k'; 248]].concat();
         assert_eq!(beside(&long, 4711).len(), LONGEST_KEY);
+        for dir in [236, 244, 247] {
+            let long = [&b"photos/"[..], &vec![b'd'; dir], b"/x"].concat();
+            let part = beside(&long, 12_345_678);
+            assert!(part.len() <= LONGEST_KEY && part.starts_with(b"photos/"));
+            assert!(part.ends_with(b".12345678.part"));
+        }
+        assert_eq!(beside(&[&[b'd'; 250][..], b"/x"].concat(), 7), b".x.7.part");
         let long = format!("photos/{}", "\u{e9}".repeat(124)).into_bytes();
         let part = beside(&long, 4711);
         assert!(std::str::from_utf8(&part).is_ok() && part.len() <= LONGEST_KEY);
