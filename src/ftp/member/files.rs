@@ -128,7 +128,8 @@ impl Member<'_> {
         };
         self.choose_route()?;
         let path = self.resolve_new(name)?;
-        if name.ends_with(b"/") {
+        let last = name.rsplit(|&byte| byte == b'/').next();
+        if matches!(last, Some(b"" | b"." | b"..")) {
             return Err(Error::refused(553, "The name is that of a directory."));
         }
         let progress = Rc::new(Progress::new(verb, name));

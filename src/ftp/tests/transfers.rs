@@ -184,6 +184,8 @@ fn what_cannot_be_is_refused_before_the_150() {
         ("STOR d", 553),
         ("STOR /", 553),
         ("STOR d/", 553),
+        ("STOR .", 553),
+        ("APPE d/x/..", 553),
         ("STOR nothing/x", 553),
         ("STOR d/f/x", 553),
         ("STOR a\tb", 553),
