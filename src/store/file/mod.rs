@@ -307,6 +307,9 @@ impl Store for Tree {
         if path.is_root() {
             return Err(Error::Exists);
         }
+        if path.name().starts_with(RESERVED) {
+            return Err(Error::BadName("reserved for unfinished uploads"));
+        }
         let (dir, name) = self.parent(path)?;
         let mode = Mode::from_bits_truncate(0o777 & !self.create_mask.bits());
         Ok(mkdirat(&dir, name, mode)?)

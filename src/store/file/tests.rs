@@ -116,6 +116,20 @@ fn what_is_put_is_listed_opened_renamed_and_removed() {
 }
 
 #[test]
+fn nothing_is_made_that_no_listing_shows() {
+    let mut garden = Garden::new("unseen");
+    let unseen = path("/.nanoftpd-0");
+    let made = garden.tree.make_dir(&unseen);
+    assert!(matches!(made, Err(Error::BadName(_))), "{made:?}");
+    let put = garden.put("/.nanoftpd-0", At::Start, b"x");
+    assert!(matches!(put, Err(Error::BadName(_))), "{put:?}");
+    garden.tree.make_dir(&path("/d")).unwrap();
+    let renamed = garden.tree.rename(&path("/d"), &unseen);
+    assert!(matches!(renamed, Err(Error::BadName(_))), "{renamed:?}");
+    assert_eq!(garden.names("/"), ["d"]);
+}
+
+#[test]
 fn no_path_and_no_link_leads_out() {
     let mut garden = Garden::new("out");
     symlink("../outside", garden.inside("file-link")).unwrap();
