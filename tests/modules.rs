@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{Mode, Truth, noise, on_each_module};
+use support::{Cluster, Daemon, Ftp, Mode, Truth, noise, on_each_module};
 
 #[test]
 fn a_file_goes_round_in_every_mode() {
@@ -142,6 +142,26 @@ fn a_rename_moves_the_bytes_and_a_failed_one_leaves_them() {
         ftp.expect(&format!("RNTO {}", place.path("d")), 503);
         assert_eq!(place.names(), ["b", "c"], "{}", place.module);
     });
+}
+
+#[test]
+fn a_rename_within_a_class_leaves_what_others_have_put_there_in_its_own() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[("mogilefs.defaultclass", "docs")]);
+    for (user, class) in [("ftp", "photos"), ("test", "docs")] {
+        cluster.put("photos/a", class, b"1");
+        cluster.put("photos/d/b", class, b"1");
+        let mut ftp = Ftp::connect(daemon.address);
+        ftp.log_in(user, "test");
+        for (from, to) in [("a", "c"), ("d", "e")] {
+            ftp.expect(&format!("RNFR /photos/{from}"), 350);
+            ftp.expect(&format!("RNTO /photos/{to}"), 250);
+        }
+        for key in ["photos/c", "photos/e/b"] {
+            assert_eq!(cluster.class(key).as_deref(), Some(class), "{user} {key}");
+            cluster.call("delete", &[("key", key.as_bytes())]).unwrap();
+        }
+    }
 }
 
 #[test]

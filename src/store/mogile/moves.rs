@@ -19,11 +19,12 @@ type Move = (Vec<u8>, Vec<u8>);
 const MOST: usize = 10_000;
 
 impl MogileFs {
-    /// Gives the file at `source` the key and the class of `target`, where nothing is.
+    /// Gives the file at `source` the key of `target`, where nothing is, and its class if that is another than
+    /// that of `source`: what others have put into some class stays in it.
     pub(super) fn rename_key(&mut self, source: &Spot, target: &Spot) -> Result<(), Error> {
         let mut trackers = self.client.trackers()?;
         let mut object = trackers.rename(&source.domain, &source.key, &target.key)?;
-        if object.class != target.class {
+        if source.class != target.class && object.class != target.class {
             match trackers.updateclass(&target.domain, &target.key, &target.class) {
                 Ok(()) => object.class.clone_from(&target.class),
                 Err(error) => log::warn!(
