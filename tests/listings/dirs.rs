@@ -1,6 +1,6 @@
 //! Directories that are made, removed and renamed.
 
-use crate::support::{Cluster, Daemon, Ftp};
+use crate::support::{Cluster, Daemon, Ftp, unique};
 use crate::{calls, fill, filled, member, names};
 
 #[test]
@@ -40,7 +40,12 @@ fn sessions_see_each_others_directories_from_the_reply_on() {
         for (at, other) in others.iter_mut().enumerate() {
             let name = format!("{round}.{at}");
             maker.expect(&format!("MKD /docs/{name}"), 257);
-            if at % 2 == 0 {
+            if at % 4 == 0 {
+                other.expect(&format!("MKD /docs/{name}/in"), 257);
+                maker.expect(&format!("RMD /docs/{name}"), 550);
+                maker.expect(&format!("RMD /docs/{name}/in"), 250);
+                other.expect(&format!("RMD /docs/{name}"), 250);
+            } else if at % 2 == 0 {
                 other.expect(&format!("CWD /docs/{name}"), 250);
                 maker.expect(&format!("RMD /docs/{name}"), 250);
                 other.expect(&format!("CWD /docs/{name}"), 550);
@@ -100,6 +105,71 @@ fn who_empties_a_directory_can_leave_it_and_remove_it() {
     ftp.expect("RNTO /docs/n", 250);
     ftp.expect("CWD /docs/n", 550);
     ftp.expect("SIZE /docs/n", 213);
+}
+
+/// What a session remembers of directories that it has emptied is never in the way of a file.
+#[test]
+fn a_file_that_takes_the_name_of_an_emptied_directory_is_seen() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let (mut ftp, mut other) = (member(&daemon), member(&daemon));
+    for name in ["a", "b"] {
+        ftp.store(&format!("/docs/{name}/f"), b"1");
+        ftp.expect(&format!("DELE /docs/{name}/f"), 250);
+    }
+    other.store("/docs/a", b"12345");
+    assert_eq!(names(&mut ftp, "NLST /docs/a"), ["a"]);
+    ftp.expect("CWD /docs/a", 550);
+    ftp.expect("RMD /docs/a", 550);
+    assert_eq!(cluster.keys(), ["docs/a"]);
+    // Nor is it forgotten because of a command that fails.
+    other.store("/docs/b/g", b"1");
+    ftp.expect("MKD /docs/b", 550);
+    other.expect("DELE /docs/b/g", 250);
+    ftp.expect("CWD /docs/b", 250);
+    ftp.expect("CWD /", 250);
+    ftp.expect("RMD /docs/b", 250);
+}
+
+#[test]
+fn a_directory_is_made_where_files_can_be_stored() {
+    let cluster = Cluster::start();
+    for markers in ["no", "yes"] {
+        let daemon = Daemon::on(&cluster, &[("mogilefs.dirmarkers", markers)]);
+        let mut ftp = member(&daemon);
+        let reply = ftp.expect("MKD /nosuch/a", 550);
+        assert!(reply.contains("not inside a class"), "{reply}");
+        ftp.expect("CWD /nosuch/a", 550);
+        ftp.expect("MKD /nosuch", 257);
+        ftp.expect("MKD /nosuch/a", 257);
+        ftp.expect("RMD /nosuch/a", 250);
+        ftp.expect("RMD /nosuch", 250);
+    }
+}
+
+#[test]
+fn what_has_directories_in_it_is_not_removed() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let (mut ftp, mut other) = (member(&daemon), member(&daemon));
+    ftp.expect("MKD /fresh", 257);
+    ftp.expect("MKD /fresh/a", 257);
+    other.expect("RMD /fresh", 550);
+    assert!(names(&mut other, "NLST /").contains(&"fresh".to_owned()));
+    other.expect("RMD /fresh/a", 250);
+    other.expect("RMD /fresh", 250);
+    // Who has made it is not told that it is there still.
+    ftp.expect("MKD /fresh", 257);
+    ftp.expect("RMD /fresh", 250);
+    let mut root = Ftp::connect(daemon.address);
+    root.log_in("root", "test");
+    let domain = unique();
+    for dir in ["", "/default/a"] {
+        root.expect(&format!("MKD /{domain}{dir}"), 257);
+    }
+    root.expect(&format!("RMD /{domain}"), 550);
+    root.expect(&format!("RMD /{domain}/default/a"), 250);
+    root.expect(&format!("RMD /{domain}"), 250);
 }
 
 #[test]
@@ -194,6 +264,13 @@ fn a_directory_is_looked_through_before_it_is_renamed() {
         assert_eq!(cluster.keys(), before, "{to}");
     }
     ftp.expect("RNFR /docs/nothing", 550);
+    // So it is with what has no files yet.
+    let empty = format!("/docs/e/{}", "m".repeat(200));
+    ftp.expect("MKD /docs/e", 257);
+    ftp.expect(&format!("MKD {empty}"), 257);
+    ftp.expect("RNFR /docs/e", 350);
+    ftp.expect(&format!("RNTO /docs/{}", "x".repeat(60)), 553);
+    ftp.expect(&format!("CWD {empty}"), 250);
     ftp.expect("RNFR /docs/a", 350);
     ftp.expect("RNTO /photos/x/a", 250);
     let expected = [

@@ -17,10 +17,20 @@ impl MogileFs {
         Ok(self.client.trackers()?.create_domain(domain)?)
     }
 
+    pub(super) fn remove_domain(&self, domain: &[u8]) -> Result<(), Error> {
+        // The default class is always there, and goes with its domain.
+        if self.has_made_dirs(domain, b"") {
+            return Err(Error::NotEmpty);
+        }
+        Ok(self.client.trackers()?.delete_domain(domain)?)
+    }
+
     pub(super) fn make_class(&mut self, spot: &Spot) -> Result<(), Error> {
         let Spot { domain, class, .. } = spot;
         names::check_class(class)?;
-        if self.has_class(domain, class)? {
+        // That it was made here a moment ago does not count: another session may have removed it.
+        let known = self.classes(domain)?.unwrap_or_default();
+        if known.contains(class) {
             return Err(Error::Exists);
         }
         let copies = self.settings.mindevcount;
@@ -32,11 +42,11 @@ impl MogileFs {
     }
 
     pub(super) fn remove_class(&mut self, spot: &Spot) -> Result<(), Error> {
+        let Spot { domain, class, .. } = spot;
         // Files of other classes may lie here too: they would vanish from sight.
-        if self.has_keys(spot)? {
+        if self.has_made_dirs(domain, &spot.prefix()) || self.has_keys(spot)? {
             return Err(Error::NotEmpty);
         }
-        let Spot { domain, class, .. } = spot;
         self.client.trackers()?.delete_class(domain, class)?;
         self.made.forget_class(domain, class);
         self.seen.forget();
@@ -48,16 +58,28 @@ impl MogileFs {
             return Err(Error::Exists);
         }
         names::check_key(&spot.key)?;
+        self.must_be_free(path, spot)?;
+        if !self.has_class(&spot.domain, &spot.class)? {
+            return Err(Error::BadName("is not inside a class"));
+        }
+        match self.settings.dirmarkers {
+            true => self.mark(spot)?,
+            false => self.lore.make_dir(&spot.domain, &spot.prefix()),
+        }
         self.emptied.forget(&spot.domain, &spot.prefix());
+        Ok(())
+    }
+
+    /// An error if there is a file or a directory; one that this session has emptied is none.
+    pub(super) fn must_be_free(&mut self, path: &Path, spot: &Spot) -> Result<(), Error> {
         match self.find(path) {
-            Ok(_) | Err(Error::NotAFile) => Err(Error::Exists),
-            Err(Error::NotFound) => {
-                if self.settings.dirmarkers {
-                    return self.mark(spot);
-                }
-                self.lore.make_dir(&spot.domain, &spot.prefix());
+            Err(Error::NotFound) => Ok(()),
+            Err(Error::NotAFile)
+                if self.emptied.has(&spot.domain, &spot.prefix()) && !self.is_dir(spot)? =>
+            {
                 Ok(())
             }
+            Ok(_) | Err(Error::NotAFile) => Err(Error::Exists),
             Err(error) => Err(error),
         }
     }
@@ -70,9 +92,6 @@ impl MogileFs {
             ..spot.clone()
         };
         names::check_key(&marker.key)?;
-        if !self.has_class(&marker.domain, &marker.class)? {
-            return Err(Error::BadName("is not inside a class"));
-        }
         let aim = Aim {
             spot: &marker,
             standing: Standing::Nothing,
@@ -100,10 +119,11 @@ impl MogileFs {
         let prefix = spot.prefix();
         if spot.key.is_empty() {
             Err(Error::Denied)
-        } else if !self.lore.names_in(&spot.domain, &prefix).is_empty() || self.has_keys(spot)? {
+        } else if self.has_made_dirs(&spot.domain, &prefix) || self.has_keys(spot)? {
             Err(Error::NotEmpty)
         } else {
-            let was_emptied = self.emptied.forget(&spot.domain, &prefix);
+            let was_emptied = self.was_emptied(spot)?;
+            self.emptied.forget(&spot.domain, &prefix);
             let mut was_there = self.lore.forget_dir(&spot.domain, &prefix) || was_emptied;
             for prefix in self.written(prefix) {
                 if self.has_marker(&spot.domain, &prefix)? {
@@ -113,5 +133,11 @@ impl MogileFs {
             }
             was_there.then_some(()).ok_or(Error::NotFound)
         }
+    }
+
+    /// Whether a session has made directories in the one with `prefix`.
+    fn has_made_dirs(&self, domain: &[u8], prefix: &[u8]) -> bool {
+        self.lore.catch_up();
+        !self.lore.names_in(domain, prefix).is_empty()
     }
 }

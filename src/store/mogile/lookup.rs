@@ -217,6 +217,15 @@ impl MogileFs {
         Ok(false)
     }
 
+    /// Whether this session has emptied the directory at `spot`, and no other has stored a file there since.
+    pub(super) fn was_emptied(&self, spot: &Spot) -> Result<bool, Error> {
+        let is_known = !spot.key.is_empty() && self.emptied.has(&spot.domain, &spot.prefix());
+        Ok(is_known
+            && self
+                .first_of(spot, self.written(spot.key.clone()))?
+                .is_none())
+    }
+
     /// Whether keys, a marker, or nothing but a memory make a directory of `spot`.
     pub(super) fn is_dir(&mut self, spot: &Spot) -> Result<bool, Error> {
         if spot.key.is_empty() {

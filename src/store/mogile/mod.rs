@@ -206,9 +206,7 @@ impl Store for MogileFs {
             Place::Class(spot) => {
                 self.has_class(&spot.domain, &spot.class)? || self.is_dir(&spot)?
             }
-            Place::Key(spot) => {
-                self.emptied.has(&spot.domain, &spot.prefix()) || self.is_dir(&spot)?
-            }
+            Place::Key(spot) => self.was_emptied(&spot)? || self.is_dir(&spot)?,
         };
         if there { Ok(()) } else { Err(Error::NotFound) }
     }
@@ -315,7 +313,7 @@ impl Store for MogileFs {
         match self.layout.place(path) {
             Place::Domains => Err(Error::Denied),
             Place::Domain(_) if path.is_root() => Err(Error::Denied),
-            Place::Domain(domain) => Ok(self.client.trackers()?.delete_domain(&domain)?),
+            Place::Domain(domain) => self.remove_domain(&domain),
             Place::Class(spot) => self.remove_class(&spot),
             Place::Key(spot) => {
                 self.remove_prefix(&spot)?;

@@ -60,13 +60,15 @@ impl MogileFs {
         if !self.has_class(&target.domain, &target.class)? {
             return Err(Error::BadName("is not inside a class"));
         }
-        self.emptied.forget(&target.domain, &target.prefix());
         let whole = (from.clone(), to.clone());
         if self.unfinished.take().as_ref() != Some(&whole) {
-            match self.find(to) {
-                Err(Error::NotFound) => {}
-                Ok(_) | Err(Error::NotAFile) => return Err(Error::Exists),
-                Err(error) => return Err(error),
+            self.must_be_free(to, &target)?;
+        }
+        for dir in self.lore.dirs_below(&source.domain, &source.prefix()) {
+            // Both with a slash at the end.
+            let longest = LONGEST_KEY + 1;
+            if target.prefix().len() + dir.len() > longest + source.prefix().len() {
+                return Err(too_long());
             }
         }
         let moves = self.moves(&source, &target)?;
@@ -76,6 +78,7 @@ impl MogileFs {
         }
         moved?;
         let was_emptied = self.emptied.forget(&source.domain, &source.prefix());
+        self.emptied.forget(&target.domain, &target.prefix());
         if was_emptied && moves.is_empty() {
             self.lore.make_dir(&target.domain, &target.prefix());
         }
@@ -100,8 +103,7 @@ impl MogileFs {
                 for member in page.members {
                     let new = [&target.prefix()[..], member.rest()].concat();
                     if new.len() > LONGEST_KEY {
-                        let why = "makes the name of a file in it longer than 255 bytes";
-                        return Err(Error::BadName(why));
+                        return Err(too_long());
                     }
                     moves.push((member.key, new));
                 }
@@ -139,4 +141,8 @@ impl MogileFs {
         }
         Ok(())
     }
+}
+
+fn too_long() -> Error {
+    Error::BadName("makes the name of something in it longer than 255 bytes")
 }
