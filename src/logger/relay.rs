@@ -20,6 +20,9 @@ const CAPACITY: i32 = 1 << 20;
 /// So much is read from a pipe at once.
 const CHUNK: usize = 64 * 1024;
 
+/// No line is longer. Whoever goes on without an end is not to fill the memory of the one who waits for it.
+const LONGEST: usize = 4 * CHUNK;
+
 /// The pipes, and where their lines go.
 #[derive(Debug)]
 pub struct Relay(Vec<Pipe>);
@@ -179,6 +182,10 @@ impl Arrivals {
             if !is_over {
                 let last = lines.iter().rposition(|&byte| byte == b'\n');
                 arrival.begun = lines.split_off(last.map_or(0, |at| at + 1));
+            }
+            if arrival.begun.len() > LONGEST {
+                lines.append(&mut arrival.begun);
+                lines.push(b'\n');
             }
             if !lines.is_empty() {
                 taken.push((arrival.which, lines));

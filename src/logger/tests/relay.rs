@@ -67,3 +67,21 @@ fn a_writer_that_is_held_up_holds_nobody_up() {
     assert_eq!(found.last().unwrap(), &notice);
     assert_eq!(journal.losses(), 0);
 }
+
+#[test]
+fn a_line_without_an_end_is_given_one_before_it_fills_the_memory() {
+    let scratch = Scratch::new("endless");
+    let (relay, mut arrivals, _journal, _writer) = relayed(&scratch.logging(LogMode::File));
+    let (_, mouth) = relay.mouths().next().unwrap();
+    let (mut written, mut taken, mut lines) = (0, 0, 0);
+    while written < 4 << 20 {
+        written += nix::unistd::write(mouth, &[b'x'; 4096]).unwrap_or(0);
+        for (_, bytes) in arrivals.take() {
+            assert_eq!(bytes.last(), Some(&b'\n'));
+            lines += 1;
+            taken += bytes.len();
+        }
+        assert!(written <= taken + (2 << 20), "{written} {taken}");
+    }
+    assert!((8..=16).contains(&lines), "{lines}");
+}
