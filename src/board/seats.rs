@@ -25,6 +25,8 @@ pub struct Seat {
     pub state: State,
     /// Since when.
     pub since: Instant,
+    /// How many more clients it may have.
+    pub clients: u32,
     /// Whether it was told to end, now or after its client.
     pub is_leaving: bool,
     /// When it is killed if it is still there.
@@ -120,12 +122,13 @@ impl Counts {
 }
 
 impl Board {
-    /// A worker was asked for.
-    pub fn asked_for(&mut self, pid: i32, now: Instant) {
+    /// A worker was asked for, which is to have so many clients, one after the other.
+    pub fn asked_for(&mut self, pid: i32, clients: u32, now: Instant) {
         let seat = Seat {
             born: now,
             state: State::Unborn,
             since: now,
+            clients,
             is_leaving: false,
             deadline: None,
             traffic: Traffic::default(),
@@ -155,6 +158,27 @@ impl Board {
         Some(seat)
     }
 
+    /// Whether a worker has yet to say that it is there.
+    #[must_use]
+    pub fn is_unborn(&self, pid: i32) -> bool {
+        self.seat(pid)
+            .is_some_and(|seat| seat.state == State::Unborn)
+    }
+
+    /// Whether a worker can have a client that it did not have so far.
+    #[must_use]
+    pub fn may_take(&self, pid: i32) -> bool {
+        let may_take = |seat: &Seat| seat.state == State::Idle && seat.clients > 0;
+        self.seat(pid).is_some_and(may_take)
+    }
+
+    /// Whether a worker can wait for another client.
+    #[must_use]
+    pub fn may_wait(&self, pid: i32) -> bool {
+        let may_wait = |seat: &Seat| seat.state != State::Unborn && seat.clients > 0;
+        self.seat(pid).is_some_and(may_wait)
+    }
+
     /// A worker waits for clients: for the first time, or again.
     pub fn idle(&mut self, pid: i32, now: Instant) {
         self.change(pid, |seat| seat.enter(State::Idle, now));
@@ -164,8 +188,14 @@ impl Board {
     pub fn taken(&mut self, pid: i32, peer: SocketAddr, now: Instant) {
         self.change(pid, |seat| {
             seat.traffic = Traffic::default();
+            seat.clients = seat.clients.saturating_sub(1);
             seat.enter(State::Visitor { peer }, now);
         });
+    }
+
+    /// A worker had a client that was not let in.
+    pub fn refused(&mut self, pid: i32) {
+        self.change(pid, |seat| seat.clients = seat.clients.saturating_sub(1));
     }
 
     /// A worker's client has logged in, or once more as somebody else.

@@ -126,7 +126,7 @@ mod tests {
     fn board(now: Instant) -> Board {
         let mut board = Board::default();
         for (pid, user) in [(1, "ann"), (2, "ann"), (3, "bob")] {
-            board.asked_for(pid, now);
+            board.asked_for(pid, 1, now);
             board.idle(pid, now);
             board.taken(pid, ([192, 0, 2, 1], 1).into(), now);
             board.entered(pid, user.into(), "File".to_owned(), now);

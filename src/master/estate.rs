@@ -159,10 +159,12 @@ impl Master<'_> {
             state,
         } = worker;
         let since = now.checked_sub(age).unwrap_or(now);
+        let had = u32::from(state.peer().is_some());
         let seat = Seat {
             born: since,
             state,
             since,
+            clients: self.config.pool.sessions_per_worker.saturating_sub(had),
             traffic: Traffic::of(&traffic, now),
             is_leaving,
             deadline: left.and_then(|left| now.checked_add(left)),

@@ -43,6 +43,7 @@ impl Master<'_> {
             }
             Some((why, text)) => {
                 self.tally.refused += 1;
+                self.board.refused(pid);
                 log::info!("refused peer={} why={why}", peer.ip().to_canonical());
                 Word::Go(Duration::ZERO, text)
             }

@@ -234,16 +234,14 @@ impl Master<'_> {
 
     /// A worker has said what its pid is, of which a nursery that died may not have told: what it is known
     /// by from now on.
-    pub(super) fn name_newborn(&mut self, known: i32, pid: i32, now: Instant) -> i32 {
+    pub(super) fn name_newborn(&mut self, known: i32, pid: i32, now: Instant) {
         if is_unborn(known)
             && self.may_be_new(pid)
             && let Some(leash) = self.leashes.remove(&known)
         {
             self.bell.remove(&leash);
             self.welcome(known, pid, leash, now);
-            return pid;
         }
-        known
     }
 
     /// Whether there are workers of whose birth word has yet to come.

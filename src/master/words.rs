@@ -31,7 +31,12 @@ impl Master<'_> {
                 return;
             };
             match leash.receive_in(&mut self.room) {
-                Ok(Heard::Message(message)) => self.obey(pid, message, now),
+                Ok(Heard::Message(message)) if self.may_be_so(pid, &message) => {
+                    self.obey(pid, message, now);
+                }
+                Ok(Heard::Message(_)) => {
+                    return self.break_leash(pid, "it says what cannot be", now);
+                }
                 // Of a worker of another version, which wants no answer.
                 Ok(Heard::Strange) if self.heirlooms.contains(&pid) => {}
                 Ok(Heard::Strange) => return self.break_leash(pid, "a strange message", now),
@@ -49,6 +54,17 @@ impl Master<'_> {
         log::error!("leash-broken pid={pid} why=\"{why}\"");
         self.unleash(pid, now);
         self.board.dismissed(pid, now);
+    }
+
+    /// Whether a worker can say this now. Who has taken one over would have it pass for one that waits, so
+    /// that nobody comes in, or for one with another client, whom the master then bans, or connects to.
+    fn may_be_so(&self, pid: i32, message: &FromWorker) -> bool {
+        match message {
+            FromWorker::Ready { .. } => self.board.is_unborn(pid),
+            FromWorker::Taken { .. } | FromWorker::Admit { .. } => self.board.may_take(pid),
+            FromWorker::Left => self.board.may_wait(pid),
+            _ => true,
+        }
     }
 
     fn obey(&mut self, pid: i32, message: FromWorker, now: Instant) {
@@ -115,11 +131,11 @@ impl Master<'_> {
     }
 
     fn has_come(&mut self, known: i32, own: i32, now: Instant) {
-        let pid = self.name_newborn(known, own, now);
-        self.board.idle(pid, now);
-        if let Some(seat) = self.board.seat(pid) {
+        self.board.idle(known, now);
+        if let Some(seat) = self.board.seat(known) {
             self.births.came(seat.born);
         }
+        self.name_newborn(known, own, now);
         self.say_started();
     }
 

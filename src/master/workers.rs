@@ -125,7 +125,8 @@ impl Master<'_> {
         }
         // It is counted, and told whatever all are told, before it has a pid.
         let number = self.ask_for_worker(theirs, now)?;
-        self.board.asked_for(number, now);
+        let clients = self.config.pool.sessions_per_worker;
+        self.board.asked_for(number, clients, now);
         self.leashes.insert(number, own);
         Ok(())
     }

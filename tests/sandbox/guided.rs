@@ -16,13 +16,13 @@ use super::support::{Cluster, Daemon, Ftp, eventually, skip, status};
 
 /// What became of a call that a worker was made to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Returned(c_long),
     Killed,
 }
 
 /// A word of the arguments.
-enum Word<'a> {
+pub(super) enum Word<'a> {
     Number(c_long),
     /// Bytes that are put into the worker's memory, by their address.
     Bytes(&'a [u8]),
@@ -48,7 +48,7 @@ fn stop(pid: Pid) -> user_regs_struct {
 }
 
 /// Has process `pid` make the call, and lets it go on as if nothing had been.
-fn guide(pid: i32, number: c_long, words: &[Word<'_>]) -> Fate {
+pub(super) fn guide(pid: i32, number: c_long, words: &[Word<'_>]) -> Fate {
     let pid = Pid::from_raw(pid);
     let before = stop(pid);
     // Below the red zone of the frame that it is in.
@@ -262,7 +262,7 @@ const DEADLY: [&str; 10] = [
 /// More of those who die before they have had a client are replaced ever more slowly.
 const DEADLY_AT_REST: [&str; 6] = ["execve", "clone", "birth", "epoll", "sibling", "code"];
 
-fn cannot_be_tried() -> bool {
+pub(super) fn cannot_be_tried() -> bool {
     let lacks = super::lacks_seccomp();
     let lacks = lacks || !nanoftpd::sys::sandbox::missing().is_empty();
     if lacks || !nix::unistd::geteuid().is_root() {
@@ -273,7 +273,7 @@ fn cannot_be_tried() -> bool {
 }
 
 /// The worker of this title, shut in.
-fn settled(daemon: &Daemon, title: &str) -> i32 {
+pub(super) fn settled(daemon: &Daemon, title: &str) -> i32 {
     let pid = daemon.worker(title);
     eventually("a sandbox", || {
         (status(pid, "Seccomp")? == "2" && status(pid, "State")?.starts_with('S')).then_some(())

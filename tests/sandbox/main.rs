@@ -12,6 +12,7 @@ mod support;
 
 mod guided;
 mod numbers;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

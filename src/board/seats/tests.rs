@@ -13,7 +13,7 @@ fn board(start: Instant) -> Board {
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut board = Board::default();
     for pid in 1..=5 {
-        board.asked_for(pid, start);
+        board.asked_for(pid, 2, start);
     }
     for pid in 2..=5 {
         board.idle(pid, at(1));
@@ -66,7 +66,7 @@ fn a_crowd_from_one_place_makes_room_before_anybody_else() {
     let start = Instant::now();
     let mut board = board(start);
     for pid in 6..=9 {
-        board.asked_for(pid, start);
+        board.asked_for(pid, 2, start);
         board.idle(pid, start);
         board.taken(pid, peer(66), start + Duration::from_secs(60));
     }
@@ -151,6 +151,27 @@ fn what_a_worker_says_out_of_turn_changes_nothing() {
 }
 
 #[test]
+fn a_worker_has_one_client_at_a_time_and_no_more_than_it_was_born_for() {
+    let start = Instant::now();
+    let mut board = Board::default();
+    let says = |board: &Board| [board.is_unborn(1), board.may_take(1), board.may_wait(1)];
+    assert_eq!(says(&board), [false, false, false]);
+    board.asked_for(1, 2, start);
+    assert_eq!(says(&board), [true, false, false]);
+    board.idle(1, start);
+    assert_eq!(says(&board), [false, true, true]);
+    board.taken(1, peer(1), start);
+    assert_eq!(says(&board), [false, false, true]);
+    board.entered(1, Vec::new(), String::new(), start);
+    assert_eq!(says(&board), [false, false, true]);
+    board.idle(1, start);
+    assert_eq!(says(&board), [false, true, true]);
+    // One that is sent away is a client, too.
+    board.refused(1);
+    assert_eq!(says(&board), [false, false, false]);
+}
+
+#[test]
 fn the_counts_are_right_whatever_comes_in_whatever_order() {
     let start = Instant::now();
     let mut board = Board::default();
@@ -163,7 +184,7 @@ fn the_counts_are_right_whatever_comes_in_whatever_order() {
     for _ in 0..5000 {
         let pid = i32::try_from(throw(6)).unwrap();
         match throw(9) {
-            0 => board.asked_for(pid, start),
+            0 => board.asked_for(pid, throw(3), start),
             1 => board.idle(pid, start),
             2 => board.taken(pid, peer(1), start),
             3 => board.entered(pid, Vec::new(), String::new(), start),

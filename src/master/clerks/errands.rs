@@ -105,6 +105,8 @@ impl Master<'_> {
             password,
         };
         let seat = self.clerks.seats.get_mut(&Duty::Logins);
+        // Who asks again without waiting for the answer was taken over, and is not to keep others waiting.
+        let seat = seat.filter(|seat| !seat.asked.contains_key(&worker));
         let seat = seat.filter(|seat| seat.leash.send(&login).is_ok());
         match seat {
             Some(seat) => {
