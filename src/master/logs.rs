@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::Master;
 use super::bell::Ring;
+use super::clerks::Duty;
 use crate::config::{LogMode, Logging};
 use crate::leash::{ToClerk, ToWorker};
 use crate::logger::{self, Relay, Sinks, Which};
 use crate::sys::fds::Gutter;
+use crate::sys::process;
 use crate::text::quoted;
 
 /// How often syslogd is looked for when it is gone.
@@ -135,7 +137,7 @@ impl Master<'_> {
     }
 
     /// What somebody printed, line by line.
-    pub(super) fn log_stray(&self) {
+    pub(super) fn log_stray(&mut self, now: Instant) {
         let mut bytes = [0; 2048];
         for _ in 0..CHUNKS_A_TURN {
             let Ok((length, pid)) = self.gutter.read(&mut bytes) else {
@@ -143,7 +145,7 @@ impl Master<'_> {
             };
             let read = bytes.get(..length).unwrap_or_default();
             if read.is_empty() {
-                return;
+                return self.replace_gutter(now);
             }
             let pid = pid.unwrap_or_default();
             for line in read.split(|&byte| byte == b'\n') {
@@ -151,6 +153,31 @@ impl Master<'_> {
                     log::error!("stray pid={pid} text={}", quoted(line));
                 }
             }
+        }
+    }
+}
+
+impl Master<'_> {
+    /// All processes have the same end to print to, and one of them has shut it for all: it was taken over.
+    /// Whoever is born from now on has another one.
+    fn replace_gutter(&mut self, now: Instant) {
+        self.bell.remove(&self.gutter);
+        let opened = Gutter::open().and_then(|gutter| {
+            self.bell.add(&gutter, Ring::Stray)?;
+            if self.gutter.has_stderr() {
+                process::print_to(gutter.mouth())?;
+            }
+            Ok(gutter)
+        });
+        match opened {
+            Ok(gutter) => self.gutter = gutter,
+            Err(error) => return log::error!("stray-shut why={}", quoted_error(&error)),
+        }
+        log::error!("stray-shut");
+        self.renew_nursery(now);
+        self.replace_clerks(&[Duty::Names, Duty::Logins, Duty::Hooks]);
+        for pid in self.pids() {
+            self.retire(pid);
         }
     }
 }

@@ -268,7 +268,7 @@ impl<'a> Master<'a> {
             Ring::Clerk(duty) => self.hear_clerk(duty),
             Ring::Nursery(pid) => self.attend_nursery(pid, now),
             Ring::Worker(pid) => self.hear_worker(pid, now),
-            Ring::Stray => self.log_stray(),
+            Ring::Stray => self.log_stray(now),
             Ring::Client => self.turn_away(now),
             Ring::Desk => self.receive_guests(now),
             Ring::Guest(guest) => self.hear_guest(guest, now),

@@ -117,6 +117,40 @@ fn questions_that_wait_for_no_answer_keep_nobody_else_waiting() {
 }
 
 #[test]
+fn what_processes_print_to_is_shut_by_nobody_for_the_others() {
+    if cannot_be_tried() {
+        return;
+    }
+    let daemon = Daemon::of_files(&[]);
+    daemon.expect_error("stray");
+    for _ in 0..3 {
+        let (_ftp, pid) = visitor(&daemon);
+        let from = daemon.mark();
+        let words = [Number(1), Number(libc::SHUT_RDWR.into())];
+        assert_eq!(guide(pid, libc::SYS_shutdown, &words), Fate::Returned(0));
+        let (line, _) = daemon.wait_after(from, "stray-shut");
+        // What others print from now on is heard.
+        daemon.wait_after(line, "nursery-ended");
+        let (_ftp, pid) = eventually("a worker of another nursery", || {
+            let (ftp, pid) = visitor(&daemon);
+            let shown = b"heard\n";
+            let words = [Number(2), Bytes(shown), Number(6)];
+            (guide(pid, libc::SYS_write, &words) == Fate::Returned(6)).then_some((ftp, pid))
+        });
+        daemon.wait_after(line, &format!("stray pid={pid} text=\"heard\""));
+        sleeps(daemon.pid().as_raw());
+    }
+}
+
+/// Nothing keeps this process awake.
+fn sleeps(pid: i32) {
+    eventually("a process that sleeps", || {
+        let is_asleep = |_| status(pid, "State").is_some_and(|state| state.starts_with('S'));
+        (0..100).all(is_asleep).then_some(())
+    });
+}
+
+#[test]
 fn a_line_without_an_end_takes_no_memory_of_the_one_who_writes_it() {
     if cannot_be_tried() {
         return;

@@ -220,14 +220,22 @@ impl Master<'_> {
 
     /// Ends the clerks that the old configuration made and the present one would not.
     pub(super) fn renew_clerks(&mut self, old: &Config) {
-        for (duty, seat) in &mut self.clerks.seats {
-            let is_same = duty.is_wanted(&self.config) && duty.is_same(old, &self.config);
-            if !is_same && *duty != Duty::Hooks {
-                seat.end();
+        let is_same = |duty: &Duty| duty.is_wanted(&self.config) && duty.is_same(old, &self.config);
+        let others: Vec<Duty> = Duty::ALL
+            .into_iter()
+            .filter(|duty| !is_same(duty))
+            .collect();
+        self.replace_clerks(&others);
+    }
+
+    /// Ends these clerks. Where they are still wanted others take their places.
+    pub(super) fn replace_clerks(&mut self, duties: &[Duty]) {
+        for duty in duties {
+            match self.clerks.seats.get_mut(duty) {
+                Some(_) if *duty == Duty::Hooks => self.retire_hooks(),
+                Some(seat) => seat.end(),
+                None => {}
             }
-        }
-        if !Duty::Hooks.is_wanted(&self.config) || !Duty::Hooks.is_same(old, &self.config) {
-            self.retire_hooks();
         }
     }
 
