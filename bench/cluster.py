@@ -18,7 +18,7 @@ import tempfile
 import time
 from urllib.parse import parse_qs, unquote
 
-from measure import FAILED, Load, chosen, congestion, cost, file_system, memory, rounds, timed, told
+from measure import FAILED, Load, chosen, clear_the_way, congestion, cost, file_system, memory, rounds, timed, told
 
 PASSWORD = "bench"
 # Of its own: what is in it is deleted.
@@ -160,6 +160,7 @@ class Bench:
         return self.through(one, "photos/big.bin", "-o", "/dev/null")
 
     def stor(self, one):
+        clear_the_way()
         source = f"{self.place}/big.bin"
         if isinstance(one, Straight):
             return self.put(source)

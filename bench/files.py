@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import servers
-from measure import FAILED, Load, chosen, congestion, cost, fail, file_system, rounds, told
+from measure import FAILED, Load, chosen, clear_the_way, congestion, cost, fail, file_system, rounds, told
 from servers import HOME, PASSWORD, RUN
 
 OURS, SHA, HUNDRED, TLS = ("nanoftpd", "nanoftpd, SHA-512", "nanoftpd, 100 sessions a worker", "nanoftpd, TLS")
@@ -34,8 +34,7 @@ def retr(load, server):
 
 def stor(directory):
     def case(load, server):
-        # What others have written is on its way to the disk otherwise.
-        os.sync()
+        clear_the_way()
         return load(server, "md5", "stor", f"{directory}/{server.port}.bin", f"{HOME}/big.bin", 2)
     return case
 
@@ -67,6 +66,7 @@ def curl(server, *words):
 def secret(direction):
     """Under TLS: curl is the client, and costs more than the server; processor time is what counts."""
     def case(_, server):
+        clear_the_way()
         url = f"ftp://127.0.0.1:{server.port}/"
         words = ["--ssl-reqd", "-k", "-w", "%{speed_download} %{speed_upload}"]
         if direction == "retr":

@@ -1,5 +1,6 @@
 """What all measurements share: rounds, the load program, and the cost of processes."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -57,6 +58,17 @@ def rounds(case, servers, run, most=None):
             for name, value in figures.items():
                 of_server.setdefault(name, []).append(value)
     return found
+
+
+def clear_the_way():
+    """What was written before is on its way to the disk otherwise; and the host of a virtual machine takes
+    memory that is free for a while: whoever needs it next, as new files do, would pay for getting it back."""
+    os.sync()
+    with mmap.mmap(-1, 768 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as room:
+        # In large pieces, as file systems take it.
+        room.madvise(mmap.MADV_HUGEPAGE)
+        for at in range(0, len(room), mmap.PAGESIZE):
+            room[at] = 1
 
 
 class Load:
