@@ -155,8 +155,9 @@ impl Draft {
         fs::rename(&self.0, path)?;
         // From here on the next may hold the lock, and have a draft of the same name.
         std::mem::forget(self);
-        let directory = path.parent().unwrap_or(Path::new("."));
-        File::open(directory)?.sync_all()
+        // A bare name has an empty one.
+        let directory = path.parent().filter(|parent| *parent != Path::new(""));
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
