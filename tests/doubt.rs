@@ -141,6 +141,51 @@ fn a_rename_onto_a_name_never_makes_a_tracker_answer_twice() {
     assert!(calls.contains(&"rename-strays 0".to_owned()), "{calls:?}");
 }
 
+/// As a client does that is not answered in time, connects again and tells the daemon once more.
+#[test]
+fn a_file_that_two_give_the_same_name_at_once_has_it() {
+    for ms in [50, 700] {
+        let cluster = Cluster::faulty();
+        let node = cluster.node();
+        let rename = || classes(&cluster, settings()).rename(&at("/docs/part"), &at("/docs/a"));
+        let mut store = classes(&cluster, settings());
+        put(&mut store, "/docs/a", b"old").unwrap();
+        put(&mut store, "/docs/part", b"new").unwrap();
+        node.fault(&format!("delay cmd=delete,rename ms={ms} count=1"));
+        let (slow, quick) = std::thread::scope(|scope| {
+            let slow = scope.spawn(rename);
+            eventually("the slow one has begun to change something", || {
+                let calls = node.report("!calls");
+                let is_change = |call: &String| call == "delete 1" || call == "rename 1";
+                calls.iter().any(is_change).then_some(())
+            });
+            let quick = rename();
+            (slow.join().unwrap(), quick)
+        });
+        assert!(slow.is_ok() || quick.is_ok(), "{slow:?} {quick:?}");
+        assert_eq!(cluster.keys(), ["docs/a"], "{slow:?} {quick:?}");
+        assert_eq!(cluster.content("docs/a").unwrap(), b"new");
+    }
+}
+
+#[test]
+fn what_was_to_be_replaced_has_its_name_again_when_that_fails() {
+    let cluster = Cluster::faulty();
+    let mut store = classes(&cluster, settings());
+    put(&mut store, "/docs/a", b"old").unwrap();
+    put(&mut store, "/docs/b", b"new").unwrap();
+    cluster
+        .node()
+        .fault("err code=plugin_aborted cmd=rename after=1 count=1");
+    let renamed = store.rename(&at("/docs/b"), &at("/docs/a"));
+    assert!(matches!(renamed, Err(Error::Denied)), "{renamed:?}");
+    assert_eq!(cluster.keys(), ["docs/a", "docs/b"]);
+    assert_eq!(cluster.content("docs/a").unwrap(), b"old");
+    store.rename(&at("/docs/b"), &at("/docs/a")).unwrap();
+    assert_eq!(cluster.keys(), ["docs/a"]);
+    assert_eq!(cluster.content("docs/a").unwrap(), b"new");
+}
+
 #[test]
 fn the_second_line_of_anothers_rename_is_no_answer_of_ours() {
     let cluster = Cluster::faulty();

@@ -80,6 +80,7 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
     let daemon = Daemon::on(&cluster, &keys);
     // What is lost for good is an error, and there is none; what is in doubt for long may be.
     daemon.expect_error("swap-failed");
+    daemon.expect_error("not-put-back");
     let (models, counts, peak) = work(&mut site, &daemon, seed, until);
     eventually("all trackers answer again", || {
         cluster.call("list_keys", &[("limit", b"1")]).ok()
@@ -91,7 +92,10 @@ fn what_was_confirmed_is_there_whatever_dies_and_comes_back() {
         .log
         .all()
         .iter()
-        .filter(|line| line.contains("nobody knows") || line.contains("swap-failed"))
+        .filter(|line| {
+            let events = ["nobody knows", "swap-failed", "not-put-back"];
+            events.iter().any(|event| line.contains(event))
+        })
         .count();
     say(&format!(
         "chaos: seed={seed} upload={upload} overwrite={overwrite} {counts} files={right} \

@@ -179,6 +179,36 @@ fn where_case_does_not_count_spellings_are_one_directory() {
 }
 
 #[test]
+fn where_case_does_not_count_a_file_can_change_it() {
+    for overwrite in ["direct", "deny"] {
+        let cluster = filled(&["--store".to_owned(), "mysql".to_owned()]);
+        let daemon = Daemon::on(&cluster, &[("mogilefs.overwrite", overwrite)]);
+        let mut ftp = member(&daemon);
+        ftp.store("/docs/name", b"1");
+        ftp.expect("RNFR /docs/name", 350);
+        ftp.expect("RNTO /docs/Name", 250);
+        assert_eq!(cluster.keys(), ["docs/Name"]);
+        assert_eq!(ftp.fetch("RETR /docs/Name"), b"1");
+    }
+}
+
+#[test]
+fn a_name_that_the_database_does_not_take_is_refused_for_good() {
+    let cluster = filled(&["--store".to_owned(), "mysql".to_owned()]);
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    ftp.store("/docs/a", b"1");
+    ftp.store("/docs/d/b", b"1");
+    for name in ["a", "d"] {
+        ftp.expect(&format!("RNFR /docs/{name}"), 350);
+        ftp.send(b"RNTO /docs/caf\xe9\r\n");
+        let reply = ftp.reply_of(553);
+        assert!(reply.contains("not UTF-8"), "{reply}");
+    }
+    assert_eq!(cluster.keys(), ["docs/a", "docs/d/b"]);
+}
+
+#[test]
 fn the_order_is_found_out_once_and_told_to_other_sessions() {
     for (store, order) in [
         (&["--collation", "binary"], "binary"),

@@ -85,12 +85,36 @@ impl Trackers {
         from: &[u8],
         to: &[u8],
     ) -> Result<Object, Error> {
-        let _quiet = vigil::undisturbed();
         let source = self.file_info(domain, from)?;
+        self.rename_file(domain, from, to, source, None)
+    }
+
+    /// The same of a file that was looked up before. `gone` is what was under `to`, and is elsewhere now: a
+    /// database that lags behind may not know yet.
+    pub(crate) fn rename_file(
+        &mut self,
+        domain: &[u8],
+        from: &[u8],
+        to: &[u8],
+        source: Object,
+        gone: Option<u64>,
+    ) -> Result<Object, Error> {
+        let _quiet = vigil::undisturbed();
         if from == to {
             return Ok(source);
         }
-        self.must_be_free(domain, to)?;
+        match self.file_info(domain, to) {
+            Err(error) if error.is("unknown_key") => {}
+            Err(error) => return Err(error),
+            // It is called so already, but for its case.
+            Ok(other) if other.fid == source.fid || Some(other.fid) == gone => {}
+            Ok(_) => {
+                return Err(Error::Refused {
+                    code: "key_exists".to_owned(),
+                    text: "looked up before the rename".to_owned(),
+                });
+            }
+        }
         let request = Request::new("rename")
             .with("domain", domain)
             .with("from_key", from)
@@ -180,17 +204,6 @@ impl Trackers {
                 }
             }
             Err(error) => Err(error),
-        }
-    }
-
-    fn must_be_free(&mut self, domain: &[u8], key: &[u8]) -> Result<(), Error> {
-        match self.file_info(domain, key) {
-            Err(error) if error.is("unknown_key") => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => Err(Error::Refused {
-                code: "key_exists".to_owned(),
-                text: "looked up before the rename".to_owned(),
-            }),
         }
     }
 }

@@ -269,7 +269,7 @@ impl Store for MogileFs {
         if !self.settings.canrename {
             return Err(Error::Denied);
         }
-        let (source, _) = match self.find_to_change(from) {
+        let (source, object) = match self.find_to_change(from) {
             Err(Error::NotAFile) => {
                 self.rename_dir(from, to)?;
                 self.take_away(from);
@@ -287,8 +287,7 @@ impl Store for MogileFs {
         if self.is_dir(&target)? {
             return Err(Error::Exists);
         }
-        self.make_way(&source, &target)?;
-        self.rename_key(&source, &target)?;
+        self.rename_over(&source, &target, object)?;
         self.take_away(from);
         Ok(())
     }

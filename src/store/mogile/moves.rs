@@ -8,6 +8,7 @@ use super::layout::{Place, Spot};
 use super::names::LONGEST_KEY;
 use super::pages::{PAGE, Pages};
 use super::{MogileFs, names};
+use crate::mogilefs::Object;
 use crate::path::Path;
 use crate::store::Error;
 use crate::text::quoted_error;
@@ -21,9 +22,24 @@ const MOST: usize = 10_000;
 impl MogileFs {
     /// Gives the file at `source` the key of `target`, where nothing is, and its class if that is another than
     /// that of `source`: what others have put into some class stays in it.
-    pub(super) fn rename_key(&mut self, source: &Spot, target: &Spot) -> Result<(), Error> {
+    ///
+    /// `gone` is what was there until now.
+    pub(super) fn rename_key(
+        &mut self,
+        source: &Spot,
+        target: &Spot,
+        object: Object,
+        gone: Option<u64>,
+    ) -> Result<(), Error> {
+        let Spot { domain, key, .. } = source;
         let mut trackers = self.client.trackers()?;
-        let mut object = trackers.rename(&source.domain, &source.key, &target.key)?;
+        let renamed = trackers.rename_file(domain, key, &target.key, object, gone);
+        let mut object = match renamed {
+            Err(error) if error.is("failure") && std::str::from_utf8(&target.key).is_err() => {
+                return Err(names::not_utf8());
+            }
+            renamed => renamed?,
+        };
         if source.class != target.class && object.class != target.class {
             match trackers.updateclass(&target.domain, &target.key, &target.class) {
                 Ok(()) => object.class.clone_from(&target.class),
@@ -125,7 +141,12 @@ impl MogileFs {
                 key: key.to_vec(),
                 ..spot.clone()
             };
-            match self.rename_key(&at(source, old), &at(target, new)) {
+            let looked_up = self.client.trackers()?.file_info(&source.domain, old);
+            let renamed = match looked_up {
+                Ok(object) => self.rename_key(&at(source, old), &at(target, new), object, None),
+                Err(error) => Err(error.into()),
+            };
+            match renamed {
                 Ok(()) => {}
                 // Removed since it was looked for.
                 Err(Error::NotFound) => {}

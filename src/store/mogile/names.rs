@@ -41,6 +41,11 @@ pub(super) fn check_class(name: &[u8]) -> Result<(), Error> {
     }
 }
 
+/// What becomes of a name that is none to the tracker's database.
+pub(super) fn not_utf8() -> Error {
+    Error::BadName("is not UTF-8, which the tracker's database wants")
+}
+
 /// Whether a client can be shown this name, and could send it back.
 pub(super) fn is_shown(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..") && !has_control(name)

@@ -11,7 +11,7 @@ use super::upload::Aim;
 use crate::config::Overwrite;
 use crate::mogilefs::{Fate, Object};
 use crate::store::Error;
-use crate::text::quoted;
+use crate::text::{quoted, quoted_error};
 use crate::vigil;
 
 /// How often a file is tried to be put in the place of another one, and how many milliseconds are
@@ -113,37 +113,109 @@ impl MogileFs {
         )))
     }
 
-    /// Before a file is renamed: removes the one that has the name now, if that may be.
-    pub(super) fn make_way(&mut self, source: &Spot, target: &Spot) -> Result<(), Error> {
+    /// Renames the file `own` from `source` to `target`. One that is there is put aside until that is done: to
+    /// delete a key means whatever has it by then, and another session may just have put this very file there.
+    pub(super) fn rename_over(
+        &mut self,
+        source: &Spot,
+        target: &Spot,
+        own: Object,
+    ) -> Result<(), Error> {
+        let _quiet = vigil::undisturbed();
+        let Some(mut aside) = self.make_way(source, target, &own)? else {
+            return self.rename_key(source, target, own, None);
+        };
+        let (Spot { domain, .. }, fid, old) = (target, own.fid, aside.object.fid);
+        let fate = self
+            .client
+            .trackers()
+            .and_then(|mut all| all.file_debug(fid));
+        let renamed = match fate {
+            Ok(Fate::Committed { key, .. }) if key == aside.key => {
+                aside.object = own;
+                Err(Error::NotFound)
+            }
+            Ok(_) => self.rename_key(source, target, own, Some(old)),
+            Err(error) => Err(error.into()),
+        };
+        if renamed.is_err() {
+            self.put_back(target, &aside);
+            return renamed;
+        }
+        let key = quoted(&target.key);
+        log::info!("rename-replaces old_fid={old} fid={fid} key={key}");
+        let deleted = self.client.trackers()?.delete(domain, &aside.key);
+        if let Err(error) = deleted {
+            let (part, error) = (quoted(&aside.key), quoted_error(&error));
+            log::warn!("part-left fid={old} part={part} error={error}");
+        }
+        Ok(())
+    }
+
+    /// Puts the file at `target` aside, if there is another one than `own`, and that may be.
+    fn make_way(
+        &mut self,
+        source: &Spot,
+        target: &Spot,
+        own: &Object,
+    ) -> Result<Option<Aside>, Error> {
+        let Spot { domain, key, .. } = target;
         if source == target {
-            return Ok(());
+            return Ok(None);
         }
         let mut trackers = self.client.trackers()?;
-        let old = match trackers.file_info(&target.domain, &target.key) {
+        let old = match trackers.file_info(domain, key) {
             Ok(old) => old,
-            Err(error) if error.is("unknown_key") => return Ok(()),
+            Err(error) if error.is("unknown_key") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let own = trackers.file_info(&source.domain, &source.key)?;
         if own.fid == old.fid {
             // The database takes the two keys for one.
-            return Ok(());
+            return Ok(None);
         }
         if self.settings.overwrite == Overwrite::Deny {
             return Err(Error::Exists);
         }
-        match trackers.delete(&target.domain, &target.key) {
-            Err(error) if !error.is("unknown_key") => return Err(error.into()),
-            _ => {}
+        let part = beside(key, own.fid);
+        match trackers.rename(domain, key, &part) {
+            Ok(object) => Ok(Some(Aside { key: part, object })),
+            Err(error) if error.is("unknown_key") => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        log::info!(
-            "rename-replaces old_fid={} fid={} key={}",
-            old.fid,
-            own.fid,
-            quoted(&target.key)
-        );
-        Ok(())
     }
+
+    /// Gives what was put aside its name again, unless another file has it by now.
+    fn put_back(&mut self, spot: &Spot, aside: &Aside) {
+        let (part, Spot { domain, key, .. }) = (&aside.key, spot);
+        let mut trouble = String::new();
+        for wait in SWAPS {
+            // Nobody interrupts it: it is undisturbed.
+            let _ = vigil::pause(Duration::from_millis(wait));
+            let object = aside.object.clone();
+            let back = self.client.trackers().and_then(|mut trackers| {
+                match trackers.rename_file(domain, part, key, object, None) {
+                    Err(error) if error.is("key_exists") => trackers.delete(domain, part),
+                    back => back.map(|_| ()),
+                }
+            });
+            match back {
+                Ok(()) => return,
+                Err(error) => trouble = error.to_string(),
+            }
+        }
+        log::error!(
+            "not-put-back part={} key={} error={}",
+            quoted(part),
+            quoted(key),
+            quoted(trouble.as_bytes())
+        );
+    }
+}
+
+/// A file that gives way to another, and the key that it has meanwhile.
+struct Aside {
+    key: Vec<u8>,
+    object: Object,
 }
 
 /// A key in the same directory that nobody else uses: `dir/.name.FID.part`, the name cut where the

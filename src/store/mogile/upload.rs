@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::MogileFs;
 use super::course::{Course, Step};
 use super::layout::Spot;
+use super::names;
 use super::replace::Standing;
 use super::spool::Spool;
 use crate::config::{ContentMd5, Upload};
@@ -169,9 +170,7 @@ impl MogileFs {
                     .map_err(|_| Error::TooLarge(format!("no device can hold {size} bytes")));
             }
             return Err(match error {
-                error if error.is("db") && std::str::from_utf8(key).is_err() => {
-                    Error::BadName("is not UTF-8, which the tracker's database wants")
-                }
+                error if error.is("db") && std::str::from_utf8(key).is_err() => names::not_utf8(),
                 error if error.is("unreg_domain") => Error::Broken(error.to_string()),
                 error => error.into(),
             });
