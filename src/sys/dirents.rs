@@ -91,7 +91,11 @@ impl Dirents {
                 room.len(),
             )
         };
-        let read = usize::try_from(Errno::result(read)?).unwrap_or_default();
+        let read = match Errno::result(read) {
+            // The directory was removed meanwhile: there is nothing left in it.
+            Err(Errno::ENOENT) => 0,
+            read => usize::try_from(read?).unwrap_or_default(),
+        };
         // SAFETY: so much has been written, and there was room for it.
         #[expect(unsafe_code, reason = "bytes that the kernel has written")]
         unsafe {
@@ -162,6 +166,15 @@ mod tests {
         assert_eq!(found, expected);
         assert!(dirents.read().unwrap().is_none());
         fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_removed_is_empty() {
+        let path = env::temp_dir().join(format!("nanoftpd-removed-{}", process::id()));
+        fs::create_dir(&path).unwrap();
+        let mut dirents = Dirents::new(File::open(&path).unwrap().into());
+        fs::remove_dir(&path).unwrap();
+        assert!(dirents.read().unwrap().is_none());
     }
 
     #[test]

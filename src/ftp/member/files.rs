@@ -52,6 +52,7 @@ impl Member<'_> {
     pub(super) fn retr(&mut self, name: &[u8]) -> Answer {
         let offset = self.restart.take().unwrap_or(0);
         let until = self.until.take();
+        self.allocated = None;
         self.choose_route()?;
         let path = self.resolve(name);
         let progress = Rc::new(Progress::new("RETR", name));

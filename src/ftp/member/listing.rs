@@ -79,7 +79,7 @@ impl Member<'_> {
     }
 
     fn send_list(&mut self, verb: &'static str, name: &[u8]) -> Answer {
-        (self.restart, self.until) = (None, None);
+        (self.restart, self.until, self.allocated) = (None, None, None);
         self.choose_route()?;
         let Self {
             session,

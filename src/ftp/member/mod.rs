@@ -40,7 +40,7 @@ pub(super) struct Member<'a> {
     restart: Option<u64>,
     /// What RANG said beside that: where the next download ends.
     until: Option<u64>,
-    /// What ALLO said, for the next upload to take.
+    /// What ALLO said, for the next transfer, if that is an upload.
     allocated: Option<u64>,
     /// What RNFR said; the next command finds it in `renamed`, the one after that does not.
     renaming: Option<Path>,

@@ -156,6 +156,12 @@ fn allo_binds_the_next_upload_of_a_whole_file() {
     }
     client.ask("ALLO 4", 200);
     client.store("STOU g", b"123", 451);
+    // It was meant for an upload that the client has given up.
+    for command in ["RETR f", "LIST"] {
+        client.ask("ALLO 4", 200);
+        client.fetch_text(command);
+        client.store("STOR f", b"123", 226);
+    }
     // Line ends are counted differently.
     client.ask("TYPE A", 200);
     client.ask("ALLO 4", 200);
