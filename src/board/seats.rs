@@ -165,18 +165,12 @@ impl Board {
             .is_some_and(|seat| seat.state == State::Unborn)
     }
 
-    /// Whether a worker can have a client that it did not have so far.
+    /// Whether a worker can wait for a client that it did not have so far, or have it. Of another version it
+    /// may not have said that the last one is gone.
     #[must_use]
-    pub fn may_take(&self, pid: i32) -> bool {
-        let may_take = |seat: &Seat| seat.state == State::Idle && seat.clients > 0;
-        self.seat(pid).is_some_and(may_take)
-    }
-
-    /// Whether a worker can wait for another client.
-    #[must_use]
-    pub fn may_wait(&self, pid: i32) -> bool {
-        let may_wait = |seat: &Seat| seat.state != State::Unborn && seat.clients > 0;
-        self.seat(pid).is_some_and(may_wait)
+    pub fn may_go_on(&self, pid: i32) -> bool {
+        let may_go_on = |seat: &Seat| seat.state != State::Unborn && seat.clients > 0;
+        self.seat(pid).is_some_and(may_go_on)
     }
 
     /// A worker waits for clients: for the first time, or again.
@@ -191,6 +185,11 @@ impl Board {
             seat.clients = seat.clients.saturating_sub(1);
             seat.enter(State::Visitor { peer }, now);
         });
+    }
+
+    /// What another master has told of a worker: how many more clients it may have.
+    pub fn limited(&mut self, pid: i32, clients: u32) {
+        self.change(pid, |seat| seat.clients = clients);
     }
 
     /// A worker had a client that was not let in.

@@ -140,6 +140,7 @@ impl Master<'_> {
                 self.addresses.learn(&name, addresses);
             }
             Record::News(news) => self.lore.learn(&news),
+            Record::Clients { pid, most } => self.board.limited(pid, most),
             Record::Worker(_)
             | Record::Pidfile { .. }
             | Record::Control { .. }
@@ -159,12 +160,11 @@ impl Master<'_> {
             state,
         } = worker;
         let since = now.checked_sub(age).unwrap_or(now);
-        let had = u32::from(state.peer().is_some());
         let seat = Seat {
             born: since,
             state,
             since,
-            clients: self.config.pool.sessions_per_worker.saturating_sub(had),
+            clients: u32::MAX,
             traffic: Traffic::of(&traffic, now),
             is_leaving,
             deadline: left.and_then(|left| now.checked_add(left)),

@@ -201,6 +201,11 @@ impl Master<'_> {
         }));
         will.extend(self.lore.news().map(Record::News));
         will.extend(self.workers(now).map(Record::Worker));
+        let seats = self.board.seats().filter(|(pid, _)| !is_unborn(*pid));
+        will.extend(seats.map(|(pid, seat)| Record::Clients {
+            pid,
+            most: seat.clients,
+        }));
         will
     }
 

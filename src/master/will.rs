@@ -60,6 +60,11 @@ pub(super) enum Record {
     /// What sessions have told each other.
     News(News),
     Worker(Worker),
+    /// How many more clients a worker may have; behind that worker.
+    Clients {
+        pid: i32,
+        most: u32,
+    },
 }
 
 /// A worker and what is known of it.
@@ -154,6 +159,7 @@ impl Record {
                 .list(addresses, Writer::address),
             Self::News(news) => Writer::new(9).bytes(&FromWorker::News(news.clone()).encode()),
             Self::Worker(worker) => worker.encode(Writer::new(10)),
+            Self::Clients { pid, most } => Writer::new(12).natural(*pid).number(*most),
         }
         .end()
     }
@@ -196,6 +202,10 @@ impl Record {
                 _ => return Ok(None),
             },
             10 => Self::Worker(Worker::decode(reader)?),
+            12 => Self::Clients {
+                pid: reader.natural()?,
+                most: reader.number()?,
+            },
             _ => return Ok(None),
         };
         reader.is_empty().then_some(Some(record)).ok_or(Malformed)

@@ -61,8 +61,9 @@ impl Master<'_> {
     fn may_be_so(&self, pid: i32, message: &FromWorker) -> bool {
         match message {
             FromWorker::Ready { .. } => self.board.is_unborn(pid),
-            FromWorker::Taken { .. } | FromWorker::Admit { .. } => self.board.may_take(pid),
-            FromWorker::Left => self.board.may_wait(pid),
+            FromWorker::Taken { .. } | FromWorker::Admit { .. } | FromWorker::Left => {
+                self.board.may_go_on(pid)
+            }
             _ => true,
         }
     }

@@ -126,8 +126,9 @@ fn work(bond: &Rc<Bond>, door: Door, birthright: &Birthright<'_>) -> io::Result<
             let lines = u32::try_from(lines).unwrap_or(u32::MAX);
             bond.mention(&FromWorker::Unlogged { lines });
         }
-        if left > 0 && !bond.is_leaving() {
+        if left > 0 {
             title::set("nanoftpd [worker] idle");
+            // One that is to end may have a last client all the same.
             bond.tell(&FromWorker::Left)?;
         }
     }

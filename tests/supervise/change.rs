@@ -204,3 +204,30 @@ fn stray_output_reaches_the_log() {
         daemon.wait_after(mark, "text=\"second\"");
     }
 }
+
+#[test]
+fn a_worker_that_is_to_end_may_have_a_last_client_whatever_the_others_may_have() {
+    for (signal, word) in [
+        (Signal::SIGHUP, " reloaded"),
+        (Signal::SIGUSR2, " upgraded"),
+    ] {
+        let [one, spare] = [("pool.max_clients", "1"), ("pool.max_spare", "1")];
+        let daemon = Daemon::of_files(&[one, spare, ("pool.sessions_per_worker", "3")]);
+        let mut first = daemon.log_in();
+        daemon.write_conf(&[one, spare, ("pool.sessions_per_worker", "1")]);
+        daemon.signal(signal);
+        daemon.wait_for(word);
+        first.expect("NOOP", 200);
+        // It comes while nobody else could let it in, or send it away.
+        daemon.signal(Signal::SIGSTOP);
+        let mut last = Ftp::silent(daemon.address);
+        first.expect("QUIT", 221);
+        last.reply_of(220);
+        daemon.signal(Signal::SIGCONT);
+        last.log_in("test", "test");
+        daemon.has_sessions(1);
+        last.expect("QUIT", 221);
+        daemon.has_sessions(0);
+        daemon.log_in().expect("QUIT", 221);
+    }
+}

@@ -151,24 +151,22 @@ fn what_a_worker_says_out_of_turn_changes_nothing() {
 }
 
 #[test]
-fn a_worker_has_one_client_at_a_time_and_no_more_than_it_was_born_for() {
+fn a_worker_has_no_more_clients_than_it_was_born_for() {
     let start = Instant::now();
     let mut board = Board::default();
-    let says = |board: &Board| [board.is_unborn(1), board.may_take(1), board.may_wait(1)];
-    assert_eq!(says(&board), [false, false, false]);
+    let says = |board: &Board| [board.is_unborn(1), board.may_go_on(1)];
+    assert_eq!(says(&board), [false, false]);
     board.asked_for(1, 2, start);
-    assert_eq!(says(&board), [true, false, false]);
+    assert_eq!(says(&board), [true, false]);
     board.idle(1, start);
-    assert_eq!(says(&board), [false, true, true]);
+    assert_eq!(says(&board), [false, true]);
     board.taken(1, peer(1), start);
-    assert_eq!(says(&board), [false, false, true]);
     board.entered(1, Vec::new(), String::new(), start);
-    assert_eq!(says(&board), [false, false, true]);
+    assert_eq!(says(&board), [false, true]);
     board.idle(1, start);
-    assert_eq!(says(&board), [false, true, true]);
     // One that is sent away is a client, too.
     board.refused(1);
-    assert_eq!(says(&board), [false, false, false]);
+    assert_eq!(says(&board), [false, false]);
 }
 
 #[test]

@@ -69,6 +69,9 @@ fn records() -> Vec<Record> {
 fn a_will_reads_as_it_was_written() {
     assert_eq!(read(&write(&records())), Ok(records()));
     assert_eq!(read(&write(&[])), Ok(Vec::new()));
+    let (pid, most) = (i32::MAX, u32::MAX);
+    let clients = vec![Record::Clients { pid, most }];
+    assert_eq!(read(&write(&clients)), Ok(clients));
 }
 
 #[test]
