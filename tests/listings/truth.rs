@@ -165,6 +165,36 @@ fn a_session_sees_its_own_deeds_whatever_a_lagging_database_says() {
 }
 
 #[test]
+fn a_rename_does_not_need_a_database_that_has_heard_of_it() {
+    let cluster = Cluster::faulty();
+    let daemon = Daemon::on(&cluster, &[]);
+    let (mut ftp, mut other) = (member(&daemon), member(&daemon));
+    let rename = |ftp: &mut Ftp, from: &str, to: &str, code| {
+        ftp.expect(&format!("RNFR {from}"), 350);
+        ftp.expect(&format!("RNTO {to}"), code)
+    };
+    other.store("/docs/theirs/f", b"1");
+    ftp.store("/docs/f", b"12345");
+    ftp.store("/docs/d/f", b"12345");
+    cluster.node().fault("err code=unknown_key cmd=file_info");
+    for (from, to) in [("f", "g"), ("d", "e"), ("e", "d")] {
+        rename(
+            &mut ftp,
+            &format!("/docs/{from}"),
+            &format!("/docs/{to}"),
+            250,
+        );
+    }
+    assert_eq!(cluster.keys(), ["docs/d/f", "docs/g", "docs/theirs/f"]);
+    // Of what others have stored nothing is known; so much is said.
+    let reply = rename(&mut ftp, "/docs/theirs", "/docs/t", 451);
+    assert!(reply.contains("0 of 1 files"), "{reply}");
+    cluster.node().fault("clear");
+    rename(&mut ftp, "/docs/theirs", "/docs/t", 250);
+    assert_eq!(cluster.keys(), ["docs/d/f", "docs/g", "docs/t/f"]);
+}
+
+#[test]
 fn who_lists_again_and_again_sees_what_others_have_replaced() {
     let cluster = Cluster::start();
     let daemon = Daemon::on(&cluster, &[]);

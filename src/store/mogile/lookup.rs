@@ -152,7 +152,11 @@ impl MogileFs {
     }
 
     /// The first of `keys` that there is, in the domain of `spot`.
-    fn first_of(&self, spot: &Spot, keys: Vec<Vec<u8>>) -> Result<Option<(Spot, Object)>, Error> {
+    pub(super) fn first_of(
+        &self,
+        spot: &Spot,
+        keys: Vec<Vec<u8>>,
+    ) -> Result<Option<(Spot, Object)>, Error> {
         for key in keys {
             let found = self.client.trackers()?.file_info(&spot.domain, &key);
             let seen = match found {

@@ -136,29 +136,37 @@ impl MogileFs {
     }
 
     fn carry_out(&mut self, source: &Spot, target: &Spot, moves: &[Move]) -> Result<(), Error> {
+        let all = moves.len();
+        let mut missing = 0;
         for (done, (old, new)) in moves.iter().enumerate() {
             let at = |spot: &Spot, key: &[u8]| Spot {
                 key: key.to_vec(),
                 ..spot.clone()
             };
-            let looked_up = self.client.trackers()?.file_info(&source.domain, old);
-            let renamed = match looked_up {
-                Ok(object) => self.rename_key(&at(source, old), &at(target, new), object, None),
-                Err(error) => Err(error.into()),
+            let (source, target) = (at(source, old), at(target, new));
+            let renamed = match self.first_of(&source, vec![old.clone()]) {
+                Ok(Some((_, object))) => self.rename_key(&source, &target, object, None),
+                Ok(None) => Err(Error::NotFound),
+                Err(error) => Err(error),
             };
             match renamed {
                 Ok(()) => {}
-                // Removed since it was looked for.
-                Err(Error::NotFound) => {}
+                // Removed since it was looked for; or a database that lags behind has not heard of it.
+                Err(Error::NotFound) => missing += 1,
                 Err(error) if done == 0 => return Err(error),
                 Err(error) => {
-                    return Err(Error::Partly {
-                        done,
-                        all: moves.len(),
-                        cause: error.to_string(),
-                    });
+                    let cause = error.to_string();
+                    return Err(Error::Partly { done, all, cause });
                 }
             }
+        }
+        if missing > 0 && self.has_keys(source)? {
+            let (done, cause) = (all - missing, "the tracker has not heard of the others yet");
+            return Err(Error::Partly {
+                done,
+                all,
+                cause: cause.to_owned(),
+            });
         }
         Ok(())
     }
