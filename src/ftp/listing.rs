@@ -15,6 +15,9 @@ const BLOCK: usize = 60 * 1024;
 /// the first of those that need not be waited for when there are so many,
 const SHORT: usize = 8 * 1024;
 
+/// and there is room for one more, which is hardly ever longer;
+const LONGEST: usize = 1024;
+
 /// or when the first of them has waited so long for a slow store.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -97,6 +100,8 @@ impl<'e> Blocks<'e> {
     /// The store's, behind all lines that came before it, turned into a reply.
     pub(super) fn next(&mut self) -> Result<&[u8], Error> {
         self.lines.clear();
+        // What grew little by little would be left behind in all its sizes.
+        self.lines.reserve_exact(self.size + LONGEST);
         while !self.is_over && self.failure.is_none() {
             // An entry stays where it is: to move it about would take longer than all that is done with it.
             let next = self.entries.next();
