@@ -2,7 +2,7 @@
 
 use nanoftpd::store::mogile::MogileFs;
 use nanoftpd::store::mogile::layout::{Classes, Domains, Flat, Layout};
-use nanoftpd::store::{Error, Store};
+use nanoftpd::store::{At, Error, Plan, Store};
 
 use crate::support;
 use crate::support::Cluster;
@@ -85,6 +85,15 @@ fn is_found(store: &mut MogileFs, path: &str, content: &str, is_key: bool) {
             let Err(Error::Called(truth)) = store.remove(&at(path)) else {
                 panic!("{path} was removed");
             };
+            // Nor does a resumed upload become a file that is only its end.
+            for at_ in [At::End, At::Offset(1)] {
+                let plan = Plan {
+                    at: at_,
+                    size: None,
+                };
+                let continued = store.may_put(&at(path), &plan);
+                assert!(matches!(continued, Err(Error::Called(_))), "{path}");
+            }
             let truth = String::from_utf8(truth).unwrap();
             assert_eq!(get(store, &truth, 0).unwrap(), content.as_bytes());
         }

@@ -100,7 +100,12 @@ impl MogileFs {
         if at == At::Start && !denies {
             return Ok((spot, Standing::Any, 0));
         }
-        let (spot, object) = match self.find(path) {
+        let found = match at {
+            At::Start => self.find(path),
+            // The old version must be called by its true name, or the new one would be but the rest of it.
+            At::Offset(_) | At::End => self.find_to_change(path),
+        };
+        let (spot, object) = match found {
             Ok((_, _)) if denies => return Err(Error::Exists),
             Ok((found, object)) => (found, object),
             Err(Error::NotFound | Error::NotAFile) if matches!(at, At::Offset(1..)) => {
