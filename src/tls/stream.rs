@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use socket2::SockRef;
 
 use super::renewal;
 use crate::vigil::{self, For};
@@ -39,7 +40,7 @@ impl Stream {
         let mut tls = ServerConnection::new(rules).map_err(io::Error::other)?;
         tls.set_resumption_data(id);
         tls.set_buffer_limit(Some(RECORDS_AHEAD));
-        socket.set_nonblocking(true)?;
+        SockRef::from(&socket).set_nonblocking(true)?;
         Ok(Self {
             tls,
             socket,

@@ -219,15 +219,38 @@ fn arguments_are_looked_at_where_the_paper_says_so() {
             [long(libc::AF_PACKET), long(libc::SOCK_STREAM), 0],
             Killed,
         ),
-        (libc::SYS_ioctl, [0, 0x5421, 0], Allowed),
         (libc::SYS_ioctl, [0, 0x5411, 0], Allowed),
-        // TIOCSTI, TIOCLINUX, SIOCSIFADDR
+        // FIONBIO, TIOCSTI, TIOCLINUX, SIOCSIFADDR
+        (libc::SYS_ioctl, [0, 0x5421, 0], Refused),
         (libc::SYS_ioctl, [0, 0x5412, 0], Refused),
         (libc::SYS_ioctl, [0, 0x541c, 0], Refused),
         (libc::SYS_ioctl, [0, 0x8916, 0], Refused),
     ] {
         let verdict = numbers::verdict("worker", number, arguments);
         assert_eq!(verdict, expected, "{} {arguments:?}", name_of(number));
+    }
+}
+
+#[test]
+fn a_worker_makes_nothing_block_that_others_have_too() {
+    if lacks_seccomp() {
+        return;
+    }
+    let (nonblock, append) = (c_long::from(libc::O_NONBLOCK), c_long::from(libc::O_APPEND));
+    use Verdict::{Allowed, Refused};
+    // F_SETFL, F_SETPIPE_SZ
+    for (command, argument, expected) in [
+        (4, nonblock, Allowed),
+        (4, nonblock | append, Allowed),
+        (4, 0, Refused),
+        (4, append, Refused),
+        (1031, 1 << 20, Allowed),
+        (1031, 1 << 16, Allowed),
+        (1031, (1 << 16) - 1, Refused),
+        (1031, 0, Refused),
+    ] {
+        let verdict = numbers::verdict("worker", libc::SYS_fcntl, [0, command, argument]);
+        assert_eq!(verdict, expected, "{command} {argument}");
     }
 }
 
@@ -248,9 +271,8 @@ fn a_worker_signals_itself_alone_and_only_its_nursery_has_children() {
         (libc::SYS_tgkill, [sibling, -1, long(libc::SIGABRT)], Killed),
         (libc::SYS_tgkill, [-1, -1, long(libc::SIGABRT)], Killed),
         (libc::SYS_tgkill, [1, 1, long(libc::SIGABRT)], Killed),
-        // F_DUPFD_CLOEXEC, F_SETFL; F_SETOWN, F_SETSIG, F_SETOWN_EX
+        // F_DUPFD_CLOEXEC; F_SETOWN, F_SETSIG, F_SETOWN_EX
         (libc::SYS_fcntl, [0, 1030, 0], Allowed),
-        (libc::SYS_fcntl, [0, 4, 0], Allowed),
         (libc::SYS_fcntl, [0, 8, sibling], Refused),
         (libc::SYS_fcntl, [0, 10, long(libc::SIGKILL)], Refused),
         (libc::SYS_fcntl, [0, 15, 0], Refused),

@@ -117,7 +117,7 @@ fn probe() {
 fn kind_arguments(number: c_long) -> Vec<[c_long; 6]> {
     let special = match number {
         libc::SYS_socket => [libc::AF_INET, libc::SOCK_STREAM, 0],
-        libc::SYS_ioctl => [-1, 0x5421, 0],
+        libc::SYS_ioctl => [-1, 0x5411, 0],
         libc::SYS_clone => [libc::CLONE_PARENT | libc::SIGCHLD, 0, 0],
         libc::SYS_seccomp => [1, 0, 0],
         libc::SYS_prlimit64 => [0, 6, 0],

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use nix::libc::{self, c_long};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::guided::Word::{Bytes, Number};
 use super::guided::{Fate, cannot_be_tried, guide, settled};
@@ -148,6 +149,48 @@ fn sleeps(pid: i32) {
         let is_asleep = |_| status(pid, "State").is_some_and(|state| state.starts_with('S'));
         (0..100).all(is_asleep).then_some(())
     });
+}
+
+#[test]
+fn a_log_that_nobody_writes_holds_nobody_up_whatever_a_worker_has_tried() {
+    if cannot_be_tried() {
+        return;
+    }
+    let daemon = Daemon::of_files(&[]);
+    let (mut ftp, pid) = visitor(&daemon);
+    ftp.log_in("test", "test");
+    let refused = Fate::Returned((-libc::EPERM).into());
+    // The log and the transfer log; the third is the terminal.
+    let logs = || descriptors(pid, "pipe:").into_iter().take(2);
+    for log in logs() {
+        // As little room as can be, and waiting for it: F_SETPIPE_SZ, F_SETFL, FIONBIO.
+        for (call, command, argument) in [
+            (libc::SYS_fcntl, 1031, Number(4096)),
+            (libc::SYS_fcntl, 4, Number(0)),
+            (libc::SYS_ioctl, 0x5421, Bytes(&[0; 8])),
+        ] {
+            let fate = guide(pid, call, &[Number(log), Number(command), argument]);
+            assert_eq!(fate, refused, "{command}");
+        }
+    }
+    // The disk of the logs is frozen, as it were, and the log is full.
+    let clerks = daemon.children().into_iter();
+    let clerks = clerks.filter(|(_, title)| title.contains("[clerk]"));
+    let clerks: Vec<Pid> = clerks.map(|(pid, _)| Pid::from_raw(pid)).collect();
+    for clerk in &clerks {
+        kill(*clerk, Signal::SIGSTOP).unwrap();
+    }
+    let line = [b'x'; 4096];
+    for log in logs() {
+        let words = || [Number(log), Bytes(&line), Number(4096)];
+        let full = Fate::Returned((-libc::EAGAIN).into());
+        while guide(pid, libc::SYS_write, &words()) != full {}
+    }
+    ftp.expect("NOOP", 200);
+    daemon.log_in().expect("QUIT", 221);
+    for clerk in &clerks {
+        kill(*clerk, Signal::SIGCONT).unwrap();
+    }
 }
 
 #[test]

@@ -133,8 +133,8 @@ fn worker() -> Result<[Filter; 2], BackendError> {
         known.insert(call, vec![rule([no_code()])?]);
     }
     let mut refused = plain(&[lists::BENIGN]);
-    refused.insert(libc::SYS_ioctl, vec![rule(unneeded_ioctls())?]);
-    refused.insert(libc::SYS_fcntl, signalling()?);
+    refused.insert(libc::SYS_ioctl, vec![rule([unneeded_ioctl()])?]);
+    refused.insert(libc::SYS_fcntl, [signalling()?, blocking()?].concat());
     refused.insert(libc::SYS_seccomp, other_filters()?);
     refused.insert(libc::SYS_prlimit64, other_limits()?);
     Ok([
@@ -183,11 +183,28 @@ fn argument(index: u8, operator: SeccompCmpOp, value: i32) -> Condition {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
 }
 
-/// Anything but a socket's non-blocking mode, which is all that std asks of an ioctl, and the
-/// length of its output queue, which is all that we ask.
-fn unneeded_ioctls() -> [Condition; 2] {
-    [libc::FIONBIO, libc::TIOCOUTQ]
-        .map(|needed| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, needed))
+/// Anything but the length of a socket's output queue. What std would ask of an ioctl, FIONBIO, could also
+/// take the non-blocking mode away: see [`blocking`].
+fn unneeded_ioctl() -> Condition {
+    SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::TIOCOUTQ)
+}
+
+/// What all processes have in common, logs above all, is to hold none of them up: neither because it
+/// blocks, nor because next to nothing fits in.
+fn blocking() -> Result<Vec<SeccompRule>, BackendError> {
+    /// What the kernel gives a pipe that asks for nothing.
+    const USUAL: i32 = 64 * 1024;
+    let mode = u64::from(libc::O_NONBLOCK.unsigned_abs());
+    Ok(vec![
+        rule([
+            argument(1, SeccompCmpOp::Eq, libc::F_SETFL),
+            argument(2, SeccompCmpOp::MaskedEq(mode), 0),
+        ])?,
+        rule([
+            argument(1, SeccompCmpOp::Eq, libc::F_SETPIPE_SZ),
+            argument(2, SeccompCmpOp::Lt, USUAL),
+        ])?,
+    ])
 }
 
 /// Who is told of a descriptor by a signal: that could be a sibling.
