@@ -282,6 +282,29 @@ fn d15_the_last_route_counts_and_used_up_ports_are_refused_at_once() {
 }
 
 #[test]
+fn the_port_of_a_refused_transfer_is_free_while_its_client_says_nothing_more() {
+    let own = support::own_address();
+    let free = TcpListener::bind((own, 0)).unwrap();
+    let number = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let own = own.to_string();
+    let daemon = Daemon::of_files(&[
+        ("nanoftpd.listen_addr", &own),
+        ("nanoftpd.low_port", &number),
+        ("nanoftpd.high_port", &number),
+    ]);
+    let mut clients = [daemon.log_in(), daemon.log_in()];
+    for ftp in &mut clients {
+        // The child of another test may have it for a moment longer.
+        eventually("the port is free", || {
+            ftp.send(b"PASV\r\n");
+            (ftp.reply().0 == 227).then_some(())
+        });
+        ftp.expect("RETR missing", 550);
+    }
+}
+
+#[test]
 fn a_checksum_comes_from_the_tracker_where_the_class_keeps_one() {
     let cluster = Cluster::faulty();
     cluster.make_summed("sums", b"1");

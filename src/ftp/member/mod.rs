@@ -7,6 +7,8 @@ mod routes;
 mod state;
 mod sums;
 
+use std::net::TcpStream;
+
 use super::Account;
 use super::data::Route;
 use super::error::Error;
@@ -29,9 +31,9 @@ pub(super) struct Member<'a> {
     route: Option<Route>,
     /// That of the present command, until its data connection is made.
     chosen: Option<Route>,
-    /// That of a command that was refused, until the next one comes: the client may be sending already, and
-    /// a connection that is closed over what nobody has read is reset.
-    left: Option<Route>,
+    /// The data connection of a command that was refused, until the next one comes: the client may be sending
+    /// already, and a connection that is closed over what nobody has read is reset.
+    left: Option<TcpStream>,
     /// The data connection of an upload that the store has not taken.
     spent: Option<Link>,
     /// After EPSV ALL nothing else makes a data connection (RFC 2428 §4).

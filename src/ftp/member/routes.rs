@@ -93,16 +93,17 @@ impl Member<'_> {
 
     /// Leaves the route of a command that was refused, now that the client knows why: before, it might find
     /// its connection reset, and many do not look for a reply behind that. What has come about ends as an
-    /// empty transfer does, and what is still under way finds somebody. Under TLS an end before the handshake
-    /// is a broken connection, too: there the client is left to hang up.
+    /// empty transfer does; under TLS an end before the handshake is a broken connection, too, and there the
+    /// client is left to hang up. The port is free again.
     pub(super) fn leave_route(&mut self) {
         let met = self.chosen.take().map(|route| self.session.meet(route));
-        self.left = met.and_then(Result::ok);
-        if let Some(Route::Met(stream)) = &self.left
-            && self.session.protection().is_none()
-        {
+        let Some(Ok(Route::Met(stream))) = met else {
+            return;
+        };
+        if self.session.protection().is_none() {
             let _ = stream.shutdown(Shutdown::Write);
         }
+        self.left = Some(stream);
     }
 
     /// The client will take this route; the reply brings the ticket that it may need there.
