@@ -74,7 +74,7 @@ fn run(name: &Path, path: &Path, is_foreground: bool) -> Result<(), End> {
     heritage.close_rest();
     let path = std::path::absolute(path).map_err(failed)?;
     let program = program(name).map_err(failed)?;
-    let config = load(&path)?;
+    let config = tried_or_load(estate.as_ref(), &path)?;
     let ground = Ground::prepare(&config, &path).map_err(|errors| all(&errors))?;
     let (listeners, unbound) = listen(heritage, &config)?;
     let left = estate.as_mut().and_then(Estate::take_pidfile);
@@ -179,6 +179,15 @@ fn listen(heritage: Heritage, config: &Config) -> Result<(Listeners, Option<Unbo
 
 fn load(path: &Path) -> Result<Config, End> {
     Config::load(path).map_err(|errors| all(&errors))
+}
+
+/// The same, from what was in the file when it was tried, where that was left to us.
+fn tried_or_load(estate: Option<&Estate>, path: &Path) -> Result<Config, End> {
+    let Some(text) = estate.and_then(Estate::tried) else {
+        return load(path);
+    };
+    let name = path.display().to_string();
+    Config::read(text, &name).map_err(|errors| all(&errors))
 }
 
 /// Two daemons on one address are mostly one that runs already.

@@ -402,6 +402,27 @@ fn who_waits_for_an_answer_gets_it_first() {
     ftp.expect("PWD", 257);
 }
 
+#[test]
+fn a_configuration_that_is_broken_when_the_other_program_runs_is_left_for_the_next_reload() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    let mut member = daemon.log_in();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *\" -t\") exec {BINARY} \"$@\";; esac\n\
+         echo nonsense >> {}\nexec {BINARY} \"$@\"\n",
+        daemon.conf().display()
+    );
+    installed.replace(script.as_bytes());
+    upgrade(&daemon);
+    member.expect("PWD", 257);
+    daemon.log_in().expect("PWD", 257);
+    daemon.expect_error("config-error");
+    daemon.expect_error("reload-failed");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("reload-failed errors=1 kept=old");
+    member.expect("PWD", 257);
+}
+
 /// What one version leaves and the other does not understand.
 #[test]
 fn a_text_that_is_not_understood_costs_sessions_and_not_the_service() {

@@ -19,12 +19,17 @@ impl Config {
         let name = path.display().to_string();
         let bytes = std::fs::read(path)
             .map_err(|cause| vec![Error::new(&name, 0, "", format!("cannot be read: {cause}"))])?;
+        Self::read(&bytes, &name)
+    }
+
+    /// As `load`, from what was in the file; `name` is what errors call it.
+    pub fn read(bytes: &[u8], name: &str) -> Result<Self, Vec<Error>> {
         let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
         let undecodable: Vec<Error> = lines
             .filter(|(line, _)| std::str::from_utf8(line).is_err())
-            .map(|(_, number)| Error::new(&name, number, "", "is not UTF-8".to_owned()))
+            .map(|(_, number)| Error::new(name, number, "", "is not UTF-8".to_owned()))
             .collect();
-        match Self::parse(&String::from_utf8_lossy(&bytes), &name) {
+        match Self::parse(&String::from_utf8_lossy(bytes), name) {
             Ok(config) if undecodable.is_empty() => Ok(config),
             Ok(_) => Err(undecodable),
             Err(mut errors) => {

@@ -26,6 +26,8 @@ pub struct Estate {
     gutter: Option<Gutter>,
     pub(super) control: Option<Named>,
     leashes: BTreeMap<i32, OwnedFd>,
+    /// The configuration that was tried.
+    tried: Vec<u8>,
     records: Vec<Record>,
     /// Why something is missing.
     lost: Option<String>,
@@ -75,8 +77,16 @@ impl Estate {
                 }
                 self.records.push(record);
             }
+            Record::Tried(piece) => self.tried.extend(piece),
             _ => self.records.push(record),
         }
+    }
+
+    /// The configuration that was tried, as it was in the file, which may be another one by now; `None`:
+    /// nobody has left it.
+    #[must_use]
+    pub fn tried(&self) -> Option<&[u8]> {
+        Some(&*self.tried).filter(|text| !text.is_empty())
     }
 
     /// The pid file, whose lock has never been let go.
@@ -142,6 +152,7 @@ impl Master<'_> {
             Record::News(news) => self.lore.learn(&news),
             Record::Clients { pid, most } => self.board.limited(pid, most),
             Record::Worker(_)
+            | Record::Tried(_)
             | Record::Pidfile { .. }
             | Record::Control { .. }
             | Record::Gutter { .. } => {}

@@ -108,8 +108,9 @@ impl Master<'_> {
                 if is_asked && now < *latest {
                     return;
                 }
-                if *tried == text(&self.path) {
-                    self.make_way(now);
+                let tried = tried.clone();
+                if tried == text(&self.path) {
+                    self.make_way(&tried, now);
                 } else {
                     // What it would find has been tried by nobody.
                     self.upgrade = None;
@@ -121,13 +122,13 @@ impl Master<'_> {
 
     /// Lets the new program take over. Returns if that failed, or if there is a signal to be heard
     /// first.
-    fn make_way(&mut self, now: Instant) {
+    fn make_way(&mut self, tried: &[u8], now: Instant) {
         // It could not even say what is wrong.
         if let Err(error) = logger::open(&self.config.logging, self.is_foreground) {
             return self.refuse_upgrade(&error.to_string());
         }
         let error = match self.signals.hold() {
-            Ok(true) => self.hand_over(now),
+            Ok(true) => self.hand_over(tried, now),
             Ok(false) => {
                 let _ = self.signals.release();
                 return;
@@ -140,10 +141,12 @@ impl Master<'_> {
         self.refuse_upgrade(&error.to_string());
     }
 
-    fn hand_over(&mut self, now: Instant) -> std::io::Error {
+    fn hand_over(&mut self, tried: &[u8], now: Instant) -> std::io::Error {
         let program = quoted(self.program.as_os_str().as_encoded_bytes());
         log::info!("upgrading program={program}");
-        let will = will::write(&self.will(now));
+        // The file may be another one before it is read again.
+        let will: Vec<Record> = Record::tried(tried).chain(self.will(now)).collect();
+        let will = will::write(&will);
         // Of those yet to be born nobody could tell whose they are: they find that they are alone, and end.
         let born = self.leashes.iter().filter(|(pid, _)| !is_unborn(**pid));
         let mut others: Vec<BorrowedFd<'_>> = born.map(|(_, leash)| leash.as_fd()).collect();

@@ -60,11 +60,22 @@ pub(super) enum Record {
     /// What sessions have told each other.
     News(News),
     Worker(Worker),
+    /// The next piece of the configuration that the other program has tried.
+    Tried(Vec<u8>),
     /// How many more clients a worker may have; behind that worker.
     Clients {
         pid: i32,
         most: u32,
     },
+}
+
+impl Record {
+    /// All of a configuration.
+    pub(super) fn tried(text: &[u8]) -> impl Iterator<Item = Self> {
+        /// No field is longer.
+        const PIECE: usize = 4096;
+        text.chunks(PIECE).map(|piece| Self::Tried(piece.to_vec()))
+    }
 }
 
 /// A worker and what is known of it.
@@ -159,6 +170,7 @@ impl Record {
                 .list(addresses, Writer::address),
             Self::News(news) => Writer::new(9).bytes(&FromWorker::News(news.clone()).encode()),
             Self::Worker(worker) => worker.encode(Writer::new(10)),
+            Self::Tried(text) => Writer::new(13).bytes(text),
             Self::Clients { pid, most } => Writer::new(12).natural(*pid).number(*most),
         }
         .end()
@@ -202,6 +214,7 @@ impl Record {
                 _ => return Ok(None),
             },
             10 => Self::Worker(Worker::decode(reader)?),
+            13 => Self::Tried(reader.bytes()?),
             12 => Self::Clients {
                 pid: reader.natural()?,
                 most: reader.number()?,

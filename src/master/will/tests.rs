@@ -72,6 +72,8 @@ fn a_will_reads_as_it_was_written() {
     let (pid, most) = (i32::MAX, u32::MAX);
     let clients = vec![Record::Clients { pid, most }];
     assert_eq!(read(&write(&clients)), Ok(clients));
+    let tried: Vec<Record> = Record::tried(&[b'#'; 100_000]).collect();
+    assert_eq!(read(&write(&tried)), Ok(tried));
 }
 
 #[test]
