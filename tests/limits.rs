@@ -4,6 +4,8 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,37 @@ fn so_many_sessions_an_address_and_no_more() {
         let mut ftp = Ftp::silent_from(address(1), daemon.address);
         (ftp.reply().0 == 220).then_some(())
     });
+}
+
+#[test]
+fn who_is_sent_away_while_the_password_is_compared_has_not_logged_in() {
+    let daemon = Daemon::of_files(&[("limits.max_per_user", "9")]);
+    // `test`, of so many rounds that it takes a moment.
+    let hash = "$5$rounds=20000$nanoftpd$8uSfPNFyVuUKl2MIHKe8RnCUa1YJ/L7dE3Pom8Qh8d.";
+    fs::write(
+        daemon.dir().join("users"),
+        format!("test:{hash}:1:1:File\n"),
+    )
+    .unwrap();
+    let mut inside = Ftp::connect(daemon.address);
+    inside.log_in("test", "test");
+    let mut logins = 1;
+    for last in 1..10 {
+        let mut ftp = Ftp::connect_from(address(last), daemon.address);
+        ftp.expect("USER test", 331);
+        let from = daemon.mark();
+        ftp.send(b"PASS test\r\n");
+        daemon.wait_after(from, "client: PASS");
+        daemon.order(&["kick", &address(last).to_string()]);
+        // Whoever was faster.
+        let mut said = String::new();
+        let _ = ftp.control().read_to_string(&mut said);
+        logins += usize::from(said.starts_with("230"));
+    }
+    daemon.has_sessions(1);
+    let (_, status, _) = daemon.order(&["status", "--json"]);
+    let counted = format!("\"logins\":{logins},");
+    assert!(status.contains(&counted), "{counted} {status}");
 }
 
 #[test]

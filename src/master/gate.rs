@@ -85,6 +85,11 @@ impl Master<'_> {
         now: Instant,
     ) {
         let most = self.config.limits.max_per_user;
+        let seat = self.board.seat(pid);
+        if seat.is_none_or(|seat| seat.deadline.is_some()) {
+            // It was told why it has to go.
+            return self.say_word(pid, number, &Word::Go(Duration::ZERO, String::new()));
+        }
         let refusal = if let Some(shut) = &self.gate.shut {
             Some(("shut", shut.text.clone()))
         } else if most > 0 && self.board.others_of(&user, pid) >= most {
