@@ -187,6 +187,34 @@ fn what_was_to_be_replaced_has_its_name_again_when_that_fails() {
 }
 
 #[test]
+fn what_others_have_removed_is_not_put_back() {
+    let cluster = Cluster::faulty();
+    let node = cluster.node();
+    let mut store = classes(&cluster, settings());
+    put(&mut store, "/docs/a", b"old").unwrap();
+    put(&mut store, "/docs/b", b"new").unwrap();
+    node.fault("delay cmd=rename ms=700 after=1 count=1");
+    let begun = Instant::now();
+    let renamed = std::thread::scope(|scope| {
+        let rename = || classes(&cluster, settings()).rename(&at("/docs/b"), &at("/docs/a"));
+        let slow = scope.spawn(rename);
+        eventually("the old one is put aside", || {
+            let calls = node.report("!calls");
+            calls.contains(&"rename 2".to_owned()).then_some(())
+        });
+        for key in cluster.keys() {
+            cluster.call("delete", &[("key", key.as_bytes())]).unwrap();
+        }
+        cluster.put("docs/a", "docs", b"another");
+        slow.join().unwrap()
+    });
+    assert!(renamed.is_err(), "{renamed:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{renamed:?}");
+    assert_eq!(cluster.keys(), ["docs/a"]);
+    assert_eq!(cluster.content("docs/a").unwrap(), b"another");
+}
+
+#[test]
 fn the_second_line_of_anothers_rename_is_no_answer_of_ours() {
     let cluster = Cluster::faulty();
     let mut store = classes(&cluster, impatient());

@@ -145,7 +145,9 @@ impl MogileFs {
         let key = quoted(&target.key);
         log::info!("rename-replaces old_fid={old} fid={fid} key={key}");
         let deleted = self.client.trackers()?.delete(domain, &aside.key);
-        if let Err(error) = deleted {
+        if let Err(error) = deleted
+            && !error.is("unknown_key")
+        {
             let (part, error) = (quoted(&aside.key), quoted_error(&error));
             log::warn!("part-left fid={old} part={part} error={error}");
         }
@@ -200,6 +202,8 @@ impl MogileFs {
             });
             match back {
                 Ok(()) => return,
+                // Another session that renames the same file has done it.
+                Err(error) if error.is("unknown_key") => return,
                 Err(error) => trouble = error.to_string(),
             }
         }
