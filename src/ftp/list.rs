@@ -122,21 +122,17 @@ pub(super) fn digits(mut number: u64, width: usize, fill: u8, out: &mut Vec<u8>)
 
 /// One column must stay one: blanks would move those that follow. Eight wide, and one between.
 fn column(whose: &Whose, out: &mut Vec<u8>) {
-    let start = out.len();
     let wide = match whose {
         Whose::Number(number) => {
+            let start = out.len();
             digits((*number).into(), 1, b' ', out);
             out.len() - start
         }
         Whose::Name(name) if name.is_empty() => put_word("-", out),
         Whose::Name(name) => put_word(name, out),
     };
-    out.extend_from_slice(
-        b"         "
-            .get(wide..)
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or(b" "),
-    );
+    let blanks = 9_usize.saturating_sub(wide).max(1);
+    out.resize(out.len() + blanks, b' ');
 }
 
 /// What may be of any letters; how many they are.

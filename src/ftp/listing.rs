@@ -125,7 +125,12 @@ impl<'e> Blocks<'e> {
         Ok(&self.lines)
     }
 
-    /// Whether what was given out last was the last.
+    /// What was given out last.
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// Whether that was the last.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }

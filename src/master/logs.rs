@@ -155,9 +155,7 @@ impl Master<'_> {
             }
         }
     }
-}
 
-impl Master<'_> {
     /// All processes have the same end to print to, and one of them has shut it for all: it was taken over.
     /// Whoever is born from now on has another one.
     fn replace_gutter(&mut self, now: Instant) {

@@ -170,8 +170,8 @@ impl Record {
                 .list(addresses, Writer::address),
             Self::News(news) => Writer::new(9).bytes(&FromWorker::News(news.clone()).encode()),
             Self::Worker(worker) => worker.encode(Writer::new(10)),
-            Self::Tried(text) => Writer::new(13).bytes(text),
             Self::Clients { pid, most } => Writer::new(12).natural(*pid).number(*most),
+            Self::Tried(text) => Writer::new(13).bytes(text),
         }
         .end()
     }
@@ -214,11 +214,11 @@ impl Record {
                 _ => return Ok(None),
             },
             10 => Self::Worker(Worker::decode(reader)?),
-            13 => Self::Tried(reader.bytes()?),
             12 => Self::Clients {
                 pid: reader.natural()?,
                 most: reader.number()?,
             },
+            13 => Self::Tried(reader.bytes()?),
             _ => return Ok(None),
         };
         reader.is_empty().then_some(Some(record)).ok_or(Malformed)

@@ -105,17 +105,17 @@ impl Member<'_> {
             _ => Form::Long(long(session)),
         };
         let mut blocks = Blocks::new(list.entries, form, is_at_hand);
-        let mut first = blocks.next()?.to_vec();
+        blocks.next()?;
         let opening = Reply::new(150, "Opening ASCII mode data connection for file list.");
         let route = chosen.take().ok_or_else(super::routes::no_route)?;
         let is_at_once = blocks.is_over() && session.sends_freely();
         let mut link = session.begin_transfer(&opening, route, &progress, is_at_once)?;
-        if is_at_once {
-            let sent = link.send_last(&first)?;
-            first.drain(..sent);
-        }
+        let sent = match is_at_once {
+            true => link.send_last(blocks.lines())?,
+            false => 0,
+        };
         let mut send = |lines: &[u8]| link.write_all(lines).map_err(|error| Error::data(&error));
-        send(&first)?;
+        send(blocks.lines().get(sent..).unwrap_or_default())?;
         send_rest(&mut blocks, send)?;
         link.finish().map_err(|error| Error::data(&error))?;
         drop(watch);

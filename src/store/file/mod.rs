@@ -199,9 +199,7 @@ impl Tree {
     /// The directory that `path` is in; an error if what is there, or nothing, is not what `plan` can do
     /// with.
     fn place(&self, path: &Path, plan: &Plan) -> Result<OwnedFd, Error> {
-        if path.name().starts_with(RESERVED) {
-            return Err(Error::BadName("reserved for unfinished uploads"));
-        }
+        may_be_made(path)?;
         let (dir, name) = self.home(path)?;
         let found = match fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(status) if kind_bits(&status) == SFlag::S_IFLNK => self.status(path),
@@ -291,9 +289,7 @@ impl Store for Tree {
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
-        if to.name().starts_with(RESERVED) {
-            return Err(Error::BadName("reserved for unfinished uploads"));
-        }
+        may_be_made(to)?;
         let (from_dir, from_name) = self.parent(from)?;
         let (to_dir, to_name) = self.parent(to)?;
         match renameat(&from_dir, from_name, &to_dir, to_name) {
@@ -307,9 +303,7 @@ impl Store for Tree {
         if path.is_root() {
             return Err(Error::Exists);
         }
-        if path.name().starts_with(RESERVED) {
-            return Err(Error::BadName("reserved for unfinished uploads"));
-        }
+        may_be_made(path)?;
         let (dir, name) = self.parent(path)?;
         let mode = Mode::from_bits_truncate(0o777 & !self.create_mask.bits());
         Ok(mkdirat(&dir, name, mode)?)
@@ -343,6 +337,14 @@ impl Store for Tree {
         let how = UtimensatFlags::NoFollowSymlink;
         Ok(utimensat(&dir, name, &TimeSpec::UTIME_OMIT, &time, how)?)
     }
+}
+
+/// An error for a name that no listing shows.
+fn may_be_made(path: &Path) -> Result<(), Error> {
+    if path.name().starts_with(RESERVED) {
+        return Err(Error::BadName("reserved for unfinished uploads"));
+    }
+    Ok(())
 }
 
 fn is_plain(status: &FileStat) -> Result<(), Error> {

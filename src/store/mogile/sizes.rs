@@ -244,6 +244,7 @@ impl Sizes {
         Ok((last, useful))
     }
 }
+
 /// Whether `fid` is what `key` names, and not a file of that name that is older: another session may have put
 /// one in its place.
 fn stands(client: &Client, key: &[u8], fid: u64) -> bool {
