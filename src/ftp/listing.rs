@@ -100,8 +100,10 @@ impl<'e> Blocks<'e> {
     /// The store's, behind all lines that came before it, turned into a reply.
     pub(super) fn next(&mut self) -> Result<&[u8], Error> {
         self.lines.clear();
-        // What grew little by little would be left behind in all its sizes.
-        self.lines.reserve_exact(self.size + LONGEST);
+        if !self.is_over {
+            // What grew little by little would be left behind in all its sizes.
+            self.lines.reserve_exact(self.size + LONGEST);
+        }
         while !self.is_over && self.failure.is_none() {
             // An entry stays where it is: to move it about would take longer than all that is done with it.
             let next = self.entries.next();
