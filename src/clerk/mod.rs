@@ -22,7 +22,7 @@ use crate::config::{AuthExec, Hooks, Mogilefs};
 use crate::leash::{self, FromClerk, Heard, ToClerk};
 use crate::logger::{self, Relay};
 use crate::sys::jail::Jail;
-use crate::sys::{process, title};
+use crate::sys::{process, scheduler, title};
 use crate::vigil::{self, For};
 
 /// Where a program's own programs are looked for.
@@ -54,6 +54,8 @@ pub fn run_hooks(leash: &leash::Clerk, settings: &Hooks, jail: &Jail) -> ! {
 pub fn write_lines(leash: &leash::Clerk, relay: &Relay, jail: &Jail) -> ! {
     let arrived = relay.arrive();
     relay.part();
+    // Nobody waits for a line. Where it cannot be, lines are merely written sooner.
+    let _ = scheduler::wait_for_turns();
     confined(
         leash,
         jail.give_up_rights().and_then(|()| jail.enter()),

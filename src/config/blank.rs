@@ -9,8 +9,8 @@ use super::keys::SECTIONS;
 use super::{
     ActivePort, Allo, Auth, AuthExec, AuthModule, AuthText, ClientCertificate, Collation, Config,
     ContentMd5, Crypt, Extended, File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs,
-    Nanoftpd, Overwrite, Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode, SessionReuse,
-    Status, Tls, TlsMode, TlsVersion, TransferFormat, Truncation, Type, Upload,
+    Nanoftpd, Overwrite, Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode, Scheduling,
+    SessionReuse, Status, Tls, TlsMode, TlsVersion, TransferFormat, Truncation, Type, Upload,
 };
 
 impl Default for Config {
@@ -32,6 +32,7 @@ fn blank() -> Config {
             max_spare: 0,
             max_clients: 0,
             sessions_per_worker: 0,
+            scheduling: Scheduling::Other,
         },
         passive: passive(),
         auth: Auth {

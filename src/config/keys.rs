@@ -13,8 +13,8 @@ use super::places;
 use super::row::{Key, Section, read};
 use super::{
     ActivePort, Allo, AuthModule, ClientCertificate, Collation, ContentMd5, Crypt, Extended,
-    ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, SessionReuse, TlsMode, TlsVersion,
-    TransferFormat, Truncation, Type, Upload, Zone,
+    ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, Scheduling, SessionReuse, TlsMode,
+    TlsVersion, TransferFormat, Truncation, Type, Upload, Zone,
 };
 
 /// Thirty days, in milliseconds: longer than anybody waits.
@@ -78,6 +78,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "most sessions at once; the next client gets 421";
         sessions_per_worker = "1", Number(1, 1_000_000),
             "a worker ends after so many sessions; with 1 no two sessions share a process";
+        scheduling = "batch", OneOf(&[("batch", Scheduling::Batch), ("other", Scheduling::Other)]),
+            "batch: what runs is not interrupted for a worker; other: as with most processes";
     }
     [passive] "Data connections." {
         address = "", Maybe(HOST),

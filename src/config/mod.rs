@@ -133,6 +133,16 @@ pub struct Pool {
     pub max_spare: usize,
     pub max_clients: usize,
     pub sessions_per_worker: u32,
+    pub scheduling: Scheduling,
+}
+
+/// `[pool] scheduling`: by which rules of sched(7) workers get their turns at a processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheduling {
+    /// Who runs is not interrupted when a worker wakes.
+    Batch,
+    /// As whoever started the daemon has it.
+    Other,
 }
 
 /// `[passive]`

@@ -12,12 +12,13 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::birthright::Birthright;
+use crate::config::Scheduling;
 use crate::leash::{self, FromNursery, Heard, ToNursery};
 use crate::logger;
 use crate::store::mogile::Lore;
 use crate::sys::jail::Jail;
 use crate::sys::signals::Ear;
-use crate::sys::{fds, process, title};
+use crate::sys::{fds, process, scheduler, title};
 
 /// The life of the nursery.
 pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Birthright<'_>) -> ! {
@@ -25,6 +26,11 @@ pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Bir
     // The master's, which says so itself.
     let _ = logger::take_losses();
     let mut lore = birthright.lore.clone();
+    if birthright.config.pool.scheduling == Scheduling::Batch
+        && let Err(error) = scheduler::wait_for_turns()
+    {
+        log::debug!("scheduling-failed why=\"{error}\"");
+    }
     let lived = confine(birthright.jail).and_then(|ear| {
         let (mut ear, mut listeners) = (Some(ear), listeners);
         bring_up(leash, &mut lore, |leash, lore| -> Infallible {

@@ -32,6 +32,55 @@ fn hup_takes_a_good_file_and_leaves_a_broken_one() {
     old.expect("PWD", 257);
 }
 
+/// By which rules of sched(7) a process gets its turns: field 41 of proc_pid_stat(5).
+fn policy(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(41 - 3).map(str::to_owned)
+}
+
+#[test]
+fn workers_and_the_log_wait_for_their_turns_and_nobody_else() {
+    const OTHER: &str = "0";
+    const BATCH: &str = "3";
+    const IDLE: &str = "5";
+    // Whoever was there before a reload may live a moment longer.
+    let have = |daemon: &Daemon, wanted: &str| {
+        eventually("a nursery and workers that are scheduled so", || {
+            let children = daemon.children();
+            let of = |title: &str| -> Vec<Option<String>> {
+                let such = children.iter().filter(|(_, own)| own.contains(title));
+                such.map(|(pid, _)| policy(*pid)).collect()
+            };
+            let (nurseries, workers) = (of("[nursery]"), of("[worker] idle"));
+            let is_there = !nurseries.is_empty() && !workers.is_empty();
+            let mut all = nurseries.into_iter().chain(workers);
+            (is_there && all.all(|own| own.as_deref() == Some(wanted))).then_some(())
+        });
+    };
+    let daemon = Daemon::of_files(&[]);
+    let session = daemon.log_in();
+    have(&daemon, BATCH);
+    assert_eq!(policy(daemon.pid().as_raw()).as_deref(), Some(OTHER));
+    assert_eq!(policy(daemon.worker("[clerk]")).as_deref(), Some(BATCH));
+
+    let reload = |scheduling| {
+        let mark = daemon.mark();
+        daemon.write_conf(&[("pool.scheduling", scheduling)]);
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_after(mark, "reloaded");
+    };
+    reload("other");
+    have(&daemon, OTHER);
+    // As the operator has it, if that is not what all processes have.
+    let pid = daemon.pid().to_string();
+    let chosen = Command::new("chrt").args(["-i", "-p", "0", &pid]).status();
+    assert!(chosen.unwrap().success());
+    reload("batch");
+    have(&daemon, IDLE);
+    drop(session);
+}
+
 #[test]
 fn the_pid_file_goes_where_a_reload_has_it() {
     let daemon = Daemon::of_files(&[]);
