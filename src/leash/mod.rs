@@ -58,14 +58,17 @@ pub type MasterOfNursery = End<ToNursery, FromNursery>;
 /// The nursery's end.
 pub type Nursery = End<FromNursery, ToNursery>;
 
-/// A new leash: the master's end, and the child's.
+/// A new leash: the master's end, which hears so, and the child's, which receives so.
 ///
 /// # Errors
 /// There are no descriptors left.
-pub fn pair<Down, Up>(receive: Receive) -> io::Result<(End<Down, Up>, End<Up, Down>)> {
+pub fn pair<Down, Up>(
+    hear: Receive,
+    receive: Receive,
+) -> io::Result<(End<Down, Up>, End<Up, Down>)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let (master, child) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-    Ok((End::new(master, receive), End::new(child, receive)))
+    Ok((End::new(master, hear), End::new(child, receive)))
 }
 
 /// Room for any packet.
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn each_end_hears_what_the_other_says_and_its_silence_and_its_end() {
-        let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        let (master, worker): (MasterOfWorker, Worker) = pair(receive, receive).unwrap();
         assert!(matches!(master.receive().unwrap(), Heard::Nothing));
         let user = b"a\n\0b".to_vec();
         let ready = FromWorker::Ready { pid: 1 };
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn who_is_let_go_of_is_heard_to_the_last() {
-        let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        let (master, worker): (MasterOfWorker, Worker) = pair(receive, receive).unwrap();
         master.send(&ToWorker::Retire).unwrap();
         master.let_go();
         let word = worker.receive().unwrap();
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_end_that_does_not_listen_does_not_hold_the_other_up() {
-        let (master, _worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        let (master, _worker): (MasterOfWorker, Worker) = pair(receive, receive).unwrap();
         let text = "x".repeat(1000);
         let error = (0..10_000)
             .find_map(|_| master.send(&ToWorker::Kick { text: text.clone() }).err())
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_strange_message_is_noticed_and_a_broken_one_is_an_error() {
-        let (master, worker): (MasterOfWorker, Worker) = pair(receive).unwrap();
+        let (master, worker): (MasterOfWorker, Worker) = pair(receive, receive).unwrap();
         // Past the last of news, and between the two kinds of them.
         for strange in [[255, 1, 2], [191, 1, 2]] {
             nix::unistd::write(&worker, &strange).unwrap();

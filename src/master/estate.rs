@@ -183,7 +183,7 @@ impl Master<'_> {
         self.board.adopted(pid, seat);
         self.heirlooms.insert(pid);
         let _ = self.spools.take(pid, room, u64::MAX);
-        let leash = MasterOfWorker::new(leash, fds::receive);
+        let leash = MasterOfWorker::new(leash, fds::hear);
         let heard = self.bell.add(&leash, Ring::Worker(pid));
         self.leashes.insert(pid, leash);
         if heard.is_err() {

@@ -140,7 +140,8 @@ impl Master<'_> {
     }
 
     fn spawn_nursery(&mut self) -> io::Result<()> {
-        let (own, theirs): (MasterOfNursery, leash::Nursery) = leash::pair(fds::receive)?;
+        let (own, theirs): (MasterOfNursery, leash::Nursery) =
+            leash::pair(fds::hear, fds::receive)?;
         let listeners = self.listeners.copies()?;
         let mut keep = logger::descriptors();
         keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));

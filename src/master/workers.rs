@@ -118,7 +118,7 @@ impl Master<'_> {
     }
 
     fn spawn_worker(&mut self, now: Instant) -> io::Result<()> {
-        let (own, theirs): (MasterOfWorker, leash::Worker) = leash::pair(fds::receive)?;
+        let (own, theirs): (MasterOfWorker, leash::Worker) = leash::pair(fds::hear, fds::receive)?;
         if self.gate.shut.is_some() {
             // Before it is there, so that it knows before the first client comes.
             own.send(&ToWorker::Gate { is_shut: true })?;

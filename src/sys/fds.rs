@@ -28,12 +28,28 @@ pub fn receive(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, 
             received.extend(fds.into_iter().map(adopt));
         }
     }
-    let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
-    if message.flags.intersects(cut) || received.len() > 1 {
+    if message.flags.intersects(CUT) || received.len() > 1 {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok((message.bytes, received.pop()))
 }
+
+/// As [`receive`], from who may have been taken over: no descriptor is let in, however many came with the
+/// packet, which is `InvalidData` then.
+///
+/// # Errors
+/// As there.
+pub fn hear(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut parts = [IoSliceMut::new(packet)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, None, MsgFlags::empty())?;
+    if message.flags.intersects(CUT) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok((message.bytes, None))
+}
+
+/// There was more than there was room for, of bytes or of descriptors.
+const CUT: MsgFlags = MsgFlags::MSG_TRUNC.union(MsgFlags::MSG_CTRUNC);
 
 fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just made this descriptor for us while it delivered the message;
@@ -164,6 +180,27 @@ mod tests {
         // To close it would not be enough while the child of another test has it, too.
         shutdown(near.as_raw_fd(), Shutdown::Write).unwrap();
         assert_eq!(receive(far.as_fd(), &mut packet).unwrap().0, 0);
+    }
+
+    #[test]
+    fn who_only_hears_is_given_no_descriptor_however_many_come() {
+        let (near, far) = pair();
+        let mut packet = [0; 2];
+        for count in [1, 4, 5, 200] {
+            let (mut one, other) = UnixStream::pair().unwrap();
+            send(&near, b"a", &vec![other.as_raw_fd(); count]);
+            drop(other);
+            let error = hear(far.as_fd(), &mut packet).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            // Nobody has it any more.
+            one.set_nonblocking(true).unwrap();
+            assert_eq!(one.read(&mut packet).unwrap(), 0, "{count}");
+        }
+        send(&near, b"abc", &[]);
+        let error = hear(far.as_fd(), &mut packet).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        send(&near, b"ab", &[]);
+        assert_eq!(hear(far.as_fd(), &mut packet).unwrap().0, 2);
     }
 
     #[test]

@@ -109,7 +109,8 @@ mod tests {
     /// What comes of these packets of a master that ends then: whether the nursery lived to see that, and
     /// whether it had heard the news that came last.
     fn hears(packets: &[&[u8]]) -> (Result<(), io::ErrorKind>, bool) {
-        let (master, own): (MasterOfNursery, leash::Nursery) = leash::pair(fds::receive).unwrap();
+        let (master, own): (MasterOfNursery, leash::Nursery) =
+            leash::pair(fds::hear, fds::receive).unwrap();
         let address = "192.0.2.1:7001".parse().unwrap();
         let news = ToNursery::News(News::Failed(address)).encode();
         for packet in packets.iter().chain([&&*news]) {

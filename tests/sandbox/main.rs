@@ -232,6 +232,54 @@ fn arguments_are_looked_at_where_the_paper_says_so() {
 }
 
 #[test]
+fn a_worker_has_no_other_streams_than_those_of_tcp() {
+    if lacks_seccomp() {
+        return;
+    }
+    // The kernel would load their code for whoever asks.
+    for (protocol, expected) in [
+        (0, Verdict::Allowed),
+        (libc::IPPROTO_TCP, Verdict::Allowed),
+        (libc::IPPROTO_SCTP, Verdict::Killed),
+        (libc::IPPROTO_MPTCP, Verdict::Killed),
+        (-1, Verdict::Killed),
+    ] {
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let arguments = [family, libc::SOCK_STREAM, protocol].map(c_long::from);
+            let verdict = numbers::verdict("worker", libc::SYS_socket, arguments);
+            assert_eq!(verdict, expected, "{family} {protocol}");
+        }
+    }
+}
+
+#[test]
+fn nobody_hands_over_what_takes_long_to_close() {
+    if lacks_seccomp() {
+        return;
+    }
+    use Verdict::{Allowed, Killed, Refused};
+    let long = c_long::from;
+    let (level, linger) = (long(libc::SOL_SOCKET), long(libc::SO_LINGER));
+    for (role, number, arguments, expected) in [
+        ("worker", libc::SYS_sendmsg, [-1, 0, 0], Killed),
+        ("worker", libc::SYS_sendmmsg, [-1, 0, 0], Killed),
+        ("nursery", libc::SYS_sendmsg, [-1, 0, 0], Killed),
+        // Other people's plug-ins may need it.
+        ("clerk", libc::SYS_sendmsg, [-1, 0, 0], Allowed),
+        ("clerk", libc::SYS_setsockopt, [-1, level, linger], Refused),
+        ("clerk", libc::SYS_setsockopt, [-1, level, 2], Allowed),
+    ] {
+        let verdict = numbers::verdict(role, number, arguments);
+        assert_eq!(
+            verdict,
+            expected,
+            "{role} {} {arguments:?}",
+            name_of(number)
+        );
+    }
+}
+
+#[test]
 fn a_worker_makes_nothing_block_that_others_have_too() {
     if lacks_seccomp() {
         return;

@@ -147,7 +147,7 @@ impl Master<'_> {
     }
 
     fn spawn_clerk(&mut self, duty: Duty, now: Instant) -> io::Result<()> {
-        let (own, theirs): (MasterOfClerk, leash::Clerk) = leash::pair(fds::receive)?;
+        let (own, theirs): (MasterOfClerk, leash::Clerk) = leash::pair(fds::hear, fds::receive)?;
         self.bell.add(&own, Ring::Clerk(duty))?;
         let jail = match duty {
             Duty::Lines | Duty::Names => &self.ground.clerk,

@@ -2,7 +2,7 @@
 //! nothing for too long is given up.
 #![forbid(unsafe_code)]
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use crate::vigil::{self, For};
 
 /// One message on its way.
 pub(super) struct Sending<'l> {
+    /// Not written to by sendmsg(2), which could hand descriptors over: a worker may not make that call.
     stream: &'l TcpStream,
     early: &'l mut Early,
     /// How long the node may take nothing.
@@ -39,19 +40,31 @@ impl<'l> Sending<'l> {
         }
     }
 
-    /// Sends all of `pieces`. `has_more`: the kernel may hold the end back for what follows, for a
-    /// fraction of a second at most.
+    /// Sends all of `bytes`, to which there is more: the kernel may hold their end back for what follows,
+    /// for a fraction of a second at most.
     ///
     /// # Errors
     /// An early answer, and what the connection says.
-    pub(super) fn pieces(
-        &mut self,
-        mut pieces: &mut [IoSlice<'_>],
-        has_more: bool,
-    ) -> Result<(), ureq::Error> {
-        let flags = MSG_NOSIGNAL | if has_more { MSG_MORE } else { 0 };
+    pub(super) fn beginning(&mut self, mut bytes: &[u8]) -> Result<(), ureq::Error> {
+        while !bytes.is_empty() {
+            match SockRef::from(self.stream).send_with_flags(bytes, MSG_NOSIGNAL | MSG_MORE) {
+                Ok(sent) => {
+                    bytes = bytes.get(sent..).unwrap_or_default();
+                    self.deadline = None;
+                }
+                Err(error) => self.go_on_after(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends all of `pieces`.
+    ///
+    /// # Errors
+    /// As [`Sending::beginning`].
+    pub(super) fn pieces(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), ureq::Error> {
         while pieces.iter().any(|piece| !piece.is_empty()) {
-            match SockRef::from(self.stream).send_vectored_with_flags(pieces, flags) {
+            match self.stream.write_vectored(pieces) {
                 Ok(sent) => {
                     IoSlice::advance_slices(&mut pieces, sent);
                     self.deadline = None;
@@ -65,7 +78,7 @@ impl<'l> Sending<'l> {
     /// Sends what `loan` is of; `lent` is told if the file is to blame.
     ///
     /// # Errors
-    /// As [`Sending::pieces`].
+    /// As [`Sending::beginning`].
     pub(super) fn file(&mut self, loan: &Loan, lent: &Lent) -> Result<(), ureq::Error> {
         let failed = |error| {
             lent.fail(error);

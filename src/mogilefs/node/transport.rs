@@ -208,7 +208,7 @@ impl Transport for Line {
         let mut sending = Sending::new(&self.tap.stream, &mut self.early, limit);
         if self.step == Step::Head {
             self.step = Step::Body;
-            return sending.pieces(&mut [IoSlice::new(output)], true);
+            return sending.beginning(output);
         }
         self.step = Step::Rest;
         let chunks = if self.has_chunks {
@@ -220,10 +220,10 @@ impl Transport for Line {
         match (&chunks, loan) {
             (Some(chunks), Some(loan)) if chunks::length(chunks) == loan.count => {
                 let line = chunks::line(loan.count);
-                sending.pieces(&mut [IoSlice::new(&line)], true)?;
+                sending.beginning(&line)?;
                 sending.file(&loan, &self.lent)?;
                 // The line of the next chunk goes with it, or that of the last.
-                sending.pieces(&mut [IoSlice::new(chunks::END)], true)
+                sending.beginning(chunks::END)
             }
             (None, Some(loan)) if !self.has_chunks && amount == loan.count => {
                 sending.file(&loan, &self.lent)
@@ -235,9 +235,9 @@ impl Transport for Line {
                 let mut pieces = vec![IoSlice::new(&line)];
                 pieces.extend(chunks.iter().map(|bytes| IoSlice::new(bytes)));
                 pieces.push(IoSlice::new(chunks::END));
-                sending.pieces(&mut pieces, false)
+                sending.pieces(&mut pieces)
             }
-            (_, None) => sending.pieces(&mut [IoSlice::new(output)], false),
+            (_, None) => sending.pieces(&mut [IoSlice::new(output)]),
         }
     }
 

@@ -143,10 +143,14 @@ fn worker() -> Result<[Filter; 2], BackendError> {
     ])
 }
 
-fn clerk() -> Result<[Filter; 1], BackendError> {
+fn clerk() -> Result<[Filter; 2], BackendError> {
     let mut known = plain(&[lists::COMMON, lists::CLERK]);
     known.insert(libc::SYS_tgkill, vec![rule([abort_only()])?]);
-    Ok([(known, EPERM, SeccompAction::Allow)])
+    let lingering = (libc::SYS_setsockopt, vec![lingering()?]);
+    Ok([
+        (known, EPERM, SeccompAction::Allow),
+        ([lingering].into(), SeccompAction::Allow, EPERM),
+    ])
 }
 
 /// The number of a process that there never is: pids are lower.
@@ -246,22 +250,37 @@ fn abort_only() -> Condition {
     argument(2, SeccompCmpOp::Eq, libc::SIGABRT)
 }
 
+/// A socket that is closed by whoever has it last, who waits until its bytes are gone. Handed over the leash
+/// that is the master, even if it takes no descriptors. A worker can hand nothing over.
+fn lingering() -> Result<SeccompRule, BackendError> {
+    rule([
+        argument(1, SeccompCmpOp::Eq, libc::SOL_SOCKET),
+        argument(2, SeccompCmpOp::Eq, libc::SO_LINGER),
+    ])
+}
+
 /// Memory that is never executable.
 fn no_code() -> Condition {
     let mask = u64::from(libc::PROT_EXEC.unsigned_abs());
     argument(2, SeccompCmpOp::MaskedEq(mask), 0)
 }
 
-/// TCP over IPv4 and IPv6.
+/// TCP over IPv4 and IPv6, called by its name or not: the kernel has other protocols with streams, and loads
+/// them for whoever asks.
 fn tcp() -> Result<Vec<SeccompRule>, BackendError> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     let kind = u64::from(!flags.unsigned_abs());
-    [libc::AF_INET, libc::AF_INET6]
+    let families = [libc::AF_INET, libc::AF_INET6];
+    let protocols = [libc::IPPROTO_IP, libc::IPPROTO_TCP];
+    let pairs = families
         .iter()
-        .map(|&family| {
+        .flat_map(|family| protocols.iter().map(move |protocol| (*family, *protocol)));
+    pairs
+        .map(|(family, protocol)| {
             rule([
                 argument(0, SeccompCmpOp::Eq, family),
                 argument(1, SeccompCmpOp::MaskedEq(kind), libc::SOCK_STREAM),
+                argument(2, SeccompCmpOp::Eq, protocol),
             ])
         })
         .collect()
