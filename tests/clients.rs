@@ -4,9 +4,10 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use support::{Daemon, PATIENCE, Place, Scratch, Truth, is_here, noise, on_each_module};
 
@@ -363,7 +364,7 @@ $ftp->quit;
     });
 }
 
-/// Programs that copy whole trees: what they fetch is what was put, and rclone puts it too.
+/// Programs that copy whole trees: what they fetch is what was put, and rclone puts it too, with its time.
 #[test]
 fn wget_and_rclone_copy_trees() {
     if !is_here("wget") || !is_here("rclone") {
@@ -394,39 +395,41 @@ fn wget_and_rclone_copy_trees() {
                 "{name}: {said}"
             );
         }
-
-        let password = run_alone(&site, "rclone", &["obscure", "test"]);
-        let conf = format!(
-            "[far]\ntype = ftp\nhost = 127.0.0.1\nport = {port}\nuser = {}\npass = {}\n",
-            place.user,
-            password.trim()
-        );
-        fs::write(home.path().join("rclone.conf"), conf).unwrap();
-        let far = format!(
-            "far:{}",
-            if place.dir.is_empty() {
-                "/"
-            } else {
-                &place.dir
-            }
-        );
-        let rclone = |words: &[&str]| {
-            run(
-                &site,
-                "rclone",
-                &[&["--config", "rclone.conf"], words].concat(),
-                "",
-            )
-        };
-        let said = rclone(&["copy", &far, "fetched"]);
-        let got = fs::read(home.path().join("fetched/one"));
-        assert!(got.is_ok_and(|bytes| bytes == b"one"), "{said}");
-        fs::write(home.path().join("fetched/three"), "3").unwrap();
-        fs::remove_file(home.path().join("fetched/one")).unwrap();
-        let said = rclone(&["sync", "fetched", &far]);
-        assert_eq!(place.names(), ["three", "two +&.jpg"], "{said}");
-        assert_eq!(place.holds("three").as_deref(), Some(&b"3"[..]), "{said}");
+        synchronize(place, &site);
     });
+}
+
+/// By rclone, which keeps the times that it can.
+fn synchronize(place: &Place<'_>, site: &Site<'_>) {
+    let password = run_alone(site, "rclone", &["obscure", "test"]);
+    let conf = format!(
+        "[far]\ntype = ftp\nhost = 127.0.0.1\nport = {}\nuser = {}\npass = {}\n",
+        site.port,
+        place.user,
+        password.trim()
+    );
+    fs::write(site.home.join("rclone.conf"), conf).unwrap();
+    let far = format!("far:{}/", place.dir);
+    let rclone = |words: &[&str]| {
+        let words = [&["--config", "rclone.conf"], words].concat();
+        run(site, "rclone", &words, "")
+    };
+    let said = rclone(&["copy", &far, "fetched"]);
+    let got = fs::read(site.home.join("fetched/one"));
+    assert!(got.is_ok_and(|bytes| bytes == b"one"), "{said}");
+    let three = site.home.join("fetched/three");
+    fs::write(&three, "3").unwrap();
+    let long_ago = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let three = File::options().write(true).open(three).unwrap();
+    three.set_modified(long_ago).unwrap();
+    fs::remove_file(site.home.join("fetched/one")).unwrap();
+    let said = rclone(&["sync", "fetched", &far]);
+    assert_eq!(place.names(), ["three", "two +&.jpg"], "{said}");
+    assert_eq!(place.holds("three").as_deref(), Some(&b"3"[..]), "{said}");
+    if let Truth::Files(root) = &place.store {
+        let kept = fs::metadata(root.join("three")).unwrap().modified();
+        assert_eq!(kept.unwrap(), long_ago, "{said}");
+    }
 }
 
 /// What a program that needs no server prints.

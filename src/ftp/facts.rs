@@ -294,6 +294,7 @@ mod tests {
             rename: false,
             make_dirs: false,
             remove_dirs: false,
+            ..Abilities::default()
         };
         let dir = Entry {
             kind: Kind::Dir,

@@ -22,6 +22,11 @@ pub(super) trait Seat<'a>: Sized + 'a {
         None
     }
 
+    /// Whether its store keeps the times that files are given.
+    fn keeps_times(&self) -> bool {
+        false
+    }
+
     /// The verbs of everybody.
     const COMMON: &'a [Verb<Self>] = &[
         Verb::new("AUTH", Arg::Needed, "TLS protects what follows", Self::auth)
@@ -148,6 +153,7 @@ pub(super) trait Seat<'a>: Sized + 'a {
         let (facts, hash) = (self.session().facts, self.session().hash);
         let has_tls = self.session().settings.security.is_some();
         let may_deflate = self.session().settings.passive.deflate;
+        let keeps_times = self.keeps_times();
         let features = Member::OWN.iter().map(|verb| verb.feat);
         let mut lines: Vec<Vec<u8>> = features
             .chain(Self::COMMON.iter().map(|verb| verb.feat))
@@ -155,7 +161,10 @@ pub(super) trait Seat<'a>: Sized + 'a {
                 Feat::No => None,
                 Feat::Tls(_) if !has_tls => None,
                 Feat::Deflate(_) if !may_deflate => None,
-                Feat::Line(line) | Feat::Tls(line) | Feat::Deflate(line) => Some(line.into()),
+                Feat::Times(_) if !keeps_times => None,
+                Feat::Line(line) | Feat::Tls(line) | Feat::Deflate(line) | Feat::Times(line) => {
+                    Some(line.into())
+                }
                 Feat::Facts => Some(format!("MLST {}", facts.feature()).into()),
                 Feat::Hash => Some(format!("HASH {}", hash.feature()).into()),
             })

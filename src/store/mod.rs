@@ -193,6 +193,8 @@ pub struct Abilities {
     pub make_dirs: bool,
     /// RMD.
     pub remove_dirs: bool,
+    /// MFMT, SITE UTIME.
+    pub set_times: bool,
 }
 
 impl Default for Abilities {
@@ -202,6 +204,7 @@ impl Default for Abilities {
             rename: true,
             make_dirs: true,
             remove_dirs: true,
+            set_times: false,
         }
     }
 }

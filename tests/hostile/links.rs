@@ -35,6 +35,7 @@ fn try_everything(ftp: &mut Ftp) -> Vec<u8> {
     for command in [
         "SITE CHMOD 600 d/f",
         "SITE UTIME 20200101000000 d/f",
+        "MFMT 20210101000000 d/f",
         "DELE d/other",
         "RMD d/dir",
         "MKD d/made",

@@ -111,6 +111,13 @@ impl<'a> Seat<'a> for Member<'a> {
             Self::md5,
         )
         .feat(Feat::Line("MD5")),
+        Verb::new(
+            "MFMT",
+            Arg::Needed,
+            "YYYYMMDDhhmmss path sets when a file was modified",
+            Self::mfmt,
+        )
+        .feat(Feat::Times("MFMT")),
         Verb::new("MKD", Arg::Needed, "path makes a directory", Self::mkd),
         Verb::new(
             "MLSD",
@@ -251,6 +258,10 @@ impl<'a> Seat<'a> for Member<'a> {
 
     fn session(&mut self) -> &mut Session<'a> {
         &mut self.session
+    }
+
+    fn keeps_times(&self) -> bool {
+        self.store.abilities().set_times
     }
 
     fn place(&self, verb: &str, argument: &[u8]) -> Option<Path> {

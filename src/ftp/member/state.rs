@@ -9,6 +9,7 @@ use super::Member;
 use crate::config::Type;
 use crate::ftp::address;
 use crate::ftp::error::Error;
+use crate::ftp::facts;
 use crate::ftp::reply::Reply;
 use crate::ftp::seat::Seat;
 use crate::ftp::verb::{Answer, Arg, Command, Step, Verb, find, say};
@@ -159,6 +160,17 @@ impl<'a> Member<'a> {
         say(200, format!("Idle timeout is {idle} seconds."))
     }
 
+    /// MFMT (draft-somers-ftp-mfxx §3): whole seconds are kept, as MDTM tells them.
+    pub(super) fn mfmt(&mut self, argument: &[u8]) -> Answer {
+        let Some((modified, name)) = modification(argument) else {
+            return Err(Error::refused(501, "MFMT takes YYYYMMDDhhmmss and a path."));
+        };
+        self.set_modified(modified, name)?;
+        let time = facts::time(modified).unwrap_or_default();
+        let text = [format!("Modify={time}; ").as_bytes(), name].concat();
+        say(213, text)
+    }
+
     /// SITE UTIME, in the forms of its two inventors.
     fn site_utime(&mut self, argument: &[u8]) -> Answer {
         let Some((modified, name)) = utime(argument) else {
@@ -167,10 +179,15 @@ impl<'a> Member<'a> {
                 "SITE UTIME takes YYYYMMDDhhmm[ss] and a path.",
             ));
         };
-        let path = self.resolve(name);
-        self.store.set_modified(&path, modified)?;
-        self.log_change("utime-ok", &path);
+        self.set_modified(modified, name)?;
         say(200, "SITE UTIME command successful.")
+    }
+
+    fn set_modified(&mut self, seconds: i64, name: &[u8]) -> Result<(), Error> {
+        let path = self.resolve(name);
+        self.store.set_modified(&path, seconds)?;
+        self.log_change("utime-ok", &path);
+        Ok(())
     }
 
     /// SITE CHMOD: permission bits in octal, as everywhere else.
@@ -190,6 +207,21 @@ impl<'a> Member<'a> {
         self.log_change("chmod-ok", &path);
         say(200, "SITE CHMOD command successful.")
     }
+}
+
+/// `YYYYMMDDhhmmss[.fraction] path`: the time in whole seconds, and the path.
+fn modification(argument: &[u8]) -> Option<(i64, &[u8])> {
+    let end = argument.iter().position(|&byte| byte == b' ')?;
+    let (time, path) = argument.split_at(end);
+    let path = path.get(1..).filter(|path| !path.is_empty())?;
+    let point = time.iter().position(|&byte| byte == b'.');
+    let (digits, fraction) = time.split_at(point.unwrap_or(time.len()));
+    let is_fraction = match fraction {
+        [] => true,
+        [_, rest @ ..] => !rest.is_empty() && rest.iter().all(u8::is_ascii_digit),
+    };
+    let time = (digits.len() == 14 && is_fraction).then(|| seconds(digits))??;
+    Some((time, path))
 }
 
 /// `YYYYMMDDhhmm[ss] path`, or `path YYYYMMDDhhmm[ss]` three times and `UTC`: the time of the
@@ -263,6 +295,21 @@ mod tests {
         ] {
             let expected = expected.map(|(time, name)| (time, name.as_bytes()));
             assert_eq!(utime(argument.as_bytes()), expected, "{argument}");
+        }
+        for (argument, expected) in [
+            ("20010203040506 a b", Some((981_173_106, "a b"))),
+            ("20010203040506.789 a", Some((981_173_106, "a"))),
+            ("20010203040506  a", Some((981_173_106, " a"))),
+            ("20010203040506. a", None),
+            ("20010203040506.7x a", None),
+            ("200102030405 a", None),
+            ("20010203040561 a", None),
+            ("20010203040506 ", None),
+            ("20010203040506", None),
+            (".5 a", None),
+        ] {
+            let expected = expected.map(|(time, name)| (time, name.as_bytes()));
+            assert_eq!(modification(argument.as_bytes()), expected, "{argument}");
         }
     }
 }

@@ -22,7 +22,7 @@ use self::causes::broken;
 use self::filling::fill;
 use self::listing::{Listing, entry};
 use self::unfinished::{Naming, RESERVED, Unfinished};
-use super::{At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
+use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
 use crate::config;
 use crate::path::Path;
 use crate::sys::dirents::Dirents;
@@ -239,6 +239,13 @@ impl Tree {
 }
 
 impl Store for Tree {
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            set_times: true,
+            ..Abilities::default()
+        }
+    }
+
     fn list(&mut self, dir: &Path, wish: Wish) -> Result<Entries<'_>, Error> {
         let fd = self.resolve(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
         Ok(Box::new(Listing::new(Dirents::new(fd), wish)))

@@ -178,6 +178,7 @@ impl Store for MogileFs {
             rename: self.settings.canrename,
             make_dirs: self.settings.canmkdir,
             remove_dirs: self.settings.canrmdir,
+            set_times: false,
         }
     }
 
