@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -171,6 +171,57 @@ fn the_init_script_finds_a_daemon_whose_pid_file_is_to_be_elsewhere() {
         (text == format!("{first}\n")).then_some(())
     });
     service.call("stop", 0);
+}
+
+/// A pid file that outlived a machine's power may name anybody, also who was given a file of ours.
+#[test]
+fn the_init_script_takes_nobody_else_for_the_daemon() {
+    let service = Service::new("127.0.0.1:9");
+    let mut reader = Command::new("tail")
+        .arg("-f")
+        .arg(&service.conf)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    fs::create_dir(service.pidfile.parent().unwrap()).unwrap();
+    let leave = |pid: u32| fs::write(&service.pidfile, format!("{pid}\n")).unwrap();
+    leave(reader.id());
+    service.call("status", 1);
+    service.call("reload", 7);
+    service.call("stop", 0);
+    assert!(reader.try_wait().unwrap().is_none(), "it was stopped");
+    service.call("start", 0);
+    assert_ne!(service.pid().unwrap().as_raw().cast_unsigned(), reader.id());
+    service.call("stop", 0);
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    // The shell that runs the script, as it may happen when a machine starts again.
+    let lines = "echo $$ > \"$2\"; exec sh \"$1\" start";
+    let status = Command::new("sh")
+        .args(["-c", lines, "sh"])
+        .args([&service.script, &service.pidfile])
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    service.call("status", 0);
+    service.call("stop", 0);
+}
+
+/// As in a container whose first process waits for nobody.
+#[test]
+fn the_init_script_stops_what_nobody_waits_for() {
+    if !support::is_here("python3") {
+        return;
+    }
+    let service = Service::new("127.0.0.1:9");
+    service.scratch.file("default", b"STOP_WAIT=20\n");
+    let script = "import ctypes, subprocess, sys\n\
+        ctypes.CDLL(None).prctl(36, 1)\n\
+        for action in 'start', 'stop':\n    \
+            subprocess.run(['sh', sys.argv[1], action], check=True, stdout=subprocess.DEVNULL)\n";
+    let mut init = Command::new("python3");
+    let status = init.args(["-c", script]).arg(&service.script).status();
+    assert!(status.unwrap().success());
 }
 
 #[test]
