@@ -165,6 +165,28 @@ fn a_rename_within_a_class_leaves_what_others_have_put_there_in_its_own() {
 }
 
 #[test]
+fn what_is_appended_to_stays_in_its_class() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[("mogilefs.defaultclass", "docs")]);
+    for (user, class) in [("ftp", "photos"), ("test", "docs")] {
+        cluster.put("photos/a", class, b"old");
+        let mut ftp = Ftp::connect(daemon.address);
+        ftp.log_in(user, "test");
+        ftp.expect("TYPE I", 200);
+        for (rest, expected) in [(None, &b"old new"[..]), (Some("REST 2"), b"ol new")] {
+            let verb = rest.map_or("APPE", |rest| {
+                ftp.expect(rest, 350);
+                "STOR"
+            });
+            let (code, text) = ftp.give(&format!("{verb} /photos/a"), b" new");
+            assert_eq!(code, 226, "{user} {verb}: {text}");
+            assert_eq!(cluster.content("photos/a").as_deref(), Some(expected));
+            assert_eq!(cluster.class("photos/a").as_deref(), Some(class), "{user}");
+        }
+    }
+}
+
+#[test]
 fn what_was_deleted_or_replaced_is_gone_for_this_session_too() {
     on_each_module(|place, daemon| {
         let mut ftp = place.log_in(daemon);

@@ -105,7 +105,7 @@ impl MogileFs {
             // The old version must be called by its true name, or the new one would be but the rest of it.
             At::Offset(_) | At::End => self.find_to_change(path),
         };
-        let (spot, object) = match found {
+        let (mut spot, object) = match found {
             Ok((_, _)) if denies => return Err(Error::Exists),
             Ok((found, object)) => (found, object),
             Err(Error::NotFound | Error::NotAFile) if matches!(at, At::Offset(1..)) => {
@@ -123,6 +123,10 @@ impl MogileFs {
         if kept > self.settings.append_max {
             let why = format!("{kept} bytes are more than append_max");
             return Err(Error::TooLarge(why));
+        }
+        // What others have put into some class stays in it.
+        if !object.class.is_empty() {
+            spot.class.clone_from(&object.class);
         }
         Ok((spot, Standing::Base(object), kept))
     }
