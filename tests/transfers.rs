@@ -453,6 +453,33 @@ fn an_upload_has_no_name_until_it_is_whole_and_a_killed_worker_leaves_nothing() 
     }
 }
 
+/// Where nobody may read, the directory cannot be had on the disk; and it may be called otherwise by the end.
+#[test]
+fn an_upload_is_on_the_disk_in_the_directory_where_it_began() {
+    for fsync in ["no", "yes"] {
+        let daemon = Daemon::of_files(&[("file.fsync", fsync)]);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let incoming = daemon.files().join("incoming");
+        fs::create_dir(&incoming).unwrap();
+        fs::set_permissions(&incoming, Permissions::from_mode(0o333)).unwrap();
+        for content in [b"one", b"two"] {
+            ftp.store("incoming/file", content);
+            assert_eq!(fs::read(incoming.join("file")).unwrap(), content);
+        }
+        ftp.expect("MKD before", 257);
+        let data = ftp.data();
+        ftp.expect("STOR before/file", 150);
+        let mut other = daemon.log_in();
+        other.expect("RNFR before", 350);
+        other.expect("RNTO after", 250);
+        data.stream().write_all(b"three").unwrap();
+        ftp.reply_of(226);
+        let stored = fs::read(daemon.files().join("after/file")).unwrap();
+        assert_eq!(stored, b"three");
+    }
+}
+
 /// Urgent data is nothing to a file, but the kernel moves bytes no further than to the mark of it.
 #[test]
 fn an_upload_goes_on_behind_what_is_urgent() {

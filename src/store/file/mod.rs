@@ -156,10 +156,6 @@ impl Tree {
     ) -> Result<Receipt, Error> {
         let bytes = fill(&mut unfinished.file, source)?;
         self.replaced = unfinished.finish(path.name(), self.fsync)?;
-        if self.fsync {
-            let dir = self.resolve(&path.parent(), OFlag::O_DIRECTORY, Mode::empty())?;
-            nix::unistd::fsync(dir)?;
-        }
         Ok(Receipt {
             bytes,
             fid: None,

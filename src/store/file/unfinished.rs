@@ -100,18 +100,20 @@ impl Unfinished {
         })
     }
 
-    /// Makes it the file `name`, in place of one that is there, and has it on the disk before if `fsync`.
-    /// Gives the one whose place it took: its blocks are given back with its last descriptor, which takes as
+    /// Makes it the file `name`, in place of one that is there, and has it on the disk before and its name
+    /// after that if `fsync`. Gives the one whose place it took: its blocks are given back with its last descriptor, which takes as
     /// long as it is large.
     ///
     /// # Errors
-    /// What the kernel says; nothing is changed then.
+    /// What the kernel says; nothing is changed then, unless it is the disk that fails in the end.
     pub(super) fn finish(mut self, name: &[u8], fsync: bool) -> Result<Option<OwnedFd>, Error> {
         self.sync(fsync)?;
         if self.name.is_none() {
+            let holder = self.holder(fsync)?;
             match self.naming.name(&self.file, &self.dir, name) {
                 Ok(()) => {
                     self.announce(name);
+                    sync_name(holder)?;
                     return Ok(None);
                 }
                 Err(Errno::EEXIST) => self.take(own_name()?)?,
@@ -122,6 +124,7 @@ impl Unfinished {
         let Some(own) = &self.name else {
             return Err(Error::Broken("an upload without a name".to_owned()));
         };
+        let holder = self.holder(fsync)?;
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let replaced = openat(&self.dir, name, flags, Mode::empty()).ok();
         match renameat(&self.dir, own.as_c_str(), &self.dir, name) {
@@ -129,7 +132,26 @@ impl Unfinished {
             answer => answer?,
         }
         self.name = None;
+        sync_name(holder)?;
         Ok(replaced)
+    }
+
+    /// What is to be on the disk once more when it has its name, if `fsync`: the directory, wherever it is
+    /// called by now. One that may be written to and not be read, as those for uploads of strangers are,
+    /// cannot be had; with the file, file systems write its name, too.
+    fn holder(&self, fsync: bool) -> Result<Option<OwnedFd>, Error> {
+        if !fsync {
+            return Ok(None);
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match openat(&self.dir, c".", flags, Mode::empty()) {
+            Err(Errno::EACCES) => {
+                let file = self.file.try_clone();
+                file.map(|file| Some(file.into()))
+                    .map_err(|error| broken(&error))
+            }
+            dir => Ok(Some(dir?)),
+        }
     }
 
     /// Programs that watch a directory for uploads wait for a file to be closed by whoever wrote it, or
@@ -186,6 +208,13 @@ fn nameless(dir: &OwnedFd, mode: Mode, naming: &OnceCell<Naming>) -> Option<(Fil
     match *naming.get_or_init(|| Naming::of(&file, dir)) {
         Naming::Never => None,
         naming => Some((file, naming)),
+    }
+}
+
+fn sync_name(holder: Option<OwnedFd>) -> Result<(), Error> {
+    match holder {
+        Some(holder) => Ok(nix::unistd::fsync(holder)?),
+        None => Ok(()),
     }
 }
 
