@@ -380,6 +380,41 @@ fn a_stop_by_command_waits_for_transfers_or_does_not() {
 }
 
 #[test]
+fn a_daemon_is_found_by_a_configuration_that_is_broken_elsewhere() {
+    let daemon = Daemon::of_files(&[]);
+    let good = fs::read_to_string(daemon.conf()).unwrap();
+    let user = daemon.log_in();
+    for more in [
+        "[pool]\nmin_spare = none\n",
+        "[pool]\nmin_spar = 4\nnonsense\n",
+        "[nowhere]\nx = 1\n",
+    ] {
+        fs::write(daemon.conf(), format!("{good}{more}")).unwrap();
+        let (code, printed, said) = status(&daemon, &[]);
+        assert_eq!((code, &*said), (Some(0), ""), "{more}");
+        assert!(printed.contains("1 of 256 sessions"), "{printed}");
+        // What is to read the file says what is wrong there.
+        let (code, _, said) = daemon.order(&["reload"]);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("nanoftpd.conf:"), "{said}");
+    }
+    // Another daemon might be asked than the one that was meant.
+    let (_, name) = good.split_once("\nsocket = ").unwrap();
+    let name = name.lines().next().unwrap();
+    for other in [format!("sockte = {name}"), "socket = here".to_owned()] {
+        let broken = good.replace(&format!("socket = {name}"), &other);
+        assert_ne!(broken, good);
+        fs::write(daemon.conf(), broken).unwrap();
+        let (code, _, said) = status(&daemon, &[]);
+        assert_eq!(code, Some(78), "{said}");
+    }
+    let broken = format!("{good}[nowhere]\nx = 1\n");
+    fs::write(daemon.conf(), broken).unwrap();
+    drop(user);
+    assert_eq!(daemon.order(&["stop"]).0, Some(0));
+}
+
+#[test]
 fn a_stop_that_takes_too_long_is_no_success() {
     let mut daemon = Daemon::of_files(&[("nanoftpd.stop_grace", "60")]);
     let mut busy = daemon.log_in();

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
 use ini::{Ini, ParseOption};
@@ -17,9 +18,21 @@ impl Config {
     /// The configuration that a file describes, or every error in it.
     pub fn load(path: &Path) -> Result<Self, Vec<Error>> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path)
-            .map_err(|cause| vec![Error::new(&name, 0, "", format!("cannot be read: {cause}"))])?;
+        let bytes = std::fs::read(path).map_err(|cause| unreadable(&name, &cause))?;
         Self::read(&bytes, &name)
+    }
+
+    /// As `load`, for who asks a daemon that runs already: where the file says where its control socket is,
+    /// nothing else that is wrong in it matters. (Where it does not, it may be meant by what is wrong, and
+    /// another daemon be asked.)
+    pub fn load_to_ask(path: &Path) -> Result<Self, Vec<Error>> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|cause| unreadable(&name, &cause))?;
+        let read = Self::examine(&String::from_utf8_lossy(&bytes), &name);
+        match read {
+            Ok(read) if read.says(SOCKET) => Ok(read.config),
+            _ => Self::read(&bytes, &name),
+        }
     }
 
     /// As `load`, from what was in the file; `name` is what errors call it.
@@ -42,6 +55,15 @@ impl Config {
 
     /// As `load`, from text; `file` is what errors call it.
     pub fn parse(text: &str, file: &str) -> Result<Self, Vec<Error>> {
+        let read = Self::examine(text, file)?;
+        if read.errors.is_empty() {
+            Ok(read.config)
+        } else {
+            Err(read.errors)
+        }
+    }
+
+    fn examine(text: &str, file: &str) -> Result<Examined, Vec<Error>> {
         let mut found = Found::default();
         found.scan(text);
         let mut errors: Vec<Error> = found
@@ -84,12 +106,34 @@ impl Config {
             errors.push(Error::new(file, line, name, why));
         }
         errors.sort_by_key(|error| error.line);
-        if errors.is_empty() {
-            Ok(config)
-        } else {
-            Err(errors)
-        }
+        let set = found.lines.into_keys().filter(|key| !broken.contains(key));
+        Ok(Examined {
+            config,
+            set: set.collect(),
+            errors,
+        })
     }
+}
+
+/// `[status] socket`
+const SOCKET: rules::Name = ("status", "socket");
+
+/// What a text says, and what is wrong in it.
+struct Examined {
+    config: Config,
+    /// The keys whose values are those of the text.
+    set: Vec<rules::Name>,
+    errors: Vec<Error>,
+}
+
+impl Examined {
+    fn says(&self, key: rules::Name) -> bool {
+        self.set.contains(&key)
+    }
+}
+
+fn unreadable(name: &str, cause: &io::Error) -> Vec<Error> {
+    vec![Error::new(name, 0, "", format!("cannot be read: {cause}"))]
 }
 
 impl Error {

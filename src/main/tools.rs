@@ -14,7 +14,7 @@ use nanoftpd::master::Ground;
 use nanoftpd::sys::process;
 use nanoftpd::{import, passwd};
 
-use super::{CONFIG, End, FAILED, USAGE, end, load, print};
+use super::{CONFIG, End, FAILED, USAGE, all, end, load, print};
 
 /// How long a daemon takes to end behind its last session, and some.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
@@ -87,7 +87,12 @@ fn unusable(severity: Severity, errors: &[Error]) -> Report {
 }
 
 pub(super) fn ask(path: &Path, order: Order) -> Result<(), End> {
-    let socket = load(path)?.status.socket;
+    let config = match order {
+        // Whoever wants a file to be read wants to know all that is wrong in it.
+        Order::Reload => load(path)?,
+        _ => load_to_ask(path)?,
+    };
+    let socket = config.status.socket;
     let answer = request(&socket, &order.into())?;
     match answer.strip_prefix("error: ") {
         Some(why) => Err(end(FAILED, why.trim_end())),
@@ -97,7 +102,7 @@ pub(super) fn ask(path: &Path, order: Order) -> Result<(), End> {
 
 /// Returns when the daemon is gone; transfers have as long as its configuration says.
 pub(super) fn stop(path: &Path, order: Order) -> Result<(), End> {
-    let config = load(path)?;
+    let config = load_to_ask(path)?;
     let socket = config.status.socket;
     let grace = match order {
         Order::StopNow => Duration::ZERO,
@@ -117,8 +122,12 @@ pub(super) fn stop(path: &Path, order: Order) -> Result<(), End> {
 
 /// Until somebody has seen enough.
 pub(super) fn top(path: &Path) -> Result<(), End> {
-    let socket = load(path)?.status.socket;
+    let socket = load_to_ask(path)?.status.socket;
     control::watch(&socket, &mut io::stdout(), EVERY).map_err(|error| unanswered(&socket, &error))
+}
+
+fn load_to_ask(path: &Path) -> Result<Config, End> {
+    Config::load_to_ask(path).map_err(|errors| all(&errors))
 }
 
 fn request(socket: &Path, request: &Request) -> Result<String, End> {
