@@ -12,6 +12,9 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// The delay grows up to so many times `login_delay`.
 const SLOWEST: u32 = 5;
 
+/// However long the delay, the next login from an address waits no longer for its turn.
+pub const LONGEST_TURN: Duration = Duration::from_secs(10);
+
 /// So many addresses are remembered.
 const MOST: usize = 10_000;
 
@@ -72,9 +75,18 @@ impl Suspects {
             suspect.banned_until = now.checked_add(limits.ban_time);
         }
         Penalty {
-            delay: limits.login_delay.saturating_mul(failures.min(SLOWEST)),
+            delay: delay(failures, limits),
             is_banned,
         }
+    }
+
+    /// When the next password from `address` is to be looked at, if not at once: not while the answer to
+    /// the last wrong one waits, or nobody would wait for that.
+    #[must_use]
+    pub fn next_turn(&self, address: IpAddr, limits: &Limits, now: Instant) -> Option<Instant> {
+        let suspect = self.0.get(&household(address))?;
+        let wait = delay(suspect.failures, limits).min(LONGEST_TURN);
+        suspect.last.checked_add(wait).filter(|turn| *turn > now)
     }
 
     /// Whether `address` is not let in.
@@ -149,6 +161,10 @@ impl Suspect {
     }
 }
 
+fn delay(failures: u32, limits: &Limits) -> Duration {
+    limits.login_delay.saturating_mul(failures.min(SLOWEST))
+}
+
 fn memory(limits: &Limits) -> Duration {
     limits.ban_time.max(MEMORY)
 }
@@ -183,6 +199,22 @@ mod tests {
         assert_eq!(wait("192.0.2.2", now), 2);
         assert_eq!(wait("::ffff:192.0.2.2", now), 4);
         assert_eq!(wait("192.0.2.1", now + MEMORY), 2);
+    }
+
+    #[test]
+    fn the_next_password_from_there_waits_as_long_as_the_answer_to_the_last() {
+        let (mut suspects, mut limits, now) = (Suspects::default(), limits(0), Instant::now());
+        let after = |seconds| Some(now + Duration::from_secs(seconds));
+        assert_eq!(suspects.next_turn(ip("192.0.2.1"), &limits, now), None);
+        suspects.failed(ip("192.0.2.1"), &limits, now);
+        suspects.failed(ip("192.0.2.1"), &limits, now);
+        let turn = |address, at| suspects.next_turn(ip(address), &limits, at);
+        assert_eq!(turn("::ffff:192.0.2.1", now), after(4));
+        assert_eq!(turn("192.0.2.2", now), None);
+        assert_eq!(turn("192.0.2.1", now + Duration::from_secs(4)), None);
+        limits.login_delay = Duration::from_secs(60);
+        let turn = suspects.next_turn(ip("192.0.2.1"), &limits, now);
+        assert_eq!(turn, now.checked_add(LONGEST_TURN));
     }
 
     #[test]

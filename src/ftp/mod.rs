@@ -120,6 +120,8 @@ pub enum Refusal {
     WrongLogin,
     /// The same, and once too often: the session ends with this text.
     NoMoreLogins(String),
+    /// The same, and nobody waits to be told: a bystander ended the wait.
+    WrongUnheard,
     /// It is the right password, but there is no place: the session ends with this text.
     NotNow(String),
     /// It may be the right password, but the member's store cannot be had now; the cause is for the

@@ -135,6 +135,11 @@ impl<'a> Visitor<'a> {
                 info!("login-failed {tag} user={user}");
                 Ok(Step::Leave(Reply::new(421, text)))
             }
+            // Who guesses and does not wait for the answer is to be seen all the same.
+            Refusal::WrongUnheard => {
+                info!("login-failed {tag} user={user}");
+                Err(Error::Interrupted)
+            }
             Refusal::NotNow(text) => Ok(Step::Leave(Reply::new(421, text))),
             Refusal::Unavailable(cause) => {
                 let cause = text::quoted(cause.as_bytes());

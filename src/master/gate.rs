@@ -1,10 +1,12 @@
 //! The gate: who may come in and who may stay, over all workers. What is counted is read off the
 //! board, so that a worker that dies without a word leaves nothing behind.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Master;
+use super::holds::Held;
 use crate::board::{Share, State, Suspects};
 use crate::leash::{ToWorker, Word};
 use crate::text::quoted;
@@ -13,6 +15,8 @@ use crate::text::quoted;
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     pub(super) suspects: Suspects,
+    /// By worker.
+    pub(super) held: BTreeMap<i32, Held>,
     /// The operator has shut the service: what clients are told.
     pub(super) shut: Option<Shut>,
 }
@@ -165,7 +169,7 @@ impl Master<'_> {
         self.tell(pid, &ToWorker::Share { up, down });
     }
 
-    fn peer_of(&self, pid: i32) -> Option<SocketAddr> {
+    pub(super) fn peer_of(&self, pid: i32) -> Option<SocketAddr> {
         self.board.seat(pid).map(|seat| &seat.state)?.peer()
     }
 

@@ -31,6 +31,7 @@ mod door;
 mod estate;
 mod gate;
 mod ground;
+mod holds;
 mod listeners;
 mod logs;
 mod nurseries;
@@ -322,6 +323,7 @@ impl<'a> Master<'a> {
         self.dismiss_hooks_if_due();
         self.drain_if_due(now);
         self.share_if_due(now);
+        self.answer_if_due(now);
         self.end_overdue(now);
         self.ground.warn_of_certificates(now);
         self.mind_the_nurseries(now);
@@ -357,6 +359,7 @@ impl<'a> Master<'a> {
             self.stop.as_ref().and_then(Stop::deadline),
             self.drain_due(),
             self.shares.due(),
+            self.answer_due(),
             self.worker_due(now),
             self.nurseries.due(),
             self.clerk_due(),

@@ -104,7 +104,8 @@ impl Master<'_> {
             Some(Upgrade::Trial { .. }) => {}
             Some(Upgrade::Due { .. }) if self.stop.is_some() => self.upgrade = None,
             Some(Upgrade::Due { latest, tried }) => {
-                let is_asked = self.clerks.are_asked() || self.desk.is_visited() || is_birth_due;
+                let is_asked = self.clerks.are_asked() || !self.gate.held.is_empty();
+                let is_asked = is_asked || self.desk.is_visited() || is_birth_due;
                 if is_asked && now < *latest {
                     return;
                 }

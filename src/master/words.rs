@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Master;
+use super::holds::Question;
 use crate::config::AuthModule;
 use crate::leash::{FromWorker, Heard, News, ToWorker};
 use crate::logger;
@@ -90,14 +91,13 @@ impl Master<'_> {
             } => self.enter(pid, number, user, module, now),
             FromWorker::Failed { number } => self.failed_login(pid, number, now),
             FromWorker::Account { number, user } => {
-                let answer = self.look_up(&user);
-                self.tell(pid, &ToWorker::Answer { number, answer });
+                self.answer_in_turn(pid, number, Question::Account(user), now);
             }
             FromWorker::Login {
                 number,
                 user,
                 password,
-            } => self.ask_program(pid, number, user, password),
+            } => self.answer_in_turn(pid, number, Question::Login(user, password), now),
             FromWorker::Entered { user, module } => {
                 self.tally.logins += 1;
                 self.board.entered(pid, user, module, now);
@@ -196,7 +196,7 @@ impl Master<'_> {
     }
 
     /// Nothing at all when nobody can be looked up: that must not pass for a wrong password.
-    fn look_up(&mut self, user: &[u8]) -> Vec<u8> {
+    pub(super) fn look_up(&mut self, user: &[u8]) -> Vec<u8> {
         match self.users.look_up(user) {
             Ok(found) => found.encode(),
             Err(error) => {

@@ -187,6 +187,7 @@ impl Master<'_> {
         self.unleash(pid, now);
         self.spools.gone(pid);
         self.shares.gone(pid, now);
+        self.gate.held.remove(&pid);
         self.heirlooms.remove(&pid);
         let Some(seat) = self.board.gone(pid) else {
             if !self.may_be_newborn(pid, ending) {

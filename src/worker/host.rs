@@ -93,10 +93,10 @@ impl Session {
             Ok(Word::Go(delay, text)) => vigil::pause(delay).map(|()| Some(text)),
             // Whoever cannot be counted is not held up.
             Err(Trouble::Unavailable(_)) => Ok(None),
-            Err(Trouble::Interrupted) => return Refusal::Interrupted,
+            Err(Trouble::Interrupted) => return Refusal::WrongUnheard,
         };
         match end {
-            Err(_) => Refusal::Interrupted,
+            Err(_) => Refusal::WrongUnheard,
             Ok(Some(text)) => Refusal::NoMoreLogins(text),
             Ok(None) if self.attempts > 0 && self.failures >= self.attempts => {
                 Refusal::NoMoreLogins("Too many failed logins.".to_owned())

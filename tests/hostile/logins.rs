@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::support::{Daemon, Ftp, own_address};
+use crate::support::{Daemon, Ftp, eventually, own_address};
 use crate::{answer, is_unharmed};
 
 #[test]
@@ -32,6 +32,43 @@ fn guesses_count_over_all_workers_and_connections() {
     assert!(tried <= 4, "{tried}");
     daemon.wait_for(&format!("banned peer={thief}"));
     Ftp::silent_from(thief, daemon.address).reply_of(421);
+    is_unharmed(&daemon);
+}
+
+/// How many logins have failed, as the master counts them.
+fn failures(daemon: &Daemon) -> u64 {
+    let page = daemon.order(&["status", "--prometheus"]).1;
+    let start = "nanoftpd_login_failures_total ";
+    let line = page.lines().find(|line| line.starts_with(start)).unwrap();
+    line[start.len()..].parse().unwrap()
+}
+
+#[test]
+fn guesses_are_no_faster_where_nobody_waits_for_the_answers() {
+    let delay = Duration::from_secs(2);
+    let daemon = Daemon::of_files(&[("limits.login_delay", "2")]);
+    let thief = own_address();
+    let begun = Instant::now();
+    let mut ftp = Ftp::connect_from(thief, daemon.address);
+    ftp.send(b"USER test\r\nPASS guess\r\n");
+    eventually("a failure", || (failures(&daemon) == 1).then_some(()));
+    drop(ftp);
+    // The right password would be told at once, but it is not looked at before its time.
+    Ftp::connect_from(thief, daemon.address).log_in("test", "test");
+    assert!(begun.elapsed() >= delay, "{:?}", begun.elapsed());
+    is_unharmed(&daemon);
+}
+
+#[test]
+fn who_guesses_and_does_not_stay_for_the_answer_is_in_the_log() {
+    let daemon = Daemon::of_files(&[("limits.login_delay", "60")]);
+    let thief = own_address();
+    let mut ftp = Ftp::connect_from(thief, daemon.address);
+    ftp.send(b"USER test\r\nPASS guess\r\n");
+    eventually("a failure", || (failures(&daemon) == 1).then_some(()));
+    // As when others need the place.
+    daemon.order(&["kick", &thief.to_string()]);
+    daemon.wait_for(&format!("login-failed peer={thief} "));
     is_unharmed(&daemon);
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Bond;
 use crate::auth::{Authority, Password, Trouble};
+use crate::board::LONGEST_TURN;
 use crate::config;
 use crate::leash::{FromWorker, Word};
 use crate::vigil;
@@ -117,7 +118,8 @@ impl Bond {
 impl Authority for Bond {
     fn record(&self, user: &[u8]) -> Result<Vec<u8>, Trouble> {
         let user = user.to_vec();
-        self.ask(|number| FromWorker::Account { number, user }, PATIENCE)
+        let patience = PATIENCE.saturating_add(LONGEST_TURN);
+        self.ask(|number| FromWorker::Account { number, user }, patience)
     }
 
     fn verdict(&self, user: &[u8], password: &Password) -> Result<Vec<u8>, Trouble> {
@@ -128,6 +130,7 @@ impl Authority for Bond {
             user,
             password,
         };
-        self.ask(question, self.program.saturating_add(PATIENCE))
+        let patience = PATIENCE.saturating_add(LONGEST_TURN);
+        self.ask(question, self.program.saturating_add(patience))
     }
 }
