@@ -118,6 +118,22 @@ fn nobody_else_is_believed_and_a_proxy_must_say_something() {
     }
 }
 
+/// As load balancers do that look whether somebody listens, and whoever else is in a network that is trusted.
+#[test]
+fn proxies_that_say_nothing_take_nobodys_place() {
+    let daemon = Daemon::of_files(&[
+        ("proxy.trusted", "127.0.0.3/32"),
+        ("nanoftpd.login_time", "300"),
+        ("pool.max_clients", "16"),
+    ]);
+    let silent: Vec<TcpStream> = (0..8).map(|_| connect(PROXY, daemon.address)).collect();
+    log_in(&daemon, HEADER.as_bytes()).expect("QUIT", 221);
+    // Not even where there are more than there are places.
+    let more: Vec<TcpStream> = (0..16).map(|_| connect(PROXY, daemon.address)).collect();
+    log_in(&daemon, HEADER.as_bytes()).expect("QUIT", 221);
+    drop((silent, more));
+}
+
 #[test]
 fn direct_data_connections_come_from_the_client_itself() {
     let daemon = start("direct");

@@ -178,6 +178,11 @@ impl Board {
         self.change(pid, |seat| seat.enter(State::Idle, now));
     }
 
+    /// A worker waits for a proxy to say who its client is: until then it is the proxy itself.
+    pub fn awaits(&mut self, pid: i32, proxy: SocketAddr, now: Instant) {
+        self.change(pid, |seat| seat.enter(State::Visitor { peer: proxy }, now));
+    }
+
     /// A worker has a client.
     pub fn taken(&mut self, pid: i32, peer: SocketAddr, now: Instant) {
         self.change(pid, |seat| {

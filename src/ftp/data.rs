@@ -186,7 +186,7 @@ fn who(stream: &TcpStream, from: IpAddr, ends: &Ends<'_>) -> io::Result<Option<I
         Some(gateway) if !gateway.is_trusted(from) => Ok(None),
         Some(_) => {
             let deadline = Instant::now().checked_add(PATIENCE.min(ends.connect));
-            match proxy::receive(stream, deadline) {
+            match proxy::receive(stream, deadline, || {}) {
                 Ok(said) => Ok(said.map(|ends| ends.source.ip().to_canonical())),
                 Err(error) if vigil::was_interrupted(&error) => Err(error),
                 Err(_) => Ok(None),

@@ -62,9 +62,10 @@ impl Master<'_> {
     fn may_be_so(&self, pid: i32, message: &FromWorker) -> bool {
         match message {
             FromWorker::Ready { .. } => self.board.is_unborn(pid),
-            FromWorker::Taken { .. } | FromWorker::Admit { .. } | FromWorker::Left => {
-                self.board.may_go_on(pid)
-            }
+            FromWorker::Awaits { .. }
+            | FromWorker::Taken { .. }
+            | FromWorker::Admit { .. }
+            | FromWorker::Left => self.board.may_go_on(pid),
             _ => true,
         }
     }
@@ -72,6 +73,7 @@ impl Master<'_> {
     fn obey(&mut self, pid: i32, message: FromWorker, now: Instant) {
         match message {
             FromWorker::Ready { pid: own } => self.has_come(pid, own, now),
+            FromWorker::Awaits { proxy } => self.board.awaits(pid, proxy, now),
             FromWorker::Taken { peer } => self.take(pid, peer, now),
             FromWorker::Transferred {
                 is_upload,

@@ -24,12 +24,18 @@ pub struct Ends {
     pub destination: SocketAddr,
 }
 
-/// Takes the header off `stream`, which does not block; `None`: the proxy speaks for itself.
+/// Takes the header off `stream`, which does not block; `None`: the proxy speaks for itself. Where it has to
+/// be waited for, `waiting` is called.
 ///
 /// # Errors
 /// `TimedOut` at `deadline`, `InvalidData` where there is no such header, `UnexpectedEof`, what the
 /// connection says; an interrupted wait ([`crate::vigil`]).
-pub fn receive(mut stream: &TcpStream, deadline: Option<Instant>) -> io::Result<Option<Ends>> {
+pub fn receive(
+    mut stream: &TcpStream,
+    deadline: Option<Instant>,
+    waiting: impl FnOnce(),
+) -> io::Result<Option<Ends>> {
+    let mut waiting = Some(waiting);
     let mut header = Vec::with_capacity(header::LONGEST);
     loop {
         let missing = match header::read(&header) {
@@ -48,6 +54,9 @@ pub fn receive(mut stream: &TcpStream, deadline: Option<Instant>) -> io::Result<
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(waiting) = waiting.take() {
+                    waiting();
+                }
                 vigil::wait_until(&[(stream.as_fd(), For::Reading)], deadline)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -81,7 +90,7 @@ mod tests {
         let (mut near, mut far) = pair();
         far.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 21\r\nUSER x\r\n")
             .unwrap();
-        let ends = receive(&near, soon()).unwrap().unwrap();
+        let ends = receive(&near, soon(), || {}).unwrap().unwrap();
         assert_eq!(ends.source.to_string(), "192.0.2.1:1");
         let mut rest = [0; 64];
         let count = near.read(&mut rest).unwrap();
@@ -103,7 +112,7 @@ mod tests {
             let (near, mut far) = pair();
             far.write_all(said).unwrap();
             let far = (!is_closed).then_some(far);
-            let error = receive(&near, soon()).unwrap_err();
+            let error = receive(&near, soon(), || {}).unwrap_err();
             assert_eq!(error.kind(), expected, "{said:?}");
             drop(far);
         }

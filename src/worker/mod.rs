@@ -174,7 +174,9 @@ fn serve(
     control: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
-    let (peer, proxied) = match client_of(&control, peer, config) {
+    // Or the master would take us for one that waits for clients, and have no other in our place.
+    let waiting = || bond.mention(&FromWorker::Awaits { proxy: peer });
+    let (peer, proxied) = match client_of(&control, peer, config, waiting) {
         Ok(known) => known,
         Err(error) => {
             log::info!("proxy-failed peer={} why=\"{error}\"", peer.ip());
@@ -216,13 +218,14 @@ fn client_of<'a>(
     control: &TcpStream,
     peer: SocketAddr,
     config: &'a Config,
+    waiting: impl FnOnce(),
 ) -> io::Result<(SocketAddr, Option<Proxied<'a>>)> {
     let rules = &config.proxy;
     if !rules.is_trusted(peer.ip()) {
         return Ok((peer, None));
     }
     let deadline = Instant::now().checked_add(config.nanoftpd.login_time);
-    Ok(match proxy::receive(control, deadline)? {
+    Ok(match proxy::receive(control, deadline, waiting)? {
         None => (peer, None),
         Some(proxy::Ends {
             source,

@@ -85,6 +85,9 @@ fn every_message_of_a_worker_travels() {
         },
         FromWorker::Left,
         FromWorker::LoggedOut,
+        FromWorker::Awaits {
+            proxy: peer("192.0.2.1:21"),
+        },
         FromWorker::Admit {
             number: 1,
             peer: peer("[2001:db8::1]:21"),

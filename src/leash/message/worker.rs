@@ -14,7 +14,10 @@ pub enum FromWorker {
     Ready { pid: i32 },
     /// It has accepted this client.
     Taken { peer: SocketAddr },
-    /// The same, and may it stay? To be answered with [`ToWorker::Answer`]: a [`super::Word`].
+    /// It has accepted this proxy, which has yet to say for whom it comes.
+    Awaits { proxy: SocketAddr },
+    /// It has accepted this client; may it stay? To be answered with [`ToWorker::Answer`]: a
+    /// [`super::Word`].
     Admit { number: u32, peer: SocketAddr },
     /// The client has logged in as this; may it stay? To be answered with [`ToWorker::Answer`]: a
     /// [`super::Word`].
@@ -110,6 +113,7 @@ impl Message for FromWorker {
         match self {
             Self::Ready { pid } => Writer::new(20).natural(*pid),
             Self::Taken { peer } => Writer::new(2).socket(*peer),
+            Self::Awaits { proxy } => Writer::new(22).socket(*proxy),
             Self::Account { number, user } => Writer::new(3).number(*number).bytes(user),
             Self::Entered { user, module } => Writer::new(4).bytes(user).bytes(module.as_bytes()),
             Self::Doing { verb, argument } => Writer::new(5).bytes(verb.as_bytes()).bytes(argument),
@@ -181,6 +185,9 @@ impl Message for FromWorker {
             },
             6 => Self::Left,
             21 => Self::LoggedOut,
+            22 => Self::Awaits {
+                proxy: reader.socket()?,
+            },
             31 => Self::Unlogged {
                 lines: reader.number()?,
             },
