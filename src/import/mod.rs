@@ -10,7 +10,7 @@ mod value;
 use std::fmt::{self, Write};
 
 use crate::config::Config;
-use php::Variables;
+use php::{INCLUDED, Variables};
 use value::Value;
 
 /// What is wrong with a config.php, and where.
@@ -140,6 +140,7 @@ impl Original {
     #[must_use]
     pub fn configuration(&self) -> String {
         let mut ini = format!("# The settings of {}\n", self.place);
+        ini.push_str(&self.included());
         for (section, rows) in SECTIONS {
             let _ = write!(ini, "\n[{section}]\n");
             for row in *rows {
@@ -199,11 +200,30 @@ impl Original {
         }
     }
 
+    /// Other files, which may set anything.
+    fn included(&self) -> String {
+        let files = self
+            .variables
+            .iter()
+            .filter(|(name, _)| name.starts_with(INCLUDED));
+        let comment = |(value, line): &(Value, usize)| {
+            let file = value
+                .text()
+                .unwrap_or_else(|| "what it includes".to_owned());
+            format!(
+                "# {}:{line}: {} is not read: what it sets is missing here\n",
+                self.place,
+                one_line(&file)
+            )
+        };
+        files.map(|(_, included)| comment(included)).collect()
+    }
+
     fn error_log(&self) -> String {
         let Some((value, line)) = self.variables.get("ini_set:error_log") else {
             return String::new();
         };
-        let path = value.text().unwrap_or_default();
+        let path = value.text().unwrap_or_else(|| "the error log".to_owned());
         format!(
             "# {}:{line}: {} is no longer written: all goes to the log\n",
             self.place,
@@ -243,7 +263,12 @@ fn written(carry: &Carry, value: &Value) -> Result<String, String> {
     }
     let text = value.text().unwrap_or_default();
     match carry {
-        Carry::Switch => Ok(if value.is_true() { "yes" } else { "no" }.to_owned()),
+        Carry::Switch => Ok(if value.truth() == Some(true) {
+            "yes"
+        } else {
+            "no"
+        }
+        .to_owned()),
         Carry::Number => match text.trim().parse::<u32>() {
             Ok(number) => Ok(number.to_string()),
             Err(_) => Err(format!("`{}` is not a number", one_line(&text))),

@@ -4,12 +4,16 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::ops::Not;
 
 use super::lexer::{Token, tokens};
-use super::value::{Value, counted, directory, joined, number};
+use super::value::{Value, counted, directory, equal, in_doubt, joined, number};
 
 /// More nesting than this is no configuration, and would cost the stack.
 const DEEPEST: usize = 100;
+
+/// What the names of files begin with that are included.
+pub(super) const INCLUDED: &str = "include:";
 
 /// What a file has assigned: `CFG->auth->crypt` and its value with the line of the assignment.
 pub(super) type Variables = BTreeMap<String, (Value, usize)>;
@@ -29,6 +33,7 @@ pub(super) fn read(source: &str, path: &str) -> Result<Variables, Error> {
         path,
         variables: Variables::new(),
         skipping: 0,
+        doubting: 0,
         depth: 0,
     };
     while reader.peek().is_some() {
@@ -44,6 +49,8 @@ struct Reader<'p> {
     variables: Variables,
     /// How many conditions around here are false: statements are read, but not taken.
     skipping: usize,
+    /// Of how many only PHP knows whether they hold: what is assigned then is not known.
+    doubting: usize,
     /// How deep statements and values are nested around here.
     depth: usize,
 }
@@ -138,34 +145,48 @@ impl Reader<'_> {
 
     fn condition(&mut self) -> Result<(), Error> {
         self.need("(")?;
-        let holds = self.expression()?.is_true();
+        let holds = self.expression()?.truth();
         self.need(")")?;
         self.branch(holds)?;
         if self.is_word("elseif") {
             self.at += 1;
-            return self.guarded(!holds, Self::condition);
+            return self.guarded(holds.map(Not::not), Self::condition);
         }
         if self.is_word("else") {
             self.at += 1;
-            self.branch(!holds)?;
+            self.branch(holds.map(Not::not))?;
         }
         Ok(())
     }
 
-    fn branch(&mut self, taken: bool) -> Result<(), Error> {
+    fn branch(&mut self, taken: Option<bool>) -> Result<(), Error> {
         self.guarded(taken, Self::statement)
     }
 
     fn guarded<T>(
         &mut self,
-        taken: bool,
+        taken: Option<bool>,
         read: fn(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let skip = usize::from(!taken);
+        let skip = usize::from(taken == Some(false));
+        let doubt = usize::from(taken.is_none());
         self.skipping += skip;
+        self.doubting += doubt;
         let result = read(self);
         self.skipping -= skip;
+        self.doubting -= doubt;
         result
+    }
+
+    fn set(&mut self, name: String, value: Value, line: usize) {
+        if self.skipping == 0 {
+            let value = if self.doubting == 0 {
+                value
+            } else {
+                in_doubt()
+            };
+            self.variables.insert(name, (value, line));
+        }
     }
 
     fn expression(&mut self) -> Result<Value, Error> {
@@ -173,22 +194,29 @@ impl Reader<'_> {
         if !self.take("?") {
             return Ok(condition);
         }
-        let holds = condition.is_true();
+        let holds = condition.truth();
         let yes = if self.is(":") {
             condition
         } else {
             self.guarded(holds, Self::expression)?
         };
         self.need(":")?;
-        let no = self.guarded(!holds, Self::expression)?;
-        Ok(if holds { yes } else { no })
+        let no = self.guarded(holds.map(Not::not), Self::expression)?;
+        Ok(match holds {
+            Some(true) => yes,
+            Some(false) => no,
+            None => in_doubt(),
+        })
     }
 
     fn either(&mut self) -> Result<Value, Error> {
         let mut left = self.both()?;
         while self.take("||") {
             let right = self.both()?;
-            left = Value::Bool(left.is_true() || right.is_true());
+            left = Value::of_truth(match (left.truth(), right.truth()) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (left, right) => left.and(right),
+            });
         }
         Ok(left)
     }
@@ -197,7 +225,10 @@ impl Reader<'_> {
         let mut left = self.comparison()?;
         while self.take("&&") {
             let right = self.comparison()?;
-            left = Value::Bool(left.is_true() && right.is_true());
+            left = Value::of_truth(match (left.truth(), right.truth()) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (left, right) => left.and(right),
+            });
         }
         Ok(left)
     }
@@ -207,8 +238,8 @@ impl Reader<'_> {
         for (symbol, wanted) in [("===", true), ("==", true), ("!==", false), ("!=", false)] {
             if self.take(symbol) {
                 let right = self.sum()?;
-                let equal = left == right || left.text().is_some() && left.text() == right.text();
-                return Ok(Value::Bool(equal == wanted));
+                let equal = equal(&left, &right);
+                return Ok(Value::of_truth(equal.map(|equal| equal == wanted)));
             }
         }
         Ok(left)
@@ -247,7 +278,7 @@ impl Reader<'_> {
 
     fn one_value(&mut self) -> Result<Value, Error> {
         if self.take("!") {
-            return Ok(Value::Bool(!self.single()?.is_true()));
+            return Ok(Value::of_truth(self.single()?.truth().map(Not::not)));
         }
         if self.take("-") {
             return Ok(match self.single()? {
@@ -297,17 +328,13 @@ impl Reader<'_> {
         }
         if self.take("=") {
             let value = self.expression()?;
-            if self.skipping == 0 {
-                self.variables.insert(name, (value.clone(), line));
-            }
+            self.set(name, value.clone(), line);
             return Ok(value);
         }
         if self.take(".=") {
             let more = self.expression()?;
             let value = joined(&self.value(&name), &more);
-            if self.skipping == 0 {
-                self.variables.insert(name, (value.clone(), line));
-            }
+            self.set(name, value.clone(), line);
             return Ok(value);
         }
         Ok(self.value(&name))
@@ -336,8 +363,13 @@ impl Reader<'_> {
                 }
                 return Ok(Value::Object);
             }
-            "require" | "require_once" | "include" | "include_once" if !self.is("(") => {
-                self.expression()?;
+            "require" | "require_once" | "include" | "include_once" => {
+                let line = self.line();
+                let file = self.expression()?;
+                if self.skipping == 0 {
+                    let name = format!("{INCLUDED}{line:06}");
+                    self.variables.insert(name, (file, line));
+                }
                 return Ok(Value::Unknown(word));
             }
             _ => {}
@@ -350,10 +382,8 @@ impl Reader<'_> {
             match (word.to_ascii_lowercase().as_str(), arguments.as_slice()) {
                 ("dirname", [Value::Str(path)]) => Value::Str(directory(path)),
                 ("ini_set", [Value::Str(name), value]) => {
-                    if self.skipping == 0 {
-                        self.variables
-                            .insert(format!("ini_set:{name}"), (value.clone(), self.line()));
-                    }
+                    let line = self.line();
+                    self.set(format!("ini_set:{name}"), value.clone(), line);
                     Value::Null
                 }
                 _ => Value::Unknown(format!("{word}()")),

@@ -166,3 +166,47 @@ fn nothing_is_executed_and_nothing_can_break_a_line() {
         "{ini}"
     );
 }
+
+#[test]
+fn what_only_php_can_decide_is_not_carried_over() {
+    for source in [
+        "if (php_uname('n') == 'a') $CFG->idle_time = 5; else $CFG->idle_time = 6;",
+        "$CFG->idle_time = 5; if (getenv('T')) $CFG->idle_time = 6;",
+        "$CFG->idle_time = 5; if (!getenv('T')) { $CFG->idle_time = 6; }",
+        "if (getenv('T') && 1) $CFG->idle_time = 6;",
+        "if (0 || getenv('T') != 'x') $CFG->idle_time = 6;",
+        "if (0) $a = 1; elseif (getenv('T')) $CFG->idle_time = 6;",
+        "$CFG->idle_time = getenv('T') ? 5 : 6;",
+        "$CFG->idle_time = getenv('T') ?: 6;",
+    ] {
+        let ini = read(&format!("<?php {source}"), "c.php").unwrap();
+        let ini = ini.configuration();
+        assert!(ini.contains("# c.php:1: idle_time not"), "{source}\n{ini}");
+        assert!(!ini.contains("idle_time ="), "{source}\n{ini}");
+    }
+    for source in [
+        "$CFG->idle_time = 5; if (0 && getenv('T')) $CFG->idle_time = 6;",
+        "if (1 || getenv('T')) $CFG->idle_time = 5; else $CFG->idle_time = 6;",
+        "if (getenv('T')) $a = 6; $CFG->idle_time = 5;",
+    ] {
+        let ini = read(&format!("<?php {source}"), "c.php").unwrap();
+        let ini = ini.configuration();
+        assert!(ini.contains("idle_time = 5\n"), "{source}\n{ini}");
+    }
+}
+
+#[test]
+fn files_that_are_included_are_named() {
+    let source = "<?php\nrequire_once dirname(__FILE__) . '/a.php';\ninclude('/b.php');\n\
+        if (0) { require 'c.php'; }\ninclude getenv('D');\n$CFG->idle_time = 5;";
+    let ini = read(source, "/x/c.php").unwrap().configuration();
+    for line in [
+        "# /x/c.php:2: /x/a.php is not read: what it sets is missing here",
+        "# /x/c.php:3: /b.php is not read: what it sets is missing here",
+        "# /x/c.php:5: what it includes is not read: what it sets is missing here",
+        "idle_time = 5",
+    ] {
+        assert!(ini.lines().any(|have| have == line), "{line}\n{ini}");
+    }
+    assert_eq!(ini.matches("is not read").count(), 3, "{ini}");
+}

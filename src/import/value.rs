@@ -15,16 +15,22 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// PHP's own idea of truth.
-    pub(super) fn is_true(&self) -> bool {
-        match self {
+    /// PHP's own idea of truth; `None` where only PHP knows it.
+    pub(super) fn truth(&self) -> Option<bool> {
+        Some(match self {
             Self::Null => false,
             Self::Bool(value) => *value,
             Self::Int(value) => *value != 0,
             Self::Float(value) => *value != 0.0,
             Self::Str(text) => !text.is_empty() && text != "0",
-            Self::Object | Self::Unknown(_) => true,
-        }
+            Self::Object => true,
+            Self::Unknown(_) => return None,
+        })
+    }
+
+    /// The value that is this true.
+    pub(super) fn of_truth(truth: Option<bool>) -> Self {
+        truth.map_or_else(in_doubt, Self::Bool)
     }
 
     /// PHP's conversion to a string; `None` where only PHP knows it.
@@ -37,6 +43,19 @@ impl Value {
             Self::Str(text) => Some(text.clone()),
             Self::Object | Self::Unknown(_) => None,
         }
+    }
+}
+
+/// What depends on a condition of which only PHP knows whether it holds.
+pub(super) fn in_doubt() -> Value {
+    Value::Unknown("a condition that is looked at at run time".to_owned())
+}
+
+/// PHP's `==`; `None` where only PHP knows.
+pub(super) fn equal(left: &Value, right: &Value) -> Option<bool> {
+    match (left, right) {
+        (Value::Unknown(_), _) | (_, Value::Unknown(_)) => None,
+        _ => Some(left == right || left.text().is_some() && left.text() == right.text()),
     }
 }
 
