@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::libc::SIGXFSZ;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -22,6 +23,8 @@ pub(super) const IN_CHILDREN: &[(i32, bool)] = &[
     (SIGHUP, true),
     (SIGUSR1, true),
     (SIGUSR2, true),
+    // Who writes beyond a limit of the size of files is told.
+    (SIGXFSZ, true),
 ];
 
 /// The master's ear.

@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::unistd::geteuid;
 
 use crate::kill_hard;
-use crate::support::{Daemon, Ftp, Scratch, eventually, skip};
+use crate::support::{Cluster, Daemon, Ftp, Scratch, eventually, noise, skip};
 
 /// A user whom nobody else is: limits count all that a user has on the machine.
 fn nobody_else() -> String {
@@ -116,4 +116,28 @@ fn too_few_descriptors_are_told_at_the_start() {
     let (daemon, _scratch) = of_nobody_else(&["prlimit", "--nofile=200:200"], &changes);
     daemon.wait_for("warn few-descriptors wanted=564 allowed=200");
     Ftp::connect(daemon.address).expect("QUIT", 221);
+}
+
+/// The kernel kills, by default, who writes beyond that.
+#[test]
+fn a_file_beyond_the_limit_is_refused_and_costs_no_session() {
+    let cluster = Cluster::start();
+    let tracker = cluster.address.to_string();
+    let limit = ["prlimit", "--fsize=1000000"];
+    let changes = [
+        ("mogilefs.tracker", &*tracker),
+        ("mogilefs.domain", &cluster.domain),
+        ("mogilefs.spool_mem", "64K"),
+    ];
+    for (daemon, path, code) in [
+        (Daemon::of_files_within(&limit, &[]), "large", 552),
+        (Daemon::within(&limit, &changes), "/photos/large", 452),
+    ] {
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let (given, reply) = ftp.give(&format!("STOR {path}"), &noise(2_000_000, 1));
+        assert_eq!(given, code, "{reply}");
+        ftp.expect(&format!("SIZE {path}"), 550);
+        ftp.expect("QUIT", 221);
+    }
 }
