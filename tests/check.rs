@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
+use nix::unistd::geteuid;
 use support::{Cluster, Scratch, conf, tried, users};
 
 const FINE: u8 = 0;
@@ -230,7 +231,7 @@ fn storage_that_refuses_is_found_by_writing_only() {
 
 #[test]
 fn directories_are_tried_as_the_sessions_user() {
-    if !nix::unistd::geteuid().is_root() {
+    if !geteuid().is_root() {
         return support::skip("needs root");
     }
     let cluster = Cluster::start();
@@ -376,4 +377,44 @@ fn a_test_of_the_configuration_says_all_that_a_start_would_fail_at() {
     expected.sort();
     let expected: Vec<&str> = expected.iter().map(|(_, text)| &**text).collect();
     assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_test_of_the_configuration_finds_what_cannot_be_written() {
+    if !geteuid().is_root() {
+        return support::skip("only root may mount");
+    }
+    let scratch = Scratch::new();
+    let dir = scratch.open_dir("narrow");
+    let place = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let places = [
+        ("nanoftpd.pidfile", place("run/pid")),
+        ("logging.file", place("log")),
+        ("logging.xferlog", "/dev/null".to_owned()),
+        ("status.socket", place("socket")),
+    ];
+    let changes: Vec<(&str, &str)> = places.iter().map(|(key, value)| (*key, &**value)).collect();
+    let (code, said) = tried(&scratch, &changes);
+    assert_eq!(code, Some(0), "{said}");
+    let script =
+        "mount --make-rprivate / && mount -t tmpfs -o ro tmpfs \"$1\" && shift && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh"])
+        .arg(&dir)
+        .arg(env!("CARGO_BIN_EXE_nanoftpd"))
+        .arg("-c")
+        .arg(scratch.path().join("nanoftpd.conf"))
+        .arg("-t")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    let why = format!(
+        "{} cannot be written: Read-only file system (os error 30)",
+        dir.display()
+    );
+    for key in ["pidfile", "file", "socket"] {
+        assert!(said.contains(&format!(": {key}: {why}\n")), "{key}: {said}");
+    }
+    assert_eq!(said.matches("cannot be").count(), 3, "{said}");
 }

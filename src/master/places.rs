@@ -1,7 +1,11 @@
 //! Where the daemon is to put files of its own. A start fails at the first that cannot be, HUP likewise;
 //! here all of them are found, for -t, and nothing is made.
 
+use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
 
 use crate::config::{Config, Error, LogMode};
 use crate::sys::named::Named;
@@ -44,5 +48,17 @@ fn why_not(place: &Path, is_made: bool) -> Option<String> {
     if !dir.is_dir() && !can_be_made {
         return Some(format!("{} is not a directory", dir.display()));
     }
-    place.is_dir().then(|| is_directory(place)).flatten()
+    if place.is_dir() {
+        return is_directory(place);
+    }
+    let written = match std::fs::metadata(place) {
+        // Another one takes its place.
+        Ok(about) if about.file_type().is_socket() => dir,
+        Ok(_) => place,
+        Err(_) if can_be_made => dir.parent()?,
+        Err(_) => dir,
+    };
+    let error = access(written, AccessFlags::W_OK).err()?;
+    let error = io::Error::from(error);
+    Some(format!("{} cannot be written: {error}", written.display()))
 }
