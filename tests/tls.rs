@@ -184,6 +184,8 @@ fn auth_and_rein_end_a_login() {
 /// How an upload ends that was not ended by close_notify.
 enum Cut {
     Fin,
+    /// A part of a record is nothing that anybody has sent.
+    Within,
     Reset,
 }
 
@@ -195,13 +197,20 @@ fn a_truncated_upload_is_what_the_configuration_says() {
         ("require", 426, false),
     ] {
         let site = Site::new(&[("tls.truncation", mode)]);
-        for (cut, code) in [(Cut::Fin, code), (Cut::Reset, 426)] {
+        for (cut, code) in [(Cut::Fin, code), (Cut::Within, 426), (Cut::Reset, 426)] {
             let mut ftp = site.secure();
             let mut data = ftp.begin("STOR f");
             data.write_all(b"half of it").unwrap();
             data.flush().unwrap();
             match cut {
                 Cut::Fin => data.sock.shutdown(Shutdown::Write).unwrap(),
+                Cut::Within => {
+                    let mut record = Vec::new();
+                    data.conn.writer().write_all(b"and the rest").unwrap();
+                    data.conn.write_tls(&mut record).unwrap();
+                    data.sock.write_all(&record[..record.len() - 1]).unwrap();
+                    data.sock.shutdown(Shutdown::Write).unwrap();
+                }
                 Cut::Reset => {
                     SockRef::from(&data.sock)
                         .set_linger(Some(Duration::ZERO))

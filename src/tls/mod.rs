@@ -8,6 +8,7 @@ mod der;
 mod expiry;
 mod faces;
 mod files;
+mod records;
 mod renewal;
 mod stream;
 pub(crate) mod subject;

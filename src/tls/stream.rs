@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use socket2::SockRef;
 
+use super::records::Records;
 use super::renewal;
 use crate::vigil::{self, For};
 
@@ -23,6 +24,7 @@ const RECORDS_AHEAD: usize = 256 * 1024;
 pub struct Stream {
     tls: ServerConnection,
     socket: TcpStream,
+    records: Records,
     limit: Duration,
     /// The message that issues a ticket of TLS 1.3, on a control connection.
     ticket: Option<Vec<u8>>,
@@ -44,6 +46,7 @@ impl Stream {
         Ok(Self {
             tls,
             socket,
+            records: Records::default(),
             limit,
             ticket: None,
             failed: None,
@@ -125,7 +128,7 @@ impl Stream {
         if self.has_read_ahead() {
             return true;
         }
-        let taken = match self.tls.read_tls(&mut self.socket) {
+        let taken = match self.take_bytes() {
             Ok(0) => return true,
             taken => taken.and_then(|_| self.process()),
         };
@@ -171,9 +174,15 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 answer => return answer,
             }
-            let received = self.tls.read_tls(&mut self.socket)?;
+            let received = self.take_bytes()?;
             self.process()?;
             if received == 0 {
+                if self.records.is_within() {
+                    return Err(io::Error::new(
+                        io::ErrorKind::ConnectionAborted,
+                        "it was cut off",
+                    ));
+                }
                 // Without close_notify the reader reports UnexpectedEof: the end is a lie.
                 return self.tls.reader().read(buf);
             }
@@ -237,9 +246,13 @@ impl Stream {
         }
     }
 
+    fn take_bytes(&mut self) -> io::Result<usize> {
+        self.tls.read_tls(&mut self.records.of(&mut self.socket))
+    }
+
     fn receive(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
         loop {
-            match self.tls.read_tls(&mut self.socket) {
+            match self.take_bytes() {
                 Ok(received) => {
                     self.process()?;
                     return Ok(received);
@@ -266,7 +279,8 @@ impl Stream {
 }
 
 impl Read for Stream {
-    /// `Ok(0)` is the other side's close_notify. An end without it is `UnexpectedEof`.
+    /// `Ok(0)` is the other side's close_notify. An end without it is `UnexpectedEof`, and one within a record
+    /// `ConnectionAborted`.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.read_now(buf) {
