@@ -3,9 +3,10 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -64,6 +65,72 @@ fn try_everything(ftp: &mut Ftp) -> Vec<u8> {
     read
 }
 
+/// Has two names change places until it is dropped.
+struct Racer {
+    is_over: Arc<AtomicBool>,
+    swaps: Option<JoinHandle<u64>>,
+}
+
+impl Racer {
+    fn start(one: PathBuf, other: PathBuf) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let is_seen_over = Arc::clone(&is_over);
+        let swaps = std::thread::spawn(move || {
+            let mut swaps = 0_u64;
+            while !is_seen_over.load(Ordering::Relaxed) {
+                let swap = RenameFlags::RENAME_EXCHANGE;
+                swaps += u64::from(renameat2(AT_FDCWD, &one, AT_FDCWD, &other, swap).is_ok());
+            }
+            swaps
+        });
+        Self {
+            is_over,
+            swaps: Some(swaps),
+        }
+    }
+
+    fn end(mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let swaps = self.swaps.take().unwrap().join().unwrap();
+        assert!(swaps > 1000, "{swaps} swaps are no race");
+    }
+}
+
+impl Drop for Racer {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// All that daemons make is of one user, who may change it wherever it is.
+#[test]
+fn a_file_that_becomes_a_link_has_nothing_outside_changed() {
+    let daemon = Daemon::of_files(&[]);
+    let (files, outside) = (daemon.files(), daemon.dir().join("outside"));
+    let mut ftp = daemon.log_in();
+    for name in ["own", "other"] {
+        ftp.store(name, b"x");
+        ftp.expect(&format!("SITE CHMOD 600 {name}"), 200);
+    }
+    fs::create_dir(&outside).unwrap();
+    fs::rename(files.join("other"), outside.join("other")).unwrap();
+    symlink("../outside/other", files.join("link")).unwrap();
+    let before = picture(&outside);
+
+    let racer = Racer::start(files.join("own"), files.join("link"));
+    let commands = b"SITE CHMOD 666 own\r\nSITE UTIME 20200101000000 own\r\n".repeat(50);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) && picture(&outside) == before {
+        ftp.send(&commands);
+        for _ in 0..100 {
+            ftp.reply();
+        }
+    }
+    racer.end();
+    assert_eq!(picture(&outside), before);
+    is_unharmed(&daemon);
+}
+
 #[test]
 fn no_race_of_links_leads_out_of_the_root() {
     let daemon = Daemon::of_files(&[]);
@@ -79,19 +146,7 @@ fn no_race_of_links_leads_out_of_the_root() {
     let before = picture(&outside);
     symlink("../outside", files.join("link")).unwrap();
 
-    let is_over = Arc::new(AtomicBool::new(false));
-    let racer = {
-        let (is_over, files) = (Arc::clone(&is_over), files.clone());
-        std::thread::spawn(move || {
-            let mut swaps = 0_u64;
-            let (dir, link) = (files.join("d"), files.join("link"));
-            while !is_over.load(Ordering::Relaxed) {
-                let swap = RenameFlags::RENAME_EXCHANGE;
-                swaps += u64::from(renameat2(AT_FDCWD, &dir, AT_FDCWD, &link, swap).is_ok());
-            }
-            swaps
-        })
-    };
+    let racer = Racer::start(files.join("d"), files.join("link"));
     let mut ftp = daemon.log_in();
     let begun = Instant::now();
     let mut rounds = 0;
@@ -104,9 +159,7 @@ fn no_race_of_links_leads_out_of_the_root() {
             "it was read"
         );
     }
-    is_over.store(true, Ordering::Relaxed);
-    let swaps = racer.join().unwrap();
+    racer.end();
     assert_eq!(picture(&outside), before, "after {rounds} rounds");
-    assert!(swaps > 1000, "{swaps} swaps are no race");
     is_unharmed(&daemon);
 }

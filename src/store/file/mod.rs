@@ -6,10 +6,10 @@
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, renameat};
 use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat,
     utimensat,
@@ -102,18 +102,18 @@ impl Tree {
         })
     }
 
-    /// The same of what is not behind a link, which would be followed to wherever it points.
-    fn itself<'p>(&mut self, path: &'p Path) -> Result<(OwnedFd, &'p [u8]), Error> {
-        let entry = self.stat(path)?;
-        let (dir, name) = match self.parent(path) {
-            Err(Error::NotAFile) => return Err(Error::Denied),
-            answer => answer?,
-        };
-        let own = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        if entry.unique != Some(own.st_ino) {
+    /// What is at `path`, which is to be changed: nothing that is behind a link, and whatever takes its place
+    /// meanwhile it stays what it was.
+    fn itself(&self, path: &Path) -> Result<OwnedFd, Error> {
+        if path.is_root() {
             return Err(Error::Denied);
         }
-        Ok((dir, name))
+        let own = self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty())?;
+        match kind_bits(&fstat(&own)?) {
+            SFlag::S_IFREG | SFlag::S_IFDIR => Ok(own),
+            SFlag::S_IFLNK => Err(Error::Denied),
+            _ => Err(Error::NotFound),
+        }
     }
 
     /// What is at `path`, links followed as far as they stay inside.
@@ -329,16 +329,19 @@ impl Store for Tree {
     }
 
     fn set_mode(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
-        let (dir, name) = self.itself(path)?;
+        let own = self.itself(path)?;
         let mode = Mode::from_bits_truncate(mode & 0o777);
-        Ok(fchmodat(&dir, name, mode, FchmodatFlags::FollowSymlink)?)
+        // By a name in the tree it could be a link by now, which would be followed to wherever it points.
+        let follow = FchmodatFlags::FollowSymlink;
+        Ok(fchmodat(AT_FDCWD, known_as(&own).as_str(), mode, follow)?)
     }
 
     fn set_modified(&mut self, path: &Path, seconds: i64) -> Result<(), Error> {
-        let (dir, name) = self.itself(path)?;
-        let time = TimeSpec::new(seconds, 0);
-        let how = UtimensatFlags::NoFollowSymlink;
-        Ok(utimensat(&dir, name, &TimeSpec::UTIME_OMIT, &time, how)?)
+        let own = self.itself(path)?;
+        let (omit, time) = (TimeSpec::UTIME_OMIT, TimeSpec::new(seconds, 0));
+        let follow = UtimensatFlags::FollowSymlink;
+        let name = known_as(&own);
+        Ok(utimensat(AT_FDCWD, name.as_str(), &omit, &time, follow)?)
     }
 }
 
@@ -348,6 +351,11 @@ fn may_be_made(path: &Path) -> Result<(), Error> {
         return Err(Error::BadName("reserved for unfinished uploads"));
     }
     Ok(())
+}
+
+/// What /proc calls what is open.
+fn known_as(open: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", open.as_raw_fd())
 }
 
 fn is_plain(status: &FileStat) -> Result<(), Error> {

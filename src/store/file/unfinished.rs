@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Seek as _;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -16,6 +16,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::causes::broken;
 use super::filling::fill;
+use super::known_as;
 use crate::store::Error;
 
 /// How the names begin that unfinished uploads have, where they have one; never listed, and nobody else's.
@@ -44,9 +45,8 @@ impl Naming {
         match self {
             Self::Itself => linkat(file, c"", dir, name, AtFlags::AT_EMPTY_PATH),
             Self::Proc => {
-                let known_as = format!("/proc/self/fd/{}", file.as_raw_fd());
                 let follow = AtFlags::AT_SYMLINK_FOLLOW;
-                linkat(AT_FDCWD, known_as.as_str(), dir, name, follow)
+                linkat(AT_FDCWD, known_as(file).as_str(), dir, name, follow)
             }
             Self::Never => Err(Errno::EOPNOTSUPP),
         }
