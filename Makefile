@@ -107,7 +107,9 @@ dist:
 deb: all
 	etc/package/deb '$(TARGET)'
 
-# Only copies. A running binary is replaced by a rename; configuration and users are left alone.
+# Only copies. A running binary is replaced by a rename; configuration and users are left alone. Where systemd
+# finds its unit it starts at boot what is enabled as such, and looks at no link of the init script: those say
+# whether somebody has switched the service off.
 install:
 	@test -x '$(TARGET)/release/nanoftpd' || { echo 'nothing to install yet: run make first' >&2; exit 1; }
 	install -d -m 755 '$(SBIN)' '$(MAN)/man5' '$(MAN)/man8' '$(CONF)'
@@ -140,10 +142,15 @@ ifeq ($(DESTDIR),)
 	getent passwd nanoftpd >/dev/null || useradd -r -g nanoftpd -M -d /nonexistent -s /usr/sbin/nologin nanoftpd
 	if command -v update-rc.d >/dev/null; then update-rc.d nanoftpd defaults; \
 	elif command -v chkconfig >/dev/null; then chkconfig --add nanoftpd; fi
+	if command -v systemctl >/dev/null && ls /etc/rc3.d/S*nanoftpd >/dev/null 2>&1; then \
+		systemctl --root=/ --quiet enable nanoftpd.service || true; fi
 endif
 
 # Configuration, users, logs and the system user stay.
 uninstall:
+ifeq ($(DESTDIR),)
+	if command -v systemctl >/dev/null; then systemctl --root=/ --quiet disable nanoftpd.service nanoftpd.socket || true; fi
+endif
 	rm -f '$(FAIL2BAN)/filter.d/nanoftpd.conf' '$(FAIL2BAN)/jail.d/nanoftpd.conf'
 	rm -f '$(COMPLETIONS)/nanoftpd' '$(UNITS)/nanoftpd.service' '$(UNITS)/nanoftpd.socket'
 	rm -f '$(SBIN)/nanoftpd' '$(MAN)/man8/nanoftpd.8' '$(MAN)/man5/nanoftpd.conf.5' '$(MAN)/man5/nanoftpd-users.5'

@@ -58,7 +58,7 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "a session ends after so long without a command or a transfer";
         login_time = "30", Time(10, LONG),
             "a session ends that has not logged in after so long";
-        server_name = "nanoFTPd server", Text("a line of text", |text| text.len() <= 200),
+        server_name = "nanoFTPd server", Text("a line of at most 200 bytes", |text| text.len() <= 200),
             "the greeting";
         stop_grace = "30", Time(0, LONG),
             "how long transfers may go on when the daemon stops";
