@@ -7,6 +7,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -251,6 +252,57 @@ fn a_transfer_hears_the_control_connection() {
     ftp.reply_of(221);
     assert!(ftp.is_closed());
     assert_eq!(cluster.content("photos/c").unwrap(), [2; 1000]);
+}
+
+#[test]
+fn a_client_that_hangs_up_during_a_transfer_has_it_aborted_or_finished() {
+    let content = noise(3_000_000, 9);
+    let (first, rest) = content.split_at(1_000_000);
+    let cluster = Cluster::start();
+    for hangup in ["abort", "finish"] {
+        let daemon = Daemon::on(&cluster, &[("passive.hangup", hangup)]);
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let data = ftp.data();
+        ftp.expect("STOR /photos/a", 150);
+        let mut stream = data.stream();
+        stream.write_all(first).unwrap();
+        drop(ftp);
+        if hangup == "abort" {
+            daemon.wait_for("stor-failed");
+            assert_eq!(cluster.keys(), Vec::<String>::new());
+            continue;
+        }
+        // Long after the daemon knows.
+        daemon.log_in().expect("PWD", 257);
+        stream.write_all(rest).unwrap();
+        drop(stream);
+        daemon.wait_for("stor-ok");
+        assert!(cluster.content("photos/a").unwrap() == content);
+
+        // Whose data connection is broken, too, has ended nothing.
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let data = ftp.data();
+        ftp.expect("STOR /photos/b", 150);
+        let mut stream = data.stream();
+        stream.write_all(first).unwrap();
+        drop(ftp);
+        daemon.log_in().expect("PWD", 257);
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(stream);
+        daemon.wait_for("stor-failed");
+        assert_eq!(cluster.keys(), ["photos/a"]);
+        // As it leaves a download.
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let data = ftp.data();
+        ftp.expect("RETR /photos/a", 150);
+        drop((data.stream(), ftp));
+        daemon.wait_for("retr-failed");
+    }
 }
 
 #[test]

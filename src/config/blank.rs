@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::keys::SECTIONS;
 use super::{
     ActivePort, Allo, Auth, AuthExec, AuthModule, AuthText, ClientCertificate, Collation, Config,
-    ContentMd5, Crypt, Extended, File, Hooks, Limits, ListTimes, LogMode, Logging, Mogilefs,
-    Nanoftpd, Overwrite, Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode, Scheduling,
-    SessionReuse, Status, Tls, TlsMode, TlsVersion, TransferFormat, Truncation, Type, Upload,
+    ContentMd5, Crypt, Extended, File, Hangup, Hooks, Limits, ListTimes, LogMode, Logging,
+    Mogilefs, Nanoftpd, Overwrite, Passive, Pool, Proxy, ProxyData, Sandbox, SandboxMode,
+    Scheduling, SessionReuse, Status, Tls, TlsMode, TlsVersion, TransferFormat, Truncation, Type,
+    Upload,
 };
 
 impl Default for Config {
@@ -87,6 +88,7 @@ fn passive() -> Passive {
         nat: Vec::new(),
         accept_timeout: Duration::ZERO,
         stall_timeout: Duration::ZERO,
+        hangup: Hangup::Abort,
         active: false,
         active_port: ActivePort::Any,
         deflate: false,

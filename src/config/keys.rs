@@ -13,8 +13,8 @@ use super::places;
 use super::row::{Key, Section, read};
 use super::{
     ActivePort, Allo, AuthModule, ClientCertificate, Collation, ContentMd5, Crypt, Extended,
-    ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, Scheduling, SessionReuse, TlsMode,
-    TlsVersion, TransferFormat, Truncation, Type, Upload, Zone,
+    Hangup, ListTimes, LogMode, Overwrite, ProxyData, SandboxMode, Scheduling, SessionReuse,
+    TlsMode, TlsVersion, TransferFormat, Truncation, Type, Upload, Zone,
 };
 
 /// Thirty days, in milliseconds: longer than anybody waits.
@@ -90,6 +90,8 @@ pub(super) const SECTIONS: &[Section] = sections! {
             "how long a data connection may take to come about";
         stall_timeout = "300", Time(10, LONG),
             "a transfer ends in which nothing has moved for so long";
+        hangup = "abort", OneOf(&[("abort", Hangup::Abort), ("finish", Hangup::Finish)]),
+            "a client leaves during a transfer: abort it, or finish it, as ffmpeg needs";
         active = "yes", YesNo,
             "allow PORT and EPRT";
         active_port = "any", OneOf(&[("any", ActivePort::Any), ("data", ActivePort::Data)]),

@@ -154,11 +154,21 @@ pub struct Passive {
     pub nat: Vec<(Network, IpAddr)>,
     pub accept_timeout: Duration,
     pub stall_timeout: Duration,
+    pub hangup: Hangup,
     /// Whether PORT and EPRT are allowed.
     pub active: bool,
     pub active_port: ActivePort,
     /// Whether MODE Z is allowed.
     pub deflate: bool,
+}
+
+/// `[passive] hangup`: what becomes of a transfer whose client closes its control connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// As of ABOR: that a client was killed looks the same (RFC 959 §4.1.1).
+    Abort,
+    /// It goes on to the end of its data connection.
+    Finish,
 }
 
 /// `[passive] active_port`: where the connections of PORT and EPRT come from.

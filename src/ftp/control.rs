@@ -14,6 +14,7 @@ use super::lines::{BLOCK, Line, Lines};
 use super::reply::Reply;
 use super::telnet::IAC;
 use super::wire::Wire;
+use crate::config::Hangup;
 use crate::text;
 use crate::tls;
 use crate::vigil::{self, For};
@@ -28,6 +29,7 @@ pub(super) struct Control {
     wire: Wire,
     patience: Duration,
     tempo: Tempo,
+    hangup: Hangup,
     lines: Lines,
     has_ended: bool,
     is_aborted: bool,
@@ -53,12 +55,14 @@ enum Filled {
 
 impl Control {
     /// Takes a connection over that is prepared (`sys::sockets`) and does not block. `patience` is how
-    /// long a client may take to accept a reply, `tempo` how fast it may command.
-    pub(super) fn new(stream: TcpStream, patience: Duration, tempo: Tempo) -> Self {
+    /// long a client may take to accept a reply, `tempo` how fast it may command, `hangup` what its leaving
+    /// is to a transfer.
+    pub(super) fn new(stream: TcpStream, patience: Duration, tempo: Tempo, hangup: Hangup) -> Self {
         Self {
             wire: Wire::Plain(stream),
             patience,
             tempo,
+            hangup,
             lines: Lines::new(),
             has_ended: false,
             is_aborted: false,

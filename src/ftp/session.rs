@@ -75,7 +75,12 @@ impl<'a> Session<'a> {
     ) -> io::Result<Self> {
         let local = canonical(control.local_addr()?);
         let tempo = Tempo::new(settings.limits.commands_per_second);
-        let control = Control::new(control, settings.nanoftpd.idle_time, tempo);
+        let control = Control::new(
+            control,
+            settings.nanoftpd.idle_time,
+            tempo,
+            settings.passive.hangup,
+        );
         Ok(Self {
             control: Rc::new(RefCell::new(control)),
             host,

@@ -2,6 +2,7 @@
 //! nothing.
 
 use super::{Control, Filled};
+use crate::config::Hangup;
 use crate::ftp::lines::Line;
 use crate::ftp::reply::Reply;
 use crate::ftp::transfer::Progress;
@@ -24,6 +25,7 @@ impl Control {
                 Ok(Filled::NothingYet) => return Verdict::Stay,
                 Ok(Filled::NoRoom) => return Verdict::Rest,
                 Ok(Filled::Ended) | Err(_) if has_said_more => return Verdict::Rest,
+                Ok(Filled::Ended) if self.hangup == Hangup::Finish => return Verdict::Rest,
                 // The transfer's end would have nobody to be told to (RFC 959 §4.1.1: as ABOR).
                 Ok(Filled::Ended) | Err(_) => return Verdict::Leave,
             }
