@@ -2,13 +2,16 @@
 //! bytes on the wire, not UTF-8. Knows no sockets and no commands.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::fmt;
 
 use crate::config::Zone;
 
-/// The longest line that is taken from a tracker, in bytes: a full page of the longest keys, each
+/// The most that is taken from a tracker, in bytes, of all lines that were asked for together: a full page of the longest keys, each
 /// byte percent-encoded, is well below it.
 pub(super) const LONGEST_REPLY: usize = 4 * 1024 * 1024;
+
+/// No answer has more fields: those of the classes of ten thousand domains are not as many.
+const MOST_FIELDS: usize = 100_000;
 
 /// One request, still without its `callid`.
 #[derive(Clone, Debug)]
@@ -77,14 +80,41 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
-/// The fields of an `OK`, in no order.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields(HashMap<Vec<u8>, Vec<u8>>);
+/// The fields of an `OK`. They stay where they came, in the line: one by one the short ones would take many
+/// times its memory.
+#[derive(Default)]
+pub(super) struct Fields {
+    text: Vec<u8>,
+    /// By name; of those with the same one the last counts.
+    places: Vec<Place>,
+}
+
+/// Where a field is: name and value, from byte to byte.
+#[derive(Clone, Copy)]
+struct Place {
+    name: (u32, u32),
+    /// `None`: it was taken out.
+    value: Option<(u32, u32)>,
+}
 
 impl Fields {
+    fn at(&self, (from, to): (u32, u32)) -> &[u8] {
+        let at = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        self.text.get(at(from)..at(to)).unwrap_or_default()
+    }
+
+    /// The last of that name, by its place among all.
+    fn find(&self, name: &str) -> Option<usize> {
+        let is_not_behind = |place: &Place| self.at(place.name) <= name.as_bytes();
+        let at = self.places.partition_point(is_not_behind).checked_sub(1)?;
+        let found = self.places.get(at)?;
+        (self.at(found.name) == name.as_bytes()).then_some(at)
+    }
+
     /// A field as bytes.
     pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name.as_bytes()).map(Vec::as_slice)
+        let place = self.places.get(self.find(name)?)?;
+        place.value.map(|value| self.at(value))
     }
 
     /// A field as text; `None` also where it is not UTF-8.
@@ -100,14 +130,37 @@ impl Fields {
 
     /// A field as bytes, taken out.
     pub(super) fn take(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.0.remove(name.as_bytes())
+        let at = self.find(name)?;
+        let value = self.places.get_mut(at)?.value.take()?;
+        Some(self.at(value).to_vec())
     }
 
     /// Whether any field's name begins so.
     pub(super) fn any_below(&self, prefix: &str) -> bool {
-        self.0
-            .keys()
-            .any(|name| name.starts_with(prefix.as_bytes()))
+        let mut left = self.places.iter().filter(|place| place.value.is_some());
+        left.any(|place| self.at(place.name).starts_with(prefix.as_bytes()))
+    }
+
+    fn pairs(&self) -> Vec<(&[u8], &[u8])> {
+        let pair = |place: &Place| Some((self.at(place.name), self.at(place.value?)));
+        self.places.iter().filter_map(pair).collect()
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs() == other.pairs()
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes| String::from_utf8_lossy(bytes);
+        let pairs = self.pairs().into_iter();
+        let pairs = pairs.map(|(name, value)| (text(name), text(value)));
+        f.debug_map().entries(pairs).finish()
     }
 }
 
@@ -115,14 +168,16 @@ impl Fields {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse(line: &[u8]) -> Result<Reply, &'static str> {
-    if let Some(rest) = after_word(line, b"OK") {
-        let mut fields = parse_fields(without_length(rest));
+pub(super) fn parse(line: impl Into<Vec<u8>>) -> Result<Reply, &'static str> {
+    let line = line.into();
+    if let Some(rest) = after_word(&line, b"OK") {
+        let from = line.len() - without_length(rest).len();
+        let mut fields = parse_fields(line, from)?;
         Ok(Reply {
-            callid: fields.0.remove(&b"callid"[..]),
+            callid: fields.take("callid"),
             answer: Ok(fields),
         })
-    } else if let Some(rest) = after_word(line, b"ERR") {
+    } else if let Some(rest) = after_word(&line, b"ERR") {
         let mut words = rest.splitn(3, |&byte| byte == b' ');
         let code = words.next().unwrap_or_default();
         if code.is_empty() {
@@ -160,13 +215,40 @@ fn without_length(rest: &[u8]) -> &[u8] {
     }
 }
 
-fn parse_fields(text: &[u8]) -> Fields {
-    let pairs = text.split(|&byte| byte == b'&').filter_map(|pair| {
-        let mut halves = pair.splitn(2, |&byte| byte == b'=');
-        let name = halves.next().filter(|name| !name.is_empty())?;
-        Some((decode(name), decode(halves.next().unwrap_or_default())))
-    });
-    Fields(pairs.collect())
+/// The fields behind the first `from` bytes. What is decoded is no longer than it was, and stays there.
+fn parse_fields(mut text: Vec<u8>, from: usize) -> Result<Fields, &'static str> {
+    let mut places = Vec::new();
+    let mut next = from;
+    while let Some(rest) = text.get_mut(next..).filter(|rest| !rest.is_empty()) {
+        let end = |byte| move |other: &u8| *other == byte;
+        let pair = rest.iter().position(end(b'&')).unwrap_or(rest.len());
+        let (pair, _) = rest.split_at_mut(pair);
+        let at = next;
+        next += pair.len() + 1;
+        let name = pair.iter().position(end(b'=')).unwrap_or(pair.len());
+        let (name, value) = pair.split_at_mut(name);
+        if name.is_empty() {
+            continue;
+        }
+        if places.len() >= MOST_FIELDS {
+            return Err("too many fields");
+        }
+        let value_at = at + name.len() + 1;
+        let value = value.get_mut(1..).unwrap_or_default();
+        places.push(Place {
+            name: (number(at), number(at + decode_there(name))),
+            value: Some((number(value_at), number(value_at + decode_there(value)))),
+        });
+    }
+    let mut fields = Fields { text, places };
+    let mut places = std::mem::take(&mut fields.places);
+    places.sort_by(|one, other| fields.at(one.name).cmp(fields.at(other.name)));
+    Ok(Fields { places, ..fields })
+}
+
+/// Of a place in what is never longer than [`LONGEST_REPLY`].
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// Everything but a few harmless bytes is written as `%XX`: a raw `=` would cut the value, `&`
@@ -191,32 +273,37 @@ pub(crate) fn taken_raw(value: &[u8]) -> Vec<u8> {
 
 /// `+` is a space, `%XX` is a byte; a `%` that begins nothing stands for itself.
 fn decode(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => match escaped(tail) {
-                Some((escaped, tail)) => {
-                    rest = tail;
-                    escaped
-                }
-                None => b'%',
-            },
-            byte => byte,
-        });
-    }
+    let mut bytes = text.to_vec();
+    let length = decode_there(&mut bytes);
+    bytes.truncate(length);
     bytes
 }
 
-fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
-    let (digits, rest) = text.split_first_chunk::<2>()?;
+/// The same where it is; how long it is then.
+fn decode_there(text: &mut [u8]) -> usize {
+    let (mut read, mut written) = (0, 0);
+    while let Some(&byte) = text.get(read) {
+        let rest = text.get(read + 1..).unwrap_or_default();
+        let (byte, length) = match byte {
+            b'+' => (b' ', 1),
+            b'%' => escaped(rest).map_or((b'%', 1), |byte| (byte, 3)),
+            byte => (byte, 1),
+        };
+        if let Some(place) = text.get_mut(written) {
+            *place = byte;
+        }
+        (read, written) = (read + length, written + 1);
+    }
+    written
+}
+
+fn escaped(text: &[u8]) -> Option<u8> {
+    let digits = text.first_chunk::<2>()?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     let digits = std::str::from_utf8(digits).ok()?;
-    Some((u8::from_str_radix(digits, 16).ok()?, rest))
+    u8::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]

@@ -125,6 +125,68 @@ fn a_reply_of_a_gibibyte_is_not_listened_to() {
     }
 }
 
+/// Almost as long as it may be: the reply, and as many of these as there is room for.
+fn crowded(reply: &str, field: impl Fn(usize) -> String) -> Saying {
+    let mut line = reply.to_owned();
+    for more in (1..).map(field) {
+        if line.len() + more.len() > 4_000_000 {
+            break;
+        }
+        line.push('&');
+        line.push_str(&more);
+    }
+    Saying::once(format!("{line}\r\n"))
+}
+
+#[test]
+fn a_reply_of_countless_fields_takes_little_memory() {
+    let cluster = site();
+    let present = Present::new(("", ""));
+    let lie = present.clone();
+    let liar = Liar::tracker(cluster.address, move |asked, reply| {
+        let (command, kind) = lie.get();
+        if asked != command || !reply.starts_with("OK ") {
+            return Saying::once(format!("{reply}\r\n"));
+        }
+        let nowhere = "http://127.0.0.1:1/dev1/0/000/000/0000000001.fid";
+        match kind {
+            "places" => crowded(reply, |n| {
+                format!("path{n}={nowhere}&path_{n}={nowhere}&devid_{n}=1&paths={n}&dev_count={n}")
+            }),
+            "keys" => crowded(reply, |n| format!("key_{n}=a&key_count={n}")),
+            "domains" => crowded(reply, |n| format!("domain{n}=&domains={n}")),
+            "long" => crowded(reply, |_| "x".repeat(3_900_000)),
+            _ => crowded(reply, |n| format!("{n:x}")),
+        }
+    });
+    let daemon = daemon_at(&cluster, liar.address, &[]);
+    daemon.expect_error(" error ");
+    for (command, kind) in [
+        ("file_info", ""),
+        ("file_info", "long"),
+        ("get_paths", ""),
+        ("get_paths", "places"),
+        ("create_open", "places"),
+        ("create_close", ""),
+        ("list_keys", "keys"),
+        ("list_fids", ""),
+        ("get_devices", ""),
+        ("get_domains", "domains"),
+    ] {
+        present.set((command, kind));
+        let mut ftp = Ftp::connect(daemon.address);
+        ftp.expect("USER test", 331);
+        ftp.send(b"PASS test\r\n");
+        if ftp.reply().0 == 230 {
+            use_everything(&mut ftp);
+            let peak = peak_of(&daemon, "test@");
+            assert!(peak < MOST_MEMORY, "{command} {kind}: {peak}");
+        }
+        present.set(("", ""));
+        is_unharmed(&daemon);
+    }
+}
+
 #[test]
 fn absurd_lengths_and_counts_are_errors() {
     let cluster = site();

@@ -28,10 +28,13 @@ fn md5(text: &str) -> Option<[u8; 16]> {
     Some(sum.to_be_bytes())
 }
 
+/// No more places of a file are looked at: a tracker names three or four.
+const PLACES: u32 = 32;
+
 /// `name1` … `nameN`, where `count` says how many; what is not UTF-8 is no URL.
 pub(super) fn listed(mut fields: Fields, name: &str, count: &str) -> Vec<String> {
     let count: u32 = fields.number(count).unwrap_or(0);
-    (1..=count)
+    (1..=count.min(PLACES))
         .map_while(|number| fields.take(&format!("{name}{number}")))
         .filter_map(|value| String::from_utf8(value).ok())
         .collect()
@@ -63,7 +66,7 @@ pub(super) fn opened(fields: &Fields) -> Result<Opened, Error> {
             url: fields.text(&format!("path_{number}"))?.to_owned(),
         })
     };
-    let targets: Vec<Target> = (1..=count).map_while(target).collect();
+    let targets: Vec<Target> = (1..=count.min(PLACES)).map_while(target).collect();
     match fields.number("fid") {
         Some(fid) if !targets.is_empty() => Ok(Opened { fid, targets }),
         _ => Err(Error::Protocol(

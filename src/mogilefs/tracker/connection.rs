@@ -32,6 +32,8 @@ pub(super) struct Round {
     sent: usize,
     slots: Vec<Option<Answer>>,
     missing: usize,
+    /// How many bytes have come, of all answers together that somebody waits for.
+    received: usize,
 }
 
 impl Round {
@@ -101,34 +103,31 @@ impl Connection {
         limit: Duration,
     ) -> io::Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(requests.len());
-        let mut rest = requests;
+        let (mut rest, mut received) = (requests, 0);
         while !rest.is_empty() {
             let window = if self.echoes { WINDOW } else { 1 };
             let (now, later) = rest.split_at(window.min(rest.len()));
-            self.round(now, limit, &mut answers)?;
+            let mut round = self.begin(now);
+            round.received = received;
+            self.complete(&mut round, limit)?;
+            received = round.received;
+            answers.extend(round.answers());
             rest = later;
         }
         Ok(answers)
     }
 
-    fn round(
-        &mut self,
-        requests: &[Request],
-        limit: Duration,
-        answers: &mut Vec<Answer>,
-    ) -> io::Result<()> {
-        let mut round = self.begin(requests);
+    fn complete(&mut self, round: &mut Round, limit: Duration) -> io::Result<()> {
         let mut missing = round.missing;
         let mut deadline = Instant::now() + limit;
-        while !self.advance(&mut round)? {
+        while !self.advance(round)? {
             if round.missing < missing {
                 missing = round.missing;
                 deadline = Instant::now() + limit;
             }
-            let (waits, count) = self.waits(&round);
+            let (waits, count) = self.waits(round);
             vigil::wait_until(waits.get(..count).unwrap_or(&waits), Some(deadline))?;
         }
-        answers.extend(round.answers());
         Ok(())
     }
 
@@ -146,6 +145,7 @@ impl Connection {
             sent: 0,
             slots: requests.iter().map(|_| None).collect(),
             missing: requests.len(),
+            received: 0,
         }
     }
 
@@ -156,11 +156,15 @@ impl Connection {
     pub(super) fn advance(&mut self, round: &mut Round) -> io::Result<bool> {
         while round.missing > 0 {
             round.sent += self.send(round.outbox.get(round.sent..).unwrap_or_default())?;
-            if !self.receive()? {
+            let Some(count) = self.receive()? else {
                 return Ok(false);
+            };
+            round.received += count;
+            if round.received > LONGEST_REPLY {
+                return Err(invalid("an answer that does not end".to_owned()));
             }
             while let Some(line) = self.line() {
-                self.sort_in(&line, round.first, &mut round.slots)?;
+                self.sort_in(line, round.first, &mut round.slots)?;
                 round.missing = round.missing.saturating_sub(1);
             }
         }
@@ -193,8 +197,8 @@ impl Connection {
         }
     }
 
-    /// Takes what is there; `false` if that is nothing yet.
-    fn receive(&mut self) -> io::Result<bool> {
+    /// Takes what is there, and says how much that was; `None`: nothing yet.
+    fn receive(&mut self) -> io::Result<Option<usize>> {
         let filled = self.inbox.len();
         self.inbox.resize(filled + BLOCK, 0);
         let space = self.inbox.get_mut(filled..).unwrap_or_default();
@@ -202,11 +206,8 @@ impl Connection {
         self.inbox.truncate(filled + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) if self.inbox.len() > LONGEST_REPLY => {
-                Err(invalid("an answer that does not end".to_owned()))
-            }
-            Ok(_) => Ok(true),
-            Err(error) if would_block(&error) => Ok(false),
+            Ok(count) => Ok(Some(count)),
+            Err(error) if would_block(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -229,7 +230,12 @@ impl Connection {
     }
 
     /// Puts an answer where it belongs; the first question of this round has the number `first`.
-    fn sort_in(&mut self, line: &[u8], first: u64, slots: &mut [Option<Answer>]) -> io::Result<()> {
+    fn sort_in(
+        &mut self,
+        line: Vec<u8>,
+        first: u64,
+        slots: &mut [Option<Answer>],
+    ) -> io::Result<()> {
         let reply = wire::parse(line).map_err(|why| invalid(why.to_owned()))?;
         let slot = match &reply.callid {
             Some(id) => {

@@ -151,7 +151,7 @@ impl Trackers {
         match self.inquire(&request) {
             Ok(mut fields) => {
                 let count = fields.number("key_count").unwrap_or(0);
-                Ok((1..=count)
+                Ok((1..=limit.min(count))
                     .map_while(|number: usize| fields.take(&format!("key_{number}")))
                     .collect())
             }

@@ -35,7 +35,7 @@ fn asks(name: &[u8]) {
     let line = wire.strip_suffix(b"\r\n").unwrap_or_default();
     assert!(ends == 2 && line.is_ascii());
     let fields = line.strip_prefix(b"file_info ").unwrap_or_default();
-    let echo = wire::parse(&[b"OK ", fields].concat());
+    let echo = wire::parse([b"OK ", fields].concat());
     let Ok(Ok(fields)) = echo.map(|reply| reply.answer) else {
         unreachable!("an echo of what we ask is an answer");
     };

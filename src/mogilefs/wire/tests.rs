@@ -46,10 +46,15 @@ fn a_request_without_arguments_still_has_its_callid() {
 }
 
 fn ok(pairs: &[(&str, &str)]) -> Result<Fields, Refusal> {
-    let pairs = pairs
+    let pairs: Vec<String> = pairs
         .iter()
-        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-    Ok(Fields(pairs.collect()))
+        .map(|(name, value)| {
+            let mut encoded = Vec::new();
+            encode(value.as_bytes(), &mut encoded);
+            format!("{name}={}", String::from_utf8(encoded).unwrap())
+        })
+        .collect();
+    Ok(parse_fields(pairs.join("&").into_bytes(), 0).unwrap())
 }
 
 fn err(code: &str, text: &str) -> Result<Fields, Refusal> {
@@ -101,6 +106,23 @@ fn replies_are_read_as_trackers_write_them() {
         assert_eq!(reply.answer, answer, "{line}");
         assert_eq!(reply.callid.as_deref(), callid.map(str::as_bytes), "{line}");
     }
+}
+
+#[test]
+fn the_last_field_of_a_name_counts_and_there_are_not_ever_so_many() {
+    let line = |count: usize| {
+        let fields = (0..count).map(|number| format!("&{number}"));
+        format!("OK a=1&b=2&a=3&a%3D=4{}", fields.collect::<String>())
+    };
+    let few = line(MOST_FIELDS - 4);
+    let Ok(mut fields) = parse(few.as_bytes()).unwrap().answer else {
+        panic!("refused");
+    };
+    assert_eq!(fields.bytes("a="), Some(&b"4"[..]));
+    assert_eq!(fields.take("a"), Some(b"3".to_vec()));
+    assert_eq!((fields.take("a"), fields.bytes("a")), (None, None));
+    assert_eq!(fields.bytes("99"), Some(&b""[..]));
+    assert!(parse(line(MOST_FIELDS).as_bytes()).is_err());
 }
 
 #[test]
