@@ -152,7 +152,7 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// [`Malformed`], as `InvalidData`: the other end does not speak our language.
     pub fn receive(&self) -> io::Result<Heard<In>> {
         // Room for the longest would be more memory than all else that a session writes to.
-        match self.next_length() {
+        match heard_to_the_last(|| self.next_length()) {
             Ok(length) => self.take(&mut vec![0; length.min(LONGEST)]),
             Err(error) => Heard::nothing(error),
         }
@@ -167,7 +167,8 @@ impl<Out: Message, In: Message> End<Out, In> {
     }
 
     fn take(&self, packet: &mut [u8]) -> io::Result<Heard<In>> {
-        let (length, fd) = match (self.receive)(self.socket.as_fd(), packet) {
+        let received = heard_to_the_last(|| (self.receive)(self.socket.as_fd(), packet));
+        let (length, fd) = match received {
             Ok(received) => received,
             Err(error) => return Heard::nothing(error),
         };
@@ -185,6 +186,15 @@ impl<Out: Message, In: Message> End<Out, In> {
     fn next_length(&self) -> io::Result<usize> {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         Ok(recv(self.socket.as_raw_fd(), &mut [], flags)?)
+    }
+}
+
+/// What `receive` says but for the news, which the kernel gives once and ahead of all, that the other end
+/// has gone without hearing all that it was told. What it said itself is still there, and then its end.
+fn heard_to_the_last<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match receive() {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive(),
+        heard => heard,
     }
 }
 
@@ -238,6 +248,28 @@ mod tests {
         worker.send(&FromWorker::Left).unwrap();
         let word = master.receive().unwrap();
         assert!(matches!(word, Heard::Message(FromWorker::Left)));
+    }
+
+    #[test]
+    fn who_goes_without_hearing_all_is_heard_to_the_last() {
+        for is_with_room in [false, true] {
+            let (master, worker): (MasterOfWorker, Worker) = pair(receive, receive).unwrap();
+            master.send(&ToWorker::Retire).unwrap();
+            worker.send(&FromWorker::Ready { pid: 1 }).unwrap();
+            worker.send(&FromWorker::Left).unwrap();
+            drop(worker);
+            let mut room = Room::default();
+            let mut hear = || match is_with_room {
+                true => master.receive_in(&mut room).unwrap(),
+                false => master.receive().unwrap(),
+            };
+            assert!(matches!(
+                hear(),
+                Heard::Message(FromWorker::Ready { pid: 1 })
+            ));
+            assert!(matches!(hear(), Heard::Message(FromWorker::Left)));
+            assert!(matches!(hear(), Heard::End));
+        }
     }
 
     #[test]
