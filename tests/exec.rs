@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Cluster, Daemon, Ftp, Scratch, children, eventually, status};
+use support::{Cluster, Daemon, Ftp, Scratch, children, eventually, own_address, status};
 
 /// Lets `ann` in with `right`, and misbehaves for others by name.
 const PROGRAM: &str = r#"#!/bin/sh
@@ -185,6 +185,29 @@ fn a_crowd_stands_in_line_and_everybody_is_answered() {
     }
     let codes: Vec<u16> = crowd.iter_mut().map(|ftp| ftp.reply().0).collect();
     assert_eq!(codes, [230, 530].repeat(20));
+}
+
+#[test]
+fn a_crowd_from_one_address_keeps_no_other_waiting() {
+    let site = Site::start(&[("auth.exec.timeout", "60")]);
+    site.daemon.expect_error("login-unavailable");
+    let crowd = own_address();
+    let mut guests: Vec<Ftp> = (0..24)
+        .map(|_| Ftp::connect_from(crowd, site.daemon.address))
+        .collect();
+    for guest in &mut guests {
+        guest.send(b"USER slow\r\nPASS x\r\n");
+        guest.reply_of(331);
+    }
+    let clerks = || {
+        let all = site.daemon.children().into_iter();
+        all.filter(|(_, title)| title.contains("[clerk]"))
+    };
+    eventually("a program at work", || {
+        let runs = clerks().map(|(pid, _)| children(Pid::from_raw(pid)).len());
+        (runs.sum::<usize>() >= 12).then_some(())
+    });
+    assert_eq!(site.log_in("tree", "anything").0, 230);
 }
 
 #[test]

@@ -17,6 +17,6 @@ pub use births::Births;
 pub use seats::{Board, Counts, Seat, State};
 pub use shares::{Share, Shares};
 pub use spools::Spools;
-pub use suspects::{LONGEST_TURN, Penalty, Suspects};
+pub use suspects::{LONGEST_TURN, Penalty, Suspects, household};
 pub use tally::{Hooks, Tally, Transfers};
 pub use traffic::{Traffic, Way};

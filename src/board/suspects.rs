@@ -39,7 +39,8 @@ pub struct Penalty {
 }
 
 /// Whom an address stands for: a host of IPv6 has a whole network to choose its address from.
-pub(super) fn household(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = address.to_bits() >> 64 << 64;

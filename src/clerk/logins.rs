@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{PATH, hear};
 use crate::auth::exec::{LONGEST_ANSWER, Verdict, question};
+use crate::board::household;
 use crate::config::AuthExec;
 use crate::leash::{self, FromClerk, Secret, ToClerk};
 use crate::sys::process::{self, Ending};
@@ -18,8 +19,9 @@ use crate::sys::signals::Deaths;
 use crate::text::quoted;
 use crate::vigil::{self, For};
 
-/// Most runs at once.
+/// Most runs at once, and most of them for clients of one address: others are to find the program free.
 const MOST: usize = 16;
+const MOST_OF_ONE: usize = 12;
 
 /// A question.
 struct Login {
@@ -122,7 +124,8 @@ impl Logins<'_> {
     /// Starts as many runs as may go on at once.
     fn begin(&mut self) -> io::Result<()> {
         while self.runs.len() < MOST {
-            let Some(login) = self.waiting.pop_front() else {
+            let next = self.next().and_then(|at| self.waiting.remove(at));
+            let Some(login) = next else {
                 break;
             };
             let environment = [PATH.to_owned(), format!("NANOFTPD_PEER={}", login.peer)];
@@ -140,6 +143,18 @@ impl Logins<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whose turn it is, by its place in line: the first of those from where the fewest runs are for.
+    fn next(&self) -> Option<usize> {
+        let runs_for = |login: &Login| {
+            let home = household(login.peer);
+            let runs = self.runs.iter();
+            runs.filter(|run| household(run.login.peer) == home).count()
+        };
+        let waiting = self.waiting.iter().enumerate();
+        let (runs, at) = waiting.map(|(at, login)| (runs_for(login), at)).min()?;
+        (runs < MOST_OF_ONE).then_some(at)
     }
 
     fn wait(&self, deaths: &Deaths) -> io::Result<()> {
