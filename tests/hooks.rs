@@ -228,9 +228,18 @@ fn a_stop_a_reload_and_a_death_of_the_clerk_cost_what_they_must() {
         (1..=number).find(|at| site.out(&format!("after{at}")).exists())
     });
 
-    ftp.store("slow2", b"x");
+    // Nor does another program forget who works for the one before.
+    let names: Vec<String> = (10..16).map(|number| format!("slow{number}")).collect();
+    for name in &names {
+        ftp.store(name, b"x");
+    }
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGUSR2);
+    daemon.wait_after(mark, " upgraded");
     assert_eq!(daemon.stop(PATIENCE), Some(0));
-    assert!(site.out("slow2").exists(), "it was not waited for");
+    for name in names {
+        assert!(site.out(&name).exists(), "{name} was not waited for");
+    }
 }
 
 #[test]

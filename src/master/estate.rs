@@ -151,6 +151,7 @@ impl Master<'_> {
             }
             Record::News(news) => self.lore.learn(&news),
             Record::Clients { pid, most } => self.board.limited(pid, most),
+            Record::Finishing(pid) => self.clerks.await_end(pid),
             Record::Worker(_)
             | Record::Tried(_)
             | Record::Pidfile { .. }

@@ -205,6 +205,7 @@ impl Master<'_> {
         }));
         will.extend(self.lore.news().map(Record::News));
         will.extend(self.workers(now).map(Record::Worker));
+        will.extend(self.clerks.finishing().map(Record::Finishing));
         let seats = self.board.seats().filter(|(pid, _)| !is_unborn(*pid));
         will.extend(seats.map(|(pid, seat)| Record::Clients {
             pid,

@@ -67,6 +67,8 @@ pub(super) enum Record {
         pid: i32,
         most: u32,
     },
+    /// A clerk that nobody holds any more, and that finishes what it has.
+    Finishing(i32),
 }
 
 impl Record {
@@ -172,6 +174,7 @@ impl Record {
             Self::Worker(worker) => worker.encode(Writer::new(10)),
             Self::Clients { pid, most } => Writer::new(12).natural(*pid).number(*most),
             Self::Tried(text) => Writer::new(13).bytes(text),
+            Self::Finishing(pid) => Writer::new(14).natural(*pid),
         }
         .end()
     }
@@ -219,6 +222,7 @@ impl Record {
                 most: reader.number()?,
             },
             13 => Self::Tried(reader.bytes()?),
+            14 => Self::Finishing(reader.natural()?),
             _ => return Ok(None),
         };
         reader.is_empty().then_some(Some(record)).ok_or(Malformed)

@@ -108,6 +108,17 @@ impl Clerks {
         self.seats.values().any(|seat| !seat.asked.is_empty())
     }
 
+    /// Those that finish what they have when another program takes this one's place.
+    pub(super) fn finishing(&self) -> impl Iterator<Item = i32> {
+        let hooks = self.seats.get(&Duty::Hooks).map(|seat| seat.pid);
+        self.retired.iter().copied().chain(hooks)
+    }
+
+    /// One that another program has left to finish what it has.
+    pub(super) fn await_end(&mut self, pid: i32) {
+        self.retired.insert(pid);
+    }
+
     /// The one that writes lines.
     pub(super) fn writer(&self) -> Option<&MasterOfClerk> {
         self.seats.get(&Duty::Lines).map(|seat| &seat.leash)

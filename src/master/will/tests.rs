@@ -70,8 +70,8 @@ fn a_will_reads_as_it_was_written() {
     assert_eq!(read(&write(&records())), Ok(records()));
     assert_eq!(read(&write(&[])), Ok(Vec::new()));
     let (pid, most) = (i32::MAX, u32::MAX);
-    let clients = vec![Record::Clients { pid, most }];
-    assert_eq!(read(&write(&clients)), Ok(clients));
+    let others = vec![Record::Clients { pid, most }, Record::Finishing(pid)];
+    assert_eq!(read(&write(&others)), Ok(others));
     let tried: Vec<Record> = Record::tried(&[b'#'; 100_000]).collect();
     assert_eq!(read(&write(&tried)), Ok(tried));
 }
