@@ -69,28 +69,58 @@ fn a_create_open_that_nobody_answers_ends_in_time_and_leaves_nothing() {
     put(&mut store, "/docs/a", b"y").unwrap();
 }
 
+/// A store of two trackers that are waited for longer than they take over what is asked of them.
+fn patient(node: &Node) -> MogileFs {
+    let mut own = impatient();
+    own.close_timeout = Duration::from_secs(10);
+    own.overwrite = Overwrite::Swap;
+    store_at(node.trackers.clone(), Box::new(Classes::new("d")), own)
+}
+
+/// Whether the file is this, also when whatever takes long has been done.
+fn holds(store: &mut MogileFs, name: &str, content: &[u8]) {
+    vigil::pause(Duration::from_millis(1000)).unwrap();
+    assert_eq!(get(store, name, 0).unwrap(), content);
+}
+
 /// Of the old file, which the new one has replaced by then.
 #[test]
 fn a_tracker_that_deletes_much_later_deletes_nothing_else() {
     let node = Node::of_two_trackers();
-    let mut own = impatient();
-    own.close_timeout = Duration::from_secs(10);
-    own.overwrite = Overwrite::Swap;
-    let layout = Box::new(Classes::new("d"));
-    let mut store = store_at(node.trackers.clone(), layout, own);
-    let slowly = || node.fault("delay cmd=delete ms=2000 count=1");
-    let holds = |store: &mut MogileFs, content: &[u8]| {
-        vigil::pause(Duration::from_millis(2200)).unwrap();
-        assert_eq!(get(store, "/docs/a", 0).unwrap(), content);
-    };
-    put(&mut store, "/docs/a", b"old").unwrap();
-    slowly();
-    put(&mut store, "/docs/a", b"swapped").unwrap();
-    holds(&mut store, b"swapped");
-    slowly();
-    store.remove(&at("/docs/a")).unwrap();
-    put(&mut store, "/docs/a", b"new").unwrap();
-    holds(&mut store, b"new");
+    let mut store = patient(&node);
+    for trackers in ["count=1", "count=2"] {
+        let slowly = || node.fault(&format!("delay cmd=delete ms=800 {trackers}"));
+        put(&mut store, "/docs/a", b"old").unwrap();
+        slowly();
+        put(&mut store, "/docs/a", b"swapped").unwrap();
+        holds(&mut store, "/docs/a", b"swapped");
+        slowly();
+        store.remove(&at("/docs/a")).unwrap();
+        put(&mut store, "/docs/a", b"new").unwrap();
+        holds(&mut store, "/docs/a", b"new");
+        node.fault("clear");
+    }
+}
+
+/// A file that has got the name of one that was put aside for it, or of one that was renamed.
+#[test]
+fn a_tracker_that_renames_much_later_renames_nothing_else() {
+    let node = Node::of_two_trackers();
+    let mut store = patient(&node);
+    for trackers in ["count=1", "count=2"] {
+        let slowly = || node.fault(&format!("delay cmd=rename ms=800 {trackers}"));
+        put(&mut store, "/docs/a", b"old").unwrap();
+        put(&mut store, "/docs/b", b"new").unwrap();
+        slowly();
+        store.rename(&at("/docs/b"), &at("/docs/a")).unwrap();
+        holds(&mut store, "/docs/a", b"new");
+        slowly();
+        store.rename(&at("/docs/a"), &at("/docs/b")).unwrap();
+        put(&mut store, "/docs/a", b"next").unwrap();
+        store.remove(&at("/docs/b")).unwrap();
+        holds(&mut store, "/docs/a", b"next");
+        node.fault("clear");
+    }
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Trackers {
             .with("from_key", from)
             .with("to_key", to);
         for last in [false, true] {
-            let doubt = match self.ask(&request, self.limits.request, Repeat::Never) {
+            let doubt = match self.change(&request) {
                 Ok(_) => return Ok(source),
                 Err(error) if is_doubtful(&error) || error.is("unknown_key") => error,
                 Err(error) => return Err(error),

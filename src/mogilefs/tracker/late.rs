@@ -1,5 +1,5 @@
-//! Removing a key. A tracker that was given up may still do it, and then to whatever has the name by that
-//! time: that another one has done it is not enough, the first is waited for.
+//! Removing a key, or giving it another name. A tracker that was given up may still do it, and then to
+//! whatever has the name by that time: that another one has done it is not enough, so it is waited for.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -11,9 +11,9 @@ use super::changes::is_doubtful;
 use super::connection::Answer;
 use super::hedge::{Asked, wait};
 use super::questions::about;
-use super::{Repeat, Trackers, answered, unanswered};
+use super::{Trackers, answered, unanswered};
 use crate::mogilefs::Error;
-use crate::mogilefs::wire::Request;
+use crate::mogilefs::wire::{Fields, Request};
 use crate::text::quoted_error;
 use crate::vigil;
 
@@ -22,29 +22,32 @@ impl Trackers {
     pub(crate) fn delete(&mut self, domain: &[u8], key: &[u8]) -> Result<(), Error> {
         let _quiet = vigil::undisturbed();
         let request = about("delete", domain, key);
-        let (first, late) = match self.ask_one(&request) {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(no)) => (no.into(), None),
-            Err(failed) => failed,
+        let doubt = match self.change(&request) {
+            Ok(_) => return Ok(()),
+            Err(error) if is_doubtful(&error) => error,
+            Err(error) => return Err(error),
         };
-        if !is_doubtful(&first) {
-            return Err(first);
-        }
         log::warn!(
             "tracker-doubt command={} error={}",
             request.command(),
-            quoted_error(&first)
+            quoted_error(&doubt)
         );
-        let second = self.ask(&request, self.limits.request, Repeat::Never);
-        let said = late.and_then(|late| outlast(*late, self.limits.close));
-        let is_gone = |error: &Error| error.is("unknown_key");
-        match (second.map(|_| ()), said) {
-            (Err(error), None) if !is_gone(&error) => Err(error),
-            (Err(error), Some(Err(no))) if !is_gone(&error) && no.code != "unknown_key" => {
-                Err(no.into())
-            }
+        match self.change(&request) {
+            Err(error) if !error.is("unknown_key") => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Asks one tracker for what must not be done later, and waits until it is done or nobody will do it.
+    pub(super) fn change(&mut self, request: &Request) -> Result<Fields, Error> {
+        let answer = match self.ask_one(request) {
+            Ok(answer) => answer,
+            Err((error, None)) => return Err(error),
+            Err((error, Some(late))) => {
+                outlast(*late, request.command(), self.limits.close).ok_or(error)?
+            }
+        };
+        Ok(answer?)
     }
 
     /// Asks the first that can be connected. One that takes too long comes with the error.
@@ -88,12 +91,12 @@ fn heard(one: &mut Asked, limit: Duration) -> io::Result<()> {
 }
 
 /// What a tracker says at last that was given up, or that it never will.
-fn outlast(mut late: Asked, limit: Duration) -> Option<Answer> {
+fn outlast(mut late: Asked, command: &str, limit: Duration) -> Option<Answer> {
     let begun = Instant::now();
     let ended = heard(&mut late, limit);
     let is_certain = !matches!(&ended, Err(error) if error.kind() == io::ErrorKind::TimedOut);
     log::info!(
-        "late-delete addr={} ended={} waited_ms={}",
+        "late-change addr={} command={command} ended={} waited_ms={}",
         late.address,
         u8::from(is_certain),
         begun.elapsed().as_millis()
