@@ -237,6 +237,21 @@ fn a_clerk_that_dies_costs_its_logins_and_nothing_else() {
     });
 }
 
+/// Another program that takes this one's place waits ten seconds for answers, and no longer.
+#[test]
+fn whoever_waits_too_long_for_another_program_is_told_so() {
+    let site = Site::start(&[("auth.exec.timeout", "300"), ("nanoftpd.login_time", "300")]);
+    site.daemon.expect_error("login-unavailable");
+    let mut ftp = Ftp::connect(site.daemon.address);
+    ftp.expect("USER slow", 331);
+    ftp.send(b"PASS right\r\n");
+    eventually("the program runs", || fs::read(site.out("pid")).ok());
+    let mark = site.daemon.mark();
+    site.daemon.signal(Signal::SIGUSR2);
+    site.daemon.wait_after(mark, " upgraded");
+    assert_eq!(ftp.reply().0, 421);
+}
+
 #[test]
 fn a_reload_touches_no_login_and_takes_another_program() {
     let site = Site::start(&[]);

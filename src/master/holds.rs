@@ -48,6 +48,15 @@ impl Master<'_> {
         }
     }
 
+    /// Tells whoever waits for an answer that it will not come: the program that takes this one's place
+    /// knows of no question.
+    pub(super) fn answer_nobody(&self) {
+        let held = self.gate.held.iter().map(|(pid, held)| (*pid, held.number));
+        for (worker, number) in held.chain(self.clerks.asked()) {
+            self.answer_nothing(worker, number);
+        }
+    }
+
     fn look_into(&mut self, pid: i32, number: u32, question: Question) {
         match question {
             Question::Account(user) => {

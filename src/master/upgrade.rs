@@ -157,6 +157,7 @@ impl Master<'_> {
             self.gutter.as_fd(),
             self.gutter.mouth(),
         ]);
+        self.answer_nobody();
         let mut arguments = self.arguments();
         if self.is_foreground {
             arguments.push("-f".into());

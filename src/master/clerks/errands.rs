@@ -132,7 +132,7 @@ impl Master<'_> {
         }
     }
 
-    pub(super) fn answer_nothing(&self, worker: i32, number: u32) {
+    pub(in crate::master) fn answer_nothing(&self, worker: i32, number: u32) {
         let answer = Vec::new();
         self.tell(worker, &ToWorker::Answer { number, answer });
     }

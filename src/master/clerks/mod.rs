@@ -108,6 +108,12 @@ impl Clerks {
         self.seats.values().any(|seat| !seat.asked.is_empty())
     }
 
+    /// Who waits for an answer, and the numbers of the questions.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (i32, u32)> {
+        let asked = self.seats.values().flat_map(|seat| &seat.asked);
+        asked.map(|(worker, number)| (*worker, *number))
+    }
+
     /// Those that finish what they have when another program takes this one's place.
     pub(super) fn finishing(&self) -> impl Iterator<Item = i32> {
         let hooks = self.seats.get(&Duty::Hooks).map(|seat| seat.pid);
