@@ -52,6 +52,18 @@ fn one_time_in_every_reply_and_for_every_session() {
     assert_eq!(other.lines("LIST /docs"), first);
 }
 
+/// Of the descriptors that a session has some are left for its transfers.
+#[test]
+fn so_many_nodes_as_there_may_be_are_asked_over_a_few_connections() {
+    let fills = fill("docs/f", 480);
+    let cluster = filled(&[&["--devices".to_owned(), "100".to_owned()], &fills[..]].concat());
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    let times = modified(&ftp.lines("MLSD /docs"));
+    assert_eq!(times.iter().flatten().count(), 480);
+    ftp.store("/docs/new", b"new");
+}
+
 #[test]
 fn up_to_500_times_are_asked_for_and_none_where_there_are_many_more() {
     let fills = [

@@ -19,7 +19,7 @@ use crate::mogilefs::Error;
 use crate::text::quoted_error;
 use crate::vigil::{self, For};
 
-/// The most connections, to one node and in all.
+/// The most connections, to one node and in all, those that wait for the next question included.
 const LINES: (usize, usize) = (4, 16);
 
 /// The longest head of an answer, in bytes.
@@ -99,8 +99,14 @@ impl Heads {
                 };
                 let kept = self.idle.iter().position(|line| line.node == node);
                 let line = match kept {
-                    Some(kept) => Ok(self.idle.swap_remove(kept)),
-                    None => Line::open(node),
+                    Some(kept) => Ok(self.idle.remove(kept)),
+                    None => {
+                        // Each costs a descriptor, and there may be hundreds of nodes.
+                        if self.idle.len() + lines.len() >= LINES.1 && !self.idle.is_empty() {
+                            self.idle.remove(0);
+                        }
+                        Line::open(node)
+                    }
                 };
                 match line {
                     Ok(mut line) => {
