@@ -332,7 +332,7 @@ fn is_separator(text: &str) -> bool {
 }
 
 fn is_zone(text: &str) -> bool {
-    jiff::tz::TimeZone::get(text).is_ok()
+    super::zone(text).is_ok()
 }
 
 fn is_facility(text: &str) -> bool {

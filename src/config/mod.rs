@@ -25,6 +25,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 pub use mogilefs::{Collation, ContentMd5, Extended, ListTimes, Mogilefs, Overwrite, Upload, Zone};
 pub use net::{Host, Network};
 pub use row::{Key, Section};
@@ -51,6 +53,17 @@ pub struct Config {
 /// Every section and key there is.
 pub fn sections() -> &'static [Section] {
     keys::SECTIONS
+}
+
+/// The time zone of that name. UTC is one on every machine, also where none are installed.
+///
+/// # Errors
+/// There is none.
+pub fn zone(name: &str) -> Result<TimeZone, jiff::Error> {
+    if name == "UTC" {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name)
 }
 
 /// Something wrong in a file, and where.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nix::unistd::Uid;
 
-use crate::config::{AuthModule, Config, Error, SandboxMode, TlsMode};
+use crate::config::{self, AuthModule, Config, Error, SandboxMode, TlsMode};
 use crate::sys::jail::Jail;
 use crate::sys::rights::{self, Identity};
 use crate::sys::sandbox::{self, Part, Sandbox};
@@ -50,7 +50,7 @@ impl Ground {
         };
         let is_root = rights::are_root();
         let identity = identity(config, &mut wrong).filter(|_| is_root);
-        let zone = TimeZone::get(&config.nanoftpd.timezone);
+        let zone = config::zone(&config.nanoftpd.timezone);
         let zone = wrong.unless(("nanoftpd", "timezone"), zone);
         let dirs = dirs(config, &mut wrong);
         let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
-use crate::support::{Daemon, Ftp, Scratch, eventually, say, status};
+use crate::support::{Daemon, Ftp, Scratch, eventually, say, skip, status};
 use crate::{is_dismissed, run};
 
 #[test]
@@ -38,6 +38,21 @@ fn a_second_start_says_who_runs_already() {
         "{text}"
     );
     daemon.log_in().expect("PWD", 257);
+}
+
+/// As in a small container.
+#[test]
+fn the_usual_time_zone_is_there_where_none_are_installed() {
+    if !geteuid().is_root() || !Path::new("/usr/share/zoneinfo").exists() {
+        return skip("only root may mount");
+    }
+    let script =
+        "mount --make-rprivate / && mount -t tmpfs -o ro tmpfs /usr/share/zoneinfo && exec \"$@\"";
+    let daemon = Daemon::of_files_within(&["unshare", "-m", "sh", "-c", script, "sh"], &[]);
+    let mut ftp = daemon.log_in();
+    ftp.store("a", b"x");
+    let list = ftp.fetch("LIST");
+    assert!(list.starts_with(b"-rw-r--r-- "), "{list:?}");
 }
 
 #[test]
@@ -168,7 +183,7 @@ fn a_warning_at_the_start_has_its_place() {
 #[test]
 fn a_port_that_is_roots_is_not_for_others() {
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
-    if !nix::unistd::geteuid().is_root() || first.trim() == "0" {
+    if !geteuid().is_root() || first.trim() == "0" {
         say("not tried: it takes root, and a port that is root's");
         return;
     }
