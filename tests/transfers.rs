@@ -305,6 +305,32 @@ fn a_client_that_hangs_up_during_a_transfer_has_it_aborted_or_finished() {
     }
 }
 
+/// As the kernel does it for a client that is killed: the data connection first, the other one a moment later.
+#[test]
+fn what_a_killed_client_has_sent_is_not_stored_as_a_whole() {
+    let daemon = Daemon::of_files(&[]);
+    // Who closes too slowly on a busy machine tries again.
+    let is_stored = (0..5).all(|number| {
+        let mut ftp = daemon.log_in();
+        ftp.expect("TYPE I", 200);
+        let data = ftp.data();
+        ftp.expect(&format!("STOR f{number}"), 150);
+        let mut stream = data.stream();
+        stream.write_all(&noise(300_000, number)).unwrap();
+        // It is the longer awaited the longer it took: ten milliseconds.
+        std::thread::sleep(Duration::from_millis(500));
+        let mark = daemon.mark();
+        drop(stream);
+        std::thread::sleep(Duration::from_micros(300));
+        drop(ftp);
+        let (_, line) = daemon.wait_after(mark, "path=\"/f");
+        let is_there = daemon.files().join(format!("f{number}")).exists();
+        assert_eq!(is_there, line.contains("stor-ok"), "{line}");
+        is_there
+    });
+    assert!(!is_stored);
+}
+
 #[test]
 fn a_stranger_at_the_data_port_keeps_nobody_out() {
     let cluster = Cluster::start();

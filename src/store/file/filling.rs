@@ -4,10 +4,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::causes::broken;
 use crate::store::inflow::{Inflow, LONG};
 use crate::store::{Error, Source};
+use crate::vigil;
 
 /// How much is read at once: of what may be a small file, and of what is not.
 const FIRST: usize = 16 * 1024;
@@ -47,6 +49,22 @@ pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Erro
     }
 }
 
+/// Waits for a fiftieth of the time that an upload `took`, but never long. The kernel closes the connections
+/// of a client that was killed one after the other, and mostly that of the data first, which then looks like
+/// a good end: the other one, which is heard in each wait, is to have its moment.
+///
+/// # Errors
+/// `Interrupted`: the client is gone.
+pub(super) fn outlive(took: Duration) -> Result<(), Error> {
+    const LEAST: Duration = Duration::from_millis(1);
+    const MOST: Duration = Duration::from_millis(10);
+    let moment = (took / 50).min(MOST);
+    if moment < LEAST {
+        return Ok(());
+    }
+    vigil::pause(moment).map_err(source_failed)
+}
+
 fn read_on(block: &mut [u8], file: &mut File, source: &mut dyn Source) -> Result<usize, Error> {
     let read = source.read(block).map_err(source_failed)?;
     let written = file.write_all(block.get(..read).unwrap_or_default());
@@ -55,7 +73,7 @@ fn read_on(block: &mut [u8], file: &mut File, source: &mut dyn Source) -> Result
 }
 
 fn source_failed(error: io::Error) -> Error {
-    if crate::vigil::was_interrupted(&error) {
+    if vigil::was_interrupted(&error) {
         Error::Interrupted
     } else {
         Error::Source(error)

@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, renameat};
@@ -19,7 +20,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use self::causes::broken;
-use self::filling::fill;
+use self::filling::{fill, outlive};
 use self::listing::{Listing, entry};
 use self::unfinished::{Naming, RESERVED, Unfinished};
 use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
@@ -154,7 +155,9 @@ impl Tree {
         path: &Path,
         source: &mut dyn Source,
     ) -> Result<Receipt, Error> {
+        let begun = Instant::now();
         let bytes = fill(&mut unfinished.file, source)?;
+        outlive(begun.elapsed())?;
         self.replaced = unfinished.finish(path.name(), self.fsync)?;
         Ok(Receipt {
             bytes,
