@@ -38,7 +38,8 @@ struct End {
 fn main() -> ExitCode {
     let mut arguments = title::take_arguments().into_iter();
     let name = arguments.next().unwrap_or_default();
-    match obey(cli::parse(arguments), Path::new(&name)) {
+    let ready = process::hear_of_deaths().map_err(|error| end(FAILED, error));
+    match ready.and_then(|()| obey(cli::parse(arguments), Path::new(&name))) {
         Ok(code) => ExitCode::from(code),
         Err(end) => {
             complain(&end.text);

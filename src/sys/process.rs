@@ -152,6 +152,20 @@ pub(super) fn hear_all_signals() -> io::Result<()> {
     Ok(())
 }
 
+/// Has who waits for a child hear of its end, also where whoever started us did not want to. To be called
+/// before anybody waits.
+///
+/// # Errors
+/// What the kernel says.
+pub fn hear_of_deaths() -> io::Result<()> {
+    // SAFETY: no handler is installed, and none is replaced.
+    #[expect(unsafe_code, reason = "belongs to the fork")]
+    unsafe {
+        signal::signal(Signal::SIGCHLD, SigHandler::SigDfl)?;
+    }
+    Ok(())
+}
+
 /// Closes everything above the standard streams that is not in `kept`, which is sorted.
 pub(super) fn close_others(kept: &[RawFd]) {
     let mut from = 3;
