@@ -4,7 +4,13 @@
 
 mod support;
 
-use support::{Cluster, Daemon, Ftp, Mode, Truth, noise, on_each_module};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::libc;
+use support::{Cluster, Daemon, Ftp, Mode, Truth, eventually, noise, on_each_module, skip};
 
 #[test]
 fn a_file_goes_round_in_every_mode() {
@@ -292,4 +298,44 @@ fn the_small_verbs_answer() {
             ftp.expect("SITE CHMOD 640 /f", 200);
         }
     });
+}
+
+/// Of a file, to a process that is told when somebody else wants it (fcntl(2)).
+fn lease(file: &File, kind: i32) -> nix::Result<i32> {
+    #[expect(unsafe_code, reason = "no safe interface to this call exists")]
+    // SAFETY: the call takes a descriptor, which is open, and a number.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
+    nix::errno::Errno::result(done)
+}
+
+#[test]
+fn a_file_that_a_file_server_has_a_lease_of_is_waited_for() {
+    let daemon = Daemon::of_files(&[]);
+    let mut ftp = daemon.log_in();
+    ftp.store("f", b"whole");
+    let is_wanted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGIO, Arc::clone(&is_wanted)).unwrap();
+    for (command, is_upload) in [("RETR f", false), ("APPE f", true)] {
+        let path = daemon.files().join("f");
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        if let Err(errno) = lease(&file, libc::F_WRLCK) {
+            return skip(&format!("no leases of files here: {errno}"));
+        }
+        let is_asked = Arc::clone(&is_wanted);
+        let server = std::thread::spawn(move || {
+            eventually("somebody who wants it", || {
+                is_asked.swap(false, Ordering::SeqCst).then_some(())
+            });
+            lease(&file, libc::F_UNLCK).unwrap();
+        });
+        match is_upload {
+            false => assert_eq!(ftp.fetch(command), b"whole"),
+            true => assert_eq!(ftp.give(command, b" and more").0, 226),
+        }
+        server.join().unwrap();
+    }
+    assert_eq!(
+        fs::read(daemon.files().join("f")).unwrap(),
+        b"whole and more"
+    );
 }

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, renameat};
@@ -27,12 +27,18 @@ use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Source, S
 use crate::config;
 use crate::path::Path;
 use crate::sys::dirents::Dirents;
+use crate::vigil;
 
 mod beneath;
 mod causes;
 mod filling;
 mod listing;
 mod unfinished;
+
+/// How long a file server on this machine, or whoever else has a lease of a file, may take to let go of it,
+/// and how often it is looked whether it has.
+const LEASE: Duration = Duration::from_secs(5);
+const BREATH: Duration = Duration::from_millis(20);
 
 /// A tree beneath one directory of the kernel.
 pub struct Tree {
@@ -127,14 +133,24 @@ impl Tree {
         if !self.seems_plain(path) {
             is_plain(&self.status(path)?)?;
         }
-        let file = self.resolve(
-            path,
-            flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY,
-            Mode::empty(),
-        )?;
+        let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = self.open_leased(path, flags)?;
         let status = fstat(&file)?;
         is_plain(&status)?;
         Ok((file.into(), size(&status)))
+    }
+
+    /// Opens what somebody may have to let go of first, who is asked to by the kernel.
+    fn open_leased(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Error> {
+        let begun = Instant::now();
+        loop {
+            match beneath::open(self.root.as_fd(), path.relative(), flags, Mode::empty()) {
+                Err(Errno::EAGAIN) if begun.elapsed() < LEASE => {
+                    vigil::pause(BREATH).map_err(|_| Error::Interrupted)?;
+                }
+                opened => return Ok(opened?),
+            }
+        }
     }
 
     /// Whether there is a plain file, as it seems: links may have led anywhere, so that this decides nothing
