@@ -15,7 +15,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 
 /// What a bystander wants after it was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,7 +267,7 @@ fn look(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<
     );
     let next_call = next_call();
     let first = [deadline, next_call].into_iter().flatten().min();
-    match poll(&mut polled, time_left(first)) {
+    match ppoll(&mut polled, time_left(first), None) {
         Err(Errno::EINTR) => return Ok(None),
         Err(errno) => return Err(errno.into()),
         Ok(_) => {}
@@ -324,14 +325,9 @@ fn flags(direction: For) -> PollFlags {
     }
 }
 
-/// Rounded up to a millisecond, so that a wait never spins through its last one.
-fn time_left(deadline: Option<Instant>) -> PollTimeout {
-    let Some(deadline) = deadline else {
-        return PollTimeout::NONE;
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    let millis = left.as_micros().div_ceil(1000);
-    PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+/// `None`: for ever.
+fn time_left(deadline: Option<Instant>) -> Option<TimeSpec> {
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).into())
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Erro
 /// # Errors
 /// `Interrupted`: the client is gone.
 pub(super) fn outlive(took: Duration) -> Result<(), Error> {
-    const LEAST: Duration = Duration::from_millis(1);
+    const LEAST: Duration = Duration::from_micros(100);
     const MOST: Duration = Duration::from_millis(10);
     let moment = (took / 50).min(MOST);
     if moment < LEAST {
