@@ -65,6 +65,19 @@ pub(super) fn outlive(took: Duration) -> Result<(), Error> {
     vigil::pause(moment).map_err(source_failed)
 }
 
+/// What was written to `file` is where it belongs: on the disk if `fsync`. Otherwise whoever keeps it has taken
+/// it: file systems of other hosts (NFS, and more) say only at a close that there was no room for it.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn settle(file: &File, fsync: bool) -> Result<(), Error> {
+    if fsync {
+        return file.sync_all().map_err(|error| broken(&error));
+    }
+    let again = file.try_clone().map_err(|error| broken(&error))?;
+    Ok(nix::unistd::close(again)?)
+}
+
 fn read_on(block: &mut [u8], file: &mut File, source: &mut dyn Source) -> Result<usize, Error> {
     let read = source.read(block).map_err(source_failed)?;
     let written = file.write_all(block.get(..read).unwrap_or_default());

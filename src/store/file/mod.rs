@@ -20,7 +20,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use self::causes::broken;
-use self::filling::{fill, outlive};
+use self::filling::{fill, outlive, settle};
 use self::listing::{Listing, entry};
 use self::unfinished::{Naming, RESERVED, Unfinished};
 use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
@@ -201,9 +201,7 @@ impl Tree {
         let bytes = fill(&mut file, source)?;
         file.set_len(start + bytes)
             .map_err(|error| broken(&error))?;
-        if self.fsync {
-            file.sync_all().map_err(|error| broken(&error))?;
-        }
+        settle(&file, self.fsync)?;
         Ok(Receipt {
             bytes,
             fid: None,

@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::causes::broken;
-use super::filling::fill;
+use super::filling::{fill, settle};
 use super::known_as;
 use crate::store::Error;
 
@@ -107,7 +107,7 @@ impl Unfinished {
     /// # Errors
     /// What the kernel says; nothing is changed then, unless it is the disk that fails in the end.
     pub(super) fn finish(mut self, name: &[u8], fsync: bool) -> Result<Option<OwnedFd>, Error> {
-        self.sync(fsync)?;
+        settle(&self.file, fsync)?;
         if self.name.is_none() {
             let holder = self.holder(fsync)?;
             match self.naming.name(&self.file, &self.dir, name) {
@@ -174,15 +174,8 @@ impl Unfinished {
         let mut copy = Self::named(dir, self.mode)?;
         self.file.rewind().map_err(|error| broken(&error))?;
         fill(&mut copy.file, &mut self.file)?;
-        copy.sync(fsync)?;
+        settle(&copy.file, fsync)?;
         Ok(copy)
-    }
-
-    fn sync(&self, fsync: bool) -> Result<(), Error> {
-        match fsync {
-            true => self.file.sync_all().map_err(|error| broken(&error)),
-            false => Ok(()),
-        }
     }
 }
 
