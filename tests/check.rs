@@ -318,6 +318,7 @@ fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
         ("nanoftpd.listen_addr", "0.0.0.0"),
         ("passive.address", "10.1.2.3"),
         ("nanoftpd.high_port", "15009"),
+        ("nanoftpd.idle_time", "20"),
     ];
     let (code, said) = tried(&scratch, &changes);
     assert_eq!(code, Some(0), "{said}");
@@ -333,13 +334,14 @@ fn a_test_of_the_configuration_warns_of_each_weakness_with_its_place() {
             "warning: {file}:{}: address: PASV announces 10.1.2.3, which is private",
             line_of(&text, "address = ")
         ),
+        format!("warning: {file}: [nanoftpd] login_time: login_time is longer than idle_time"),
         format!("warning: {list}: has mode 0644: everybody sees the hashes"),
         format!("warning: {list}:1: the password of \"ann\" is `test`"),
     ] {
         let is_said = said.lines().any(|line| line.starts_with(&expected));
         assert!(is_said, "{expected}\n{said}");
     }
-    assert_eq!(said.lines().count(), 4, "{said}");
+    assert_eq!(said.lines().count(), 5, "{said}");
 }
 
 #[test]

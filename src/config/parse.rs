@@ -142,10 +142,19 @@ impl Error {
     #[must_use]
     pub fn of_key(path: &Path, key: (&'static str, &'static str), why: String) -> Self {
         let lines = lines(&std::fs::read(path).unwrap_or_default());
-        let file = path.display().to_string();
+        Self::placed(&path.display().to_string(), &lines, key, why)
+    }
+
+    /// The same where it is known where the keys of the file are set.
+    pub(super) fn placed(
+        file: &str,
+        lines: &HashMap<rules::Name, usize>,
+        key: rules::Name,
+        why: String,
+    ) -> Self {
         match lines.get(&key) {
-            Some(line) => Self::new(&file, *line, key.1, why),
-            None => Self::new(&file, 0, &format!("[{}] {}", key.0, key.1), why),
+            Some(line) => Self::new(file, *line, key.1, why),
+            None => Self::new(file, 0, &format!("[{}] {}", key.0, key.1), why),
         }
     }
 }

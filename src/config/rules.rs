@@ -245,10 +245,7 @@ impl Config {
     pub fn warnings_of(&self, path: &Path) -> Vec<Error> {
         let lines = parse::lines(&std::fs::read(path).unwrap_or_default());
         let file = path.display().to_string();
-        let warning = |(key, why): (Name, String)| {
-            let line = lines.get(&key).copied().unwrap_or_default();
-            Error::new(&file, line, key.1, why)
-        };
+        let warning = |(key, why): (Name, String)| Error::placed(&file, &lines, key, why);
         odd(self).into_iter().map(warning).collect()
     }
 }

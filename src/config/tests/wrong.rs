@@ -252,11 +252,11 @@ const ODD: &[(&str, usize, &str)] = &[
         2,
         "nat: PASV announces 10.1.2.3 to 0.0.0.0/0, which is private",
     ),
-    // The line that would have to be there.
+    // The section in place of the line that would have to be there.
     (
         "[pool]\nmax_clients = 20000",
         0,
-        "high_port: low_port to high_port are 10001 ports",
+        "[nanoftpd] high_port: low_port to high_port are 10001 ports",
     ),
 ];
 
