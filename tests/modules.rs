@@ -255,6 +255,25 @@ fn directories_are_made_entered_and_removed() {
     });
 }
 
+/// Trackers remember classes for some seconds; to the session it is the same when another makes it again.
+#[test]
+fn a_class_that_the_session_has_removed_is_gone_whatever_a_tracker_remembers() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    ftp.expect("MKD /newone", 257);
+    ftp.expect("RMD /newone", 250);
+    let class = [("class", &b"newone"[..]), ("mindevcount", b"2")];
+    cluster.call("create_class", &class).unwrap();
+    ftp.expect("CWD /newone", 550);
+    assert_eq!(ftp.lines("NLST /"), ["default", "docs", "photos"]);
+    cluster.classes_become(&["docs", "newone", "photos"]);
+    daemon.log_in().expect("CWD /newone", 250);
+    // Whoever wants it to be there is told that it is.
+    ftp.expect("MKD /newone", 550);
+    ftp.expect("CWD /newone", 250);
+}
+
 #[test]
 fn the_small_verbs_answer() {
     on_each_module(|place, daemon| {

@@ -33,6 +33,7 @@ impl MogileFs {
         if known.contains(class) {
             return Err(Error::Exists);
         }
+        self.made.class_wanted(domain, class);
         let copies = self.settings.mindevcount;
         self.client
             .trackers()?
@@ -48,7 +49,7 @@ impl MogileFs {
             return Err(Error::NotEmpty);
         }
         self.client.trackers()?.delete_class(domain, class)?;
-        self.made.forget_class(domain, class);
+        self.made.class_removed(domain, class);
         self.seen.forget();
         Ok(())
     }

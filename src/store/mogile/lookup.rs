@@ -205,11 +205,16 @@ impl MogileFs {
         Ok(known || self.made.is_fresh(domain, class, upload::LAG.0))
     }
 
-    /// The classes of a domain, if there is one.
+    /// The classes of a domain, if there is one: without those that this session has just removed, of which
+    /// a tracker may not have heard.
     pub(super) fn classes(&mut self, domain: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Error> {
         let domains = self.client.trackers()?.get_domains()?;
         let found = domains.into_iter().find(|one| one.name == domain);
-        Ok(found.map(|domain| domain.classes))
+        Ok(found.map(|found| {
+            let mut classes = found.classes;
+            classes.retain(|class| !self.made.is_gone(domain, class, upload::LAG.0));
+            classes
+        }))
     }
 
     pub(super) fn has_keys(&self, spot: &Spot) -> Result<bool, Error> {

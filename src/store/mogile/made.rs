@@ -1,5 +1,5 @@
-//! The classes that a session has made, of which other trackers may not have heard yet, the one that it
-//! has seen last, and the directories that it has emptied.
+//! The classes that a session has made and removed, of which other trackers may not have heard yet, the one
+//! that it has seen last, and the directories that it has emptied.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -7,25 +7,56 @@ use std::time::{Duration, Instant};
 
 #[derive(Default)]
 pub(super) struct Made {
-    classes: Vec<(Vec<u8>, Vec<u8>, Instant)>,
+    classes: Vec<Class>,
+    removed: Vec<Class>,
+}
+
+/// A class of a domain, and when something became of it.
+struct Class {
+    domain: Vec<u8>,
+    name: Vec<u8>,
+    since: Instant,
+}
+
+impl Class {
+    fn now(domain: &[u8], name: &[u8]) -> Self {
+        Self {
+            domain: domain.to_vec(),
+            name: name.to_vec(),
+            since: Instant::now(),
+        }
+    }
+
+    fn is(&self, domain: &[u8], name: &[u8]) -> bool {
+        self.domain == domain && self.name == name
+    }
 }
 
 impl Made {
     pub(super) fn class(&mut self, domain: &[u8], class: &[u8]) {
-        let now = Instant::now();
-        self.classes.push((domain.to_vec(), class.to_vec(), now));
+        self.classes.push(Class::now(domain, class));
     }
 
-    pub(super) fn forget_class(&mut self, domain: &[u8], class: &[u8]) {
-        self.classes
-            .retain(|(in_domain, name, _)| in_domain != domain || name != class);
+    pub(super) fn class_removed(&mut self, domain: &[u8], class: &[u8]) {
+        self.classes.retain(|one| !one.is(domain, class));
+        self.removed.push(Class::now(domain, class));
+    }
+
+    /// Somebody makes it again.
+    pub(super) fn class_wanted(&mut self, domain: &[u8], class: &[u8]) {
+        self.removed.retain(|one| !one.is(domain, class));
     }
 
     /// Whether the class was made here less than `age` ago.
     pub(super) fn is_fresh(&self, domain: &[u8], class: &[u8], age: Duration) -> bool {
-        self.classes.iter().any(|(in_domain, name, made)| {
-            in_domain == domain && name == class && made.elapsed() < age
-        })
+        let is_it = |one: &Class| one.is(domain, class) && one.since.elapsed() < age;
+        self.classes.iter().any(is_it)
+    }
+
+    /// Whether the class was removed here less than `age` ago.
+    pub(super) fn is_gone(&self, domain: &[u8], class: &[u8], age: Duration) -> bool {
+        let is_it = |one: &Class| one.is(domain, class) && one.since.elapsed() < age;
+        self.removed.iter().any(is_it)
     }
 }
 
@@ -126,11 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_fresh_for_a_while() {
+    fn a_class_is_fresh_or_gone_for_a_while() {
         let mut made = Made::default();
         made.class(b"d", b"c");
         assert!(made.is_fresh(b"d", b"c", Duration::from_secs(60)));
         assert!(!made.is_fresh(b"d", b"c", Duration::ZERO));
         assert!(!made.is_fresh(b"d", b"e", Duration::from_secs(60)));
+        made.class_removed(b"d", b"c");
+        assert!(!made.is_fresh(b"d", b"c", Duration::from_secs(60)));
+        assert!(made.is_gone(b"d", b"c", Duration::from_secs(60)));
+        assert!(!made.is_gone(b"d", b"c", Duration::ZERO));
+        made.class_wanted(b"d", b"c");
+        assert!(!made.is_gone(b"d", b"c", Duration::from_secs(60)));
     }
 }

@@ -25,8 +25,8 @@ const FIDS: [Duration; 3] = [
     Duration::from_secs(1),
 ];
 
-/// How long a class that this session has made may be unknown to another tracker, and how long to
-/// wait before it is asked again.
+/// How long a class that this session has made may be unknown to another tracker, or one that it has removed
+/// be known, and how long to wait before it is asked again.
 pub(super) const LAG: (Duration, Duration) = (Duration::from_secs(8), Duration::from_millis(500));
 
 /// How long a tracker is sought for an upload whose close was lost: the version that stood there may
