@@ -6,8 +6,8 @@ use std::fmt;
 
 use crate::config::Zone;
 
-/// The most that is taken from a tracker, in bytes, of all lines that were asked for together: a full page of the longest keys, each
-/// byte percent-encoded, is well below it.
+/// The most that is taken from a tracker, in bytes, of all lines that were asked for together: a full page
+/// of the longest keys, each byte percent-encoded, is well below it.
 pub(super) const LONGEST_REPLY: usize = 4 * 1024 * 1024;
 
 /// No answer has more fields: those of the classes of ten thousand domains are not as many.

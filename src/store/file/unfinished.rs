@@ -101,8 +101,8 @@ impl Unfinished {
     }
 
     /// Makes it the file `name`, in place of one that is there, and has it on the disk before and its name
-    /// after that if `fsync`. Gives the one whose place it took: its blocks are given back with its last descriptor, which takes as
-    /// long as it is large.
+    /// after that if `fsync`. Gives the one whose place it took: its blocks are given back with its last
+    /// descriptor, which takes as long as it is large.
     ///
     /// # Errors
     /// What the kernel says; nothing is changed then, unless it is the disk that fails in the end.
