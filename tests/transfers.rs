@@ -5,9 +5,9 @@ mod support;
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -254,6 +254,17 @@ fn a_transfer_hears_the_control_connection() {
     assert_eq!(cluster.content("photos/c").unwrap(), [2; 1000]);
 }
 
+/// An upload to `path` that goes on, of which the client has sent `bytes`.
+fn uploading(daemon: &Daemon, path: &str, bytes: &[u8]) -> (Ftp, TcpStream) {
+    let mut ftp = daemon.log_in();
+    ftp.expect("TYPE I", 200);
+    let data = ftp.data();
+    ftp.expect(&format!("STOR {path}"), 150);
+    let mut stream = data.stream();
+    stream.write_all(bytes).unwrap();
+    (ftp, stream)
+}
+
 #[test]
 fn a_client_that_hangs_up_during_a_transfer_has_it_aborted_or_finished() {
     let content = noise(3_000_000, 9);
@@ -261,12 +272,7 @@ fn a_client_that_hangs_up_during_a_transfer_has_it_aborted_or_finished() {
     let cluster = Cluster::start();
     for hangup in ["abort", "finish"] {
         let daemon = Daemon::on(&cluster, &[("passive.hangup", hangup)]);
-        let mut ftp = daemon.log_in();
-        ftp.expect("TYPE I", 200);
-        let data = ftp.data();
-        ftp.expect("STOR /photos/a", 150);
-        let mut stream = data.stream();
-        stream.write_all(first).unwrap();
+        let (ftp, mut stream) = uploading(&daemon, "/photos/a", first);
         drop(ftp);
         if hangup == "abort" {
             daemon.wait_for("stor-failed");
@@ -281,12 +287,7 @@ fn a_client_that_hangs_up_during_a_transfer_has_it_aborted_or_finished() {
         assert!(cluster.content("photos/a").unwrap() == content);
 
         // Whose data connection is broken, too, has ended nothing.
-        let mut ftp = daemon.log_in();
-        ftp.expect("TYPE I", 200);
-        let data = ftp.data();
-        ftp.expect("STOR /photos/b", 150);
-        let mut stream = data.stream();
-        stream.write_all(first).unwrap();
+        let (ftp, stream) = uploading(&daemon, "/photos/b", first);
         drop(ftp);
         daemon.log_in().expect("PWD", 257);
         SockRef::from(&stream)
@@ -311,17 +312,15 @@ fn what_a_killed_client_has_sent_is_not_stored_as_a_whole() {
     let daemon = Daemon::of_files(&[]);
     // Who closes too slowly on a busy machine tries again.
     let is_stored = (0..5).all(|number| {
-        let mut ftp = daemon.log_in();
-        ftp.expect("TYPE I", 200);
-        let data = ftp.data();
-        ftp.expect(&format!("STOR f{number}"), 150);
-        let mut stream = data.stream();
-        stream.write_all(&noise(300_000, number)).unwrap();
+        let (begun, mut other) = (Instant::now(), daemon.log_in());
+        let (ftp, mut stream) = uploading(&daemon, &format!("f{number}"), b"");
         // It is the longer awaited the longer it took: ten milliseconds.
-        std::thread::sleep(Duration::from_millis(500));
+        while begun.elapsed() < Duration::from_millis(500) {
+            stream.write_all(&noise(1000, number)).unwrap();
+            other.expect("NOOP", 200);
+        }
         let mark = daemon.mark();
         drop(stream);
-        std::thread::sleep(Duration::from_micros(300));
         drop(ftp);
         let (_, line) = daemon.wait_after(mark, "path=\"/f");
         let is_there = daemon.files().join(format!("f{number}")).exists();
@@ -346,14 +345,14 @@ fn a_stranger_at_the_data_port_keeps_nobody_out() {
         .unwrap();
     stranger.connect(&target.into()).unwrap();
 
-    let mut stream = std::net::TcpStream::connect(target).unwrap();
+    let mut stream = TcpStream::connect(target).unwrap();
     ftp.expect("RETR /photos/a", 150);
     let mut got = String::new();
     stream.read_to_string(&mut got).unwrap();
     assert_eq!(got, "for the right one");
     ftp.reply_of(226);
     let mut nothing = Vec::new();
-    let mut stranger = std::net::TcpStream::from(stranger);
+    let mut stranger = TcpStream::from(stranger);
     stranger.set_read_timeout(Some(support::PATIENCE)).unwrap();
     let _ = stranger.read_to_end(&mut nothing);
     assert!(nothing.is_empty());
@@ -375,7 +374,7 @@ fn a_client_that_can_hold_little_learns_that_a_short_download_begins() {
     let reply = ftp.expect("EPSV", 229);
     let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
     ftp.expect("RETR /short", 150);
-    let mut late = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let mut late = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     let mut got = Vec::new();
     late.read_to_end(&mut got).unwrap();
     assert_eq!(got.len(), 16_385);
@@ -417,9 +416,7 @@ fn narrowly(ftp: &mut Ftp, command: &str) -> Vec<u8> {
     narrow.set_read_timeout(Some(support::PATIENCE)).unwrap();
     ftp.expect(command, 150);
     let mut got = Vec::new();
-    std::net::TcpStream::from(narrow)
-        .read_to_end(&mut got)
-        .unwrap();
+    TcpStream::from(narrow).read_to_end(&mut got).unwrap();
     ftp.reply_of(226);
     got
 }

@@ -1,8 +1,9 @@
 //! Trees in private directories: what a client can name, and what it cannot reach.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::*;
@@ -206,6 +207,35 @@ fn a_failed_upload_leaves_the_old_file_and_nothing_else() {
     assert!(matches!(put, Err(Error::Source(_))));
     assert_eq!(fs::read(garden.inside("f")).unwrap(), b"old");
     assert_eq!(fs::read_dir(garden.dir.join("root")).unwrap().count(), 1);
+}
+
+/// An upload that has taken a while, at the end of which its client is gone: the line says so.
+struct Killed(UnixStream);
+
+impl Read for Killed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        vigil::pause(Duration::from_millis(20))?;
+        self.0.write_all(b"x")?;
+        Ok(0)
+    }
+}
+
+impl Source for Killed {}
+
+#[test]
+fn what_a_client_has_sent_that_is_gone_a_moment_later_is_not_kept() {
+    let mut garden = Garden::new("killed");
+    garden.put("old", At::Start, b"old").unwrap();
+    let (near, far) = UnixStream::pair().unwrap();
+    let _watch = vigil::watch(near.as_fd(), || vigil::Verdict::Leave).unwrap();
+    let (at, size) = (At::Start, None);
+    let mut source = Killed(far);
+    let put = garden
+        .tree
+        .put(&path("old"), &mut source, &Plan { at, size });
+    assert!(matches!(put, Err(Error::Interrupted)), "{put:?}");
+    assert_eq!(fs::read(garden.inside("old")).unwrap(), b"old");
+    assert_eq!(garden.names("/"), ["old"]);
 }
 
 #[test]

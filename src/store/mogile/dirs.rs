@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::layout::Spot;
+use super::made::Deed;
 use super::replace::Standing;
 use super::spool::{Bounds, Spool};
 use super::upload::Aim;
@@ -33,12 +34,12 @@ impl MogileFs {
         if known.contains(class) {
             return Err(Error::Exists);
         }
-        self.made.class_wanted(domain, class);
+        self.made.forget(domain, class);
         let copies = self.settings.mindevcount;
         self.client
             .trackers()?
             .create_class(domain, class, copies)?;
-        self.made.class(domain, class);
+        self.made.note(domain, class, Deed::Made);
         Ok(())
     }
 
@@ -49,7 +50,7 @@ impl MogileFs {
             return Err(Error::NotEmpty);
         }
         self.client.trackers()?.delete_class(domain, class)?;
-        self.made.class_removed(domain, class);
+        self.made.note(domain, class, Deed::Removed);
         self.seen.forget();
         Ok(())
     }

@@ -2,61 +2,34 @@
 //! that it has seen last, and the directories that it has emptied.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// What the session has done last to each class, and when.
 #[derive(Default)]
-pub(super) struct Made {
-    classes: Vec<Class>,
-    removed: Vec<Class>,
-}
+pub(super) struct Made(BTreeMap<(Vec<u8>, Vec<u8>), (Deed, Instant)>);
 
-/// A class of a domain, and when something became of it.
-struct Class {
-    domain: Vec<u8>,
-    name: Vec<u8>,
-    since: Instant,
-}
-
-impl Class {
-    fn now(domain: &[u8], name: &[u8]) -> Self {
-        Self {
-            domain: domain.to_vec(),
-            name: name.to_vec(),
-            since: Instant::now(),
-        }
-    }
-
-    fn is(&self, domain: &[u8], name: &[u8]) -> bool {
-        self.domain == domain && self.name == name
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Made,
+    Removed,
 }
 
 impl Made {
-    pub(super) fn class(&mut self, domain: &[u8], class: &[u8]) {
-        self.classes.push(Class::now(domain, class));
+    pub(super) fn note(&mut self, domain: &[u8], class: &[u8], deed: Deed) {
+        let class = (domain.to_vec(), class.to_vec());
+        self.0.insert(class, (deed, Instant::now()));
     }
 
-    pub(super) fn class_removed(&mut self, domain: &[u8], class: &[u8]) {
-        self.classes.retain(|one| !one.is(domain, class));
-        self.removed.push(Class::now(domain, class));
+    /// What was done to it counts no more.
+    pub(super) fn forget(&mut self, domain: &[u8], class: &[u8]) {
+        self.0.remove(&(domain.to_vec(), class.to_vec()));
     }
 
-    /// Somebody makes it again.
-    pub(super) fn class_wanted(&mut self, domain: &[u8], class: &[u8]) {
-        self.removed.retain(|one| !one.is(domain, class));
-    }
-
-    /// Whether the class was made here less than `age` ago.
-    pub(super) fn is_fresh(&self, domain: &[u8], class: &[u8], age: Duration) -> bool {
-        let is_it = |one: &Class| one.is(domain, class) && one.since.elapsed() < age;
-        self.classes.iter().any(is_it)
-    }
-
-    /// Whether the class was removed here less than `age` ago.
-    pub(super) fn is_gone(&self, domain: &[u8], class: &[u8], age: Duration) -> bool {
-        let is_it = |one: &Class| one.is(domain, class) && one.since.elapsed() < age;
-        self.removed.iter().any(is_it)
+    /// Whether that was done to the class here less than `age` ago.
+    pub(super) fn was(&self, domain: &[u8], class: &[u8], deed: Deed, age: Duration) -> bool {
+        let last = self.0.get(&(domain.to_vec(), class.to_vec()));
+        last.is_some_and(|(last, when)| *last == deed && when.elapsed() < age)
     }
 }
 
@@ -157,17 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_fresh_or_gone_for_a_while() {
+    fn a_class_is_made_or_removed_for_a_while() {
+        const LONG: Duration = Duration::from_secs(60);
         let mut made = Made::default();
-        made.class(b"d", b"c");
-        assert!(made.is_fresh(b"d", b"c", Duration::from_secs(60)));
-        assert!(!made.is_fresh(b"d", b"c", Duration::ZERO));
-        assert!(!made.is_fresh(b"d", b"e", Duration::from_secs(60)));
-        made.class_removed(b"d", b"c");
-        assert!(!made.is_fresh(b"d", b"c", Duration::from_secs(60)));
-        assert!(made.is_gone(b"d", b"c", Duration::from_secs(60)));
-        assert!(!made.is_gone(b"d", b"c", Duration::ZERO));
-        made.class_wanted(b"d", b"c");
-        assert!(!made.is_gone(b"d", b"c", Duration::from_secs(60)));
+        made.note(b"d", b"c", Deed::Made);
+        assert!(made.was(b"d", b"c", Deed::Made, LONG));
+        assert!(!made.was(b"d", b"c", Deed::Made, Duration::ZERO));
+        assert!(!made.was(b"d", b"e", Deed::Made, LONG));
+        made.note(b"d", b"c", Deed::Removed);
+        assert!(!made.was(b"d", b"c", Deed::Made, LONG));
+        assert!(made.was(b"d", b"c", Deed::Removed, LONG));
+        assert!(!made.was(b"d", b"c", Deed::Removed, Duration::ZERO));
+        made.forget(b"d", b"c");
+        assert!(!made.was(b"d", b"c", Deed::Removed, LONG));
     }
 }

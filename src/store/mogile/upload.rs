@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::MogileFs;
 use super::course::{Course, Step};
 use super::layout::Spot;
+use super::made::Deed;
 use super::names;
 use super::replace::Standing;
 use super::spool::Spool;
@@ -152,7 +153,7 @@ impl MogileFs {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
-            if error.is("unreg_class") && self.made.is_fresh(domain, class, LAG.0) {
+            if error.is("unreg_class") && self.made.was(domain, class, Deed::Made, LAG.0) {
                 drop(trackers);
                 vigil::pause(LAG.1).map_err(mogilefs::Error::from)?;
                 continue;
