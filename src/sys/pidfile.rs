@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, remove_file};
 use std::io::{self, Read, Seek, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, close};
 
 use crate::vigil;
 
@@ -22,8 +22,8 @@ use crate::vigil;
 /// killed holds the lock until then.
 const BIRTH: Duration = Duration::from_secs(2);
 
-/// A locked pid file. The lock belongs to all processes that inherit the descriptor, so it is never
-/// let go by a drop: it ends with the last of them. Dropping removes the file, but only in the
+/// A locked pid file. The lock belongs to all processes that inherit the descriptor, so a drop closes
+/// it and lets go of nothing: it ends with the last of them. Dropping removes the file, but only in the
 /// process whose number is in it, or that has locked it and nobody's number is: of a start that
 /// failed nothing stays. A file that has come to be there in its place is left alone.
 #[derive(Debug)]
@@ -179,6 +179,7 @@ impl Drop for Pidfile {
         if is_ours && is_at(&self.file, &self.path) {
             let _ = remove_file(&self.path);
         }
+        let _ = close(self.file.as_raw_fd());
     }
 }
 
@@ -241,6 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_closes_it_and_leaves_the_lock_to_the_others() {
+        let path = std::env::temp_dir().join(format!("nanoftpd-closed-{}.pid", process::id()));
+        let own = Pidfile::lock(&path).unwrap();
+        let others = own.as_fd().try_clone_to_owned().unwrap();
+        let about = own.file.metadata().unwrap();
+        // Of another process, so that the name stays.
+        std::fs::write(&path, "1\n").unwrap();
+        drop(own);
+        assert!(matches!(Pidfile::lock(&path), Err(Error::Held(Some(1)))));
+        drop(others);
+        let is_it = |entry: io::Result<std::fs::DirEntry>| {
+            std::fs::metadata(entry.unwrap().path())
+                .is_ok_and(|open| (open.dev(), open.ino()) == (about.dev(), about.ino()))
+        };
+        assert!(!std::fs::read_dir("/proc/self/fd").unwrap().any(is_it));
+        remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn the_newborn_of_a_killed_master_is_waited_for() {
         let path = std::env::temp_dir().join(format!("nanoftpd-newborn-{}.pid", process::id()));
         let file = File::create(&path).unwrap();
@@ -271,7 +291,7 @@ mod tests {
             (" 17\n", true),
             ("\0\0\0\0", true),
         ] {
-            // One that was taken stays locked.
+            // What another trial is just starting may hold the lock of one that was taken.
             let _ = remove_file(&path);
             std::fs::write(&path, content).unwrap();
             assert_eq!(Pidfile::why_not(&path).is_none(), is_taken, "{content:?}");
