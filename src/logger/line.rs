@@ -9,7 +9,7 @@ use log::Level;
 use crate::text::quoted;
 
 /// The longest line, in bytes: what a pipe takes whole.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// A line with its end. The process is asked for its number each time: it may have been forked.
 pub(super) fn whole(now: DateTime, level: Level, text: &str) -> Vec<u8> {

@@ -10,8 +10,9 @@ use super::line;
 /// Where syslogd listens.
 pub(super) const SOCKET: &str = "/dev/log";
 
-/// The longest message, in bytes; many a syslogd cuts at 8 KiB.
-const LONGEST: usize = 4096;
+/// The longest message, in bytes: what is written before it, and the end that a pipe needs, go into a
+/// pipe whole with it.
+const LONGEST: usize = line::LONGEST - 64;
 
 pub(super) fn datagram(now: DateTime, facility: Facility, level: Level, text: &str) -> Vec<u8> {
     let mut message = format!("{} ", line::word(level));

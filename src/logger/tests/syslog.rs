@@ -66,6 +66,15 @@ fn a_syslogd_that_is_slow_holds_nobody_up() {
 }
 
 #[test]
+fn no_datagram_is_longer_than_a_pipe_takes_whole_with_an_end() {
+    let now = datetime(2026, 1, 2, 3, 4, 5, 0);
+    let text = "a".repeat(5000);
+    let datagram = syslogd::datagram(now, ::syslog::Facility::LOG_LOCAL7, Level::Debug, &text);
+    assert!((4000..4096).contains(&datagram.len()), "{}", datagram.len());
+    assert!(datagram.ends_with(b"a..."));
+}
+
+#[test]
 fn syslog_times_are_the_logs() {
     let now = datetime(2026, 1, 2, 3, 4, 5, 0);
     let datagram = syslogd::datagram(now, ::syslog::Facility::LOG_FTP, Level::Info, "x");
