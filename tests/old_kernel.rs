@@ -1,5 +1,6 @@
 //! A kernel that lacks every system call newer than Linux 4.18: the daemon runs under a filter that
-//! answers ENOSYS to all of them, as such a kernel does. Nor does it give names to descriptors.
+//! answers ENOSYS to all of them, as such a kernel does, or EPERM, as an old container on a newer one
+//! does. Nor does it give names to descriptors.
 #![cfg(test)]
 
 mod support;
@@ -8,32 +9,43 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use nix::errno::Errno;
 use support::{Cluster, Daemon, noise, status};
 
-/// Installs the filter and becomes the program of the other arguments. The first call that Linux 4.18
-/// lacks has number 335 on this machine; all others have higher ones. 265 is linkat, to which the flag
-/// AT_EMPTY_PATH is 4096, and who may not use it is told ENOENT.
+/// Installs the filter, whose answer is the first argument, and becomes the program of the others. The
+/// first call that Linux 4.18 lacks has number 335 on this machine; all others have higher ones. 265 is
+/// linkat, to which the flag AT_EMPTY_PATH is 4096, and who may not use it is told ENOENT.
 const PROGRAM: &str = "
 import ctypes, os, struct, sys
+answer = int(sys.argv[1])
 code = lambda *fields: struct.pack('HBBI', *fields)
 rules = code(0x20, 0, 0, 0) + code(0x15, 0, 3, 265)
 rules += code(0x20, 0, 0, 48) + code(0x45, 0, 3, 4096) + code(6, 0, 0, 0x00050000 | 2)
-rules += code(0x35, 0, 1, 335) + code(6, 0, 0, 0x00050000 | 38) + code(6, 0, 0, 0x7fff0000)
+rules += code(0x35, 0, 1, 335) + code(6, 0, 0, 0x00050000 | answer) + code(6, 0, 0, 0x7fff0000)
 text = ctypes.create_string_buffer(rules)
 filter = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(rules) // 8, ctypes.addressof(text)))
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, filter, 0, 0):
     sys.exit(os.strerror(ctypes.get_errno()))
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[2], sys.argv[2:])
 ";
+
+/// What such a kernel answers, and such a container.
+const ANSWERS: [Errno; 2] = [Errno::ENOSYS, Errno::EPERM];
 
 #[test]
 fn all_that_is_newer_has_something_in_its_place() {
     if cfg!(not(target_arch = "x86_64")) {
         return;
     }
-    let program = ["python3", "-c", PROGRAM];
-    let daemon = Daemon::of_files_within(&program, &[]);
+    for answer in ANSWERS {
+        all_is_in_its_place(answer);
+    }
+}
+
+fn all_is_in_its_place(answer: Errno) {
+    let answer = (answer as i32).to_string();
+    let daemon = Daemon::of_files_within(&["python3", "-c", PROGRAM, &answer], &[]);
     daemon.wait_for("sandbox-missing part=landlock");
     let mut ftp = daemon.log_in();
     let content = noise(300_000, 1);
@@ -95,9 +107,12 @@ fn uploads_wait_in_files_there_too() {
         ("mogilefs.domain", &*cluster.domain),
         ("mogilefs.spool_mem", "64K"),
     ];
-    let daemon = Daemon::within(&["python3", "-c", PROGRAM], &changes);
-    let mut ftp = daemon.log_in();
-    let content = noise(1_000_000, 2);
-    ftp.store("photos/a", &content);
-    assert_eq!(ftp.fetch("RETR photos/a"), content);
+    for answer in ANSWERS {
+        let answer = (answer as i32).to_string();
+        let daemon = Daemon::within(&["python3", "-c", PROGRAM, &answer], &changes);
+        let mut ftp = daemon.log_in();
+        let content = noise(1_000_000, 2);
+        ftp.store("photos/a", &content);
+        assert_eq!(ftp.fetch("RETR photos/a"), content);
+    }
 }
