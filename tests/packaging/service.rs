@@ -1,7 +1,7 @@
 //! The init script and logrotate's, with a daemon.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -148,6 +148,18 @@ fn the_init_script_keeps_its_word() {
 }
 
 #[test]
+fn a_service_that_was_stopped_is_not_tried_to_be_restarted() {
+    let service = Service::new("127.0.0.1:9");
+    service.call("try-restart", 0);
+    service.call("status", 3);
+    service.call("start", 0);
+    let first = service.pid();
+    service.call("try-restart", 0);
+    service.call("status", 0);
+    assert_ne!(service.pid(), first);
+}
+
+#[test]
 fn the_init_script_finds_a_daemon_whose_pid_file_is_to_be_elsewhere() {
     let service = Service::new("127.0.0.1:9");
     let good = fs::read_to_string(&service.conf).unwrap();
@@ -224,6 +236,17 @@ fn the_init_script_stops_what_nobody_waits_for() {
     assert!(status.unwrap().success());
 }
 
+/// What logrotate runs when it has rotated, with `daemon` and `pidfile` for the installed ones.
+fn after_rotation(daemon: &str, pidfile: &Path) {
+    let file = read("logrotate/nanoftpd")
+        .replace("/usr/local/sbin/nanoftpd", daemon)
+        .replace("/run/nanoftpd/nanoftpd.pid", pidfile.to_str().unwrap());
+    let (_, script) = file.split_once("postrotate\n").unwrap();
+    let (script, _) = script.split_once("endscript").unwrap();
+    let status = Command::new("sh").args(["-ec", script]).status();
+    assert!(status.unwrap().success());
+}
+
 #[test]
 fn logs_are_rotated_without_a_restart() {
     let cluster = Cluster::start();
@@ -231,26 +254,24 @@ fn logs_are_rotated_without_a_restart() {
     service.call("start", 0);
     let mut ftp = Ftp::connect(([127, 0, 0, 1], service.port()).into());
     let place = |name: &str| service.scratch.path().join(name);
-    fs::rename(place("log"), place("log.1")).unwrap();
-    let script = read("logrotate/nanoftpd").replace(
-        "/run/nanoftpd/nanoftpd.pid",
-        service.pidfile.to_str().unwrap(),
-    );
-    let script = script
-        .split_once("postrotate\n")
-        .unwrap()
-        .1
-        .split_once("endscript")
-        .unwrap()
-        .0;
-    assert!(
-        Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .status()
-            .unwrap()
-            .success()
-    );
-    support::eventually("a new log", || place("log").exists().then_some(()));
-    ftp.expect("NOOP", 200);
+    let mut rotated = |daemon: &str, pidfile: &Path| {
+        fs::rename(place("log"), place("log.1")).unwrap();
+        after_rotation(daemon, pidfile);
+        support::eventually("a new log", || place("log").exists().then_some(()));
+        ftp.expect("NOOP", 200);
+    };
+    let asked = format!("{BINARY} -c {}", service.conf.display());
+    rotated(&asked, Path::new("/nonexistent"));
+    rotated("/nonexistent", &service.pidfile);
+}
+
+#[test]
+fn a_rotation_tells_nobody_else_whose_pid_was_left_behind() {
+    let scratch = Scratch::new();
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let pidfile = scratch.file("pid", other.id().to_string().as_bytes());
+    after_rotation("/nonexistent", &pidfile);
+    after_rotation("/nonexistent", Path::new("/nonexistent/pid"));
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
 }
