@@ -95,7 +95,7 @@ fn names_in_an_old_encoding_are_carried_over() {
 #[test]
 fn what_cannot_be_read_is_said_with_its_place() {
     let scratch = Scratch::new();
-    let source = scratch.file("c.php", b"<?php\n$CFG->a = ;\n");
+    let source = scratch.file("c.php", b"<?php\n$CFG->a = 'x;\n");
     let (code, printed, said) = told(&["import", source.to_str().unwrap()]);
     assert_eq!((code, printed.as_str()), (Some(78), ""));
     assert!(

@@ -15,7 +15,7 @@ pub(super) enum Token {
     Word(String),
     Number(String),
     Literal(String),
-    /// A string with variables inside: only `Literal` and `Variable`.
+    /// A string with variables inside: `Literal`, `Variable`, and `Word` for what is not understood.
     Template(Vec<Self>),
     Symbol(&'static str),
 }
@@ -34,8 +34,10 @@ impl fmt::Display for Token {
 
 /// Longer ones first, so that the first that fits is the right one.
 const SYMBOLS: &[&str] = &[
-    "===", "!==", "->", "==", "!=", "&&", "||", ".=", "=>", "=", ".", "+", "-", "*", "(", ")", "{",
-    "}", "[", "]", ",", ";", "?", ":", "!", "<", ">", "@", "&", "|", "/", "%",
+    "===", "!==", "??=", "**=", "<<=", ">>=", "->", "=>", "::", "==", "!=", "<>", "<=", ">=", "&&",
+    "||", "??", "++", "--", ".=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<", ">>", "**",
+    "=", ".", "+", "-", "*", "(", ")", "{", "}", "[", "]", ",", ";", "?", ":", "!", "<", ">", "@",
+    "&", "|", "^", "~", "/", "%", "\\",
 ];
 
 /// The tokens of `source`.
@@ -46,9 +48,15 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Error> {
         line: 1,
     };
     let mut tokens = Vec::new();
-    lexer.skip_to("<?php");
+    if !lexer.skip_to_php() {
+        let why = "there is no PHP in it".to_owned();
+        return Err(Error { line: 1, why });
+    }
     while let Some(&c) = lexer.chars.peek() {
         let line = lexer.line;
+        if lexer.rest.starts_with("__halt_compiler") {
+            break;
+        }
         let token = match c {
             c if c.is_whitespace() => {
                 lexer.advance();
@@ -56,7 +64,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Error> {
             }
             _ if lexer.rest.starts_with("?>") => {
                 tokens.push((Token::Symbol(";"), line));
-                lexer.skip_to("<?php");
+                lexer.skip_to_php();
                 continue;
             }
             '#' => {
@@ -77,6 +85,13 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Error> {
             }
             '\'' => Token::Literal(lexer.single_quoted()?),
             '"' => lexer.double_quoted()?,
+            '`' => {
+                lexer.advance();
+                lexer.skip_to("`");
+                Token::Word("a command of the shell".to_owned())
+            }
+            _ if lexer.rest.starts_with("<<<") => lexer.heredoc(),
+            '.' if is_fraction(lexer.rest) => Token::Number(lexer.number()),
             c if c.is_ascii_digit() => Token::Number(lexer.number()),
             c if is_word(c) => Token::Word(lexer.word()),
             _ => lexer.symbol()?,
@@ -101,6 +116,28 @@ impl Lexer<'_> {
             self.line += 1;
         }
         Some(c)
+    }
+
+    /// Behind the next tag that begins PHP, or at the end. A short one was usual when the daemon was
+    /// young, and one that says `<?=` prints what is then not needed.
+    fn skip_to_php(&mut self) -> bool {
+        while let Some(at) = self.rest.find("<?") {
+            self.skip(at + 2);
+            let is_xml = self
+                .rest
+                .get(..3)
+                .is_some_and(|tag| tag.eq_ignore_ascii_case("xml"));
+            if !is_xml {
+                let is_long = self
+                    .rest
+                    .get(..3)
+                    .is_some_and(|tag| tag.eq_ignore_ascii_case("php"));
+                self.skip(if is_long { 3 } else { 0 });
+                return true;
+            }
+        }
+        self.skip(self.rest.len());
+        false
     }
 
     /// Behind the next `mark`, or at the end.
@@ -141,7 +178,7 @@ impl Lexer<'_> {
     }
 
     fn number(&mut self) -> String {
-        self.while_true(|c| c.is_ascii_alphanumeric() || c == '.')
+        self.while_true(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_')
     }
 
     fn symbol(&mut self) -> Result<Token, Error> {
@@ -190,10 +227,15 @@ impl Lexer<'_> {
             if self.rest.starts_with("{$") {
                 self.skip(2);
                 pieces.push(Token::Literal(std::mem::take(&mut text)));
-                pieces.push(Token::Variable(self.properties(usize::MAX)));
-                if self.advance() != Some('}') {
-                    return Err(self.wrong("only properties are understood within {$…}"));
-                }
+                let name = self.properties(usize::MAX);
+                pieces.push(self.inserted(name));
+                continue;
+            }
+            if self.rest.starts_with("${") {
+                self.skip(2);
+                pieces.push(Token::Literal(std::mem::take(&mut text)));
+                let name = self.word();
+                pieces.push(self.inserted(name));
                 continue;
             }
             match self.advance() {
@@ -204,7 +246,10 @@ impl Lexer<'_> {
                     });
                 }
                 Some('"') => break,
-                Some('\\') => text.push_str(&self.escape()),
+                Some('\\') => match self.escape() {
+                    Some(c) => text.push_str(&c),
+                    None => pieces.push(Token::Word("an escape that is left to PHP".to_owned())),
+                },
                 Some('$')
                     if self
                         .rest
@@ -212,7 +257,13 @@ impl Lexer<'_> {
                 {
                     pieces.push(Token::Literal(std::mem::take(&mut text)));
                     // Without braces PHP takes one property and no more.
-                    pieces.push(Token::Variable(self.properties(1)));
+                    let name = self.properties(1);
+                    if self.rest.starts_with('[') && !name.contains("->") {
+                        self.skip_to("]");
+                        pieces.push(Token::Word(format!("${name}[…]")));
+                    } else {
+                        pieces.push(Token::Variable(name));
+                    }
                 }
                 Some(c) => text.push(c),
             }
@@ -222,6 +273,34 @@ impl Lexer<'_> {
         }
         pieces.push(Token::Literal(text));
         Ok(Token::Template(pieces))
+    }
+
+    /// A variable in braces, of which the name has been read.
+    fn inserted(&mut self, name: String) -> Token {
+        if self.rest.starts_with('}') && !name.is_empty() {
+            self.advance();
+            return Token::Variable(name);
+        }
+        self.skip_to("}");
+        Token::Word(format!("${name}…"))
+    }
+
+    /// `<<<NAME`, lines, and a line that begins with the name. Its value is left to PHP.
+    fn heredoc(&mut self) -> Token {
+        self.skip(3);
+        self.while_true(|c| matches!(c, ' ' | '\t' | '"' | '\''));
+        let name = self.word();
+        while !self.rest.is_empty() {
+            self.skip_to("\n");
+            let line = self.rest.trim_start_matches([' ', '\t']);
+            if let Some(after) = line.strip_prefix(&*name)
+                && !after.starts_with(is_word)
+            {
+                self.skip(self.rest.len() - after.len());
+                break;
+            }
+        }
+        Token::Word("a text of several lines".to_owned())
     }
 
     /// `CFG->auth->text`, with at most `most` properties.
@@ -242,17 +321,45 @@ impl Lexer<'_> {
         name
     }
 
-    /// What follows a backslash within double quotes.
-    fn escape(&mut self) -> String {
-        match self.advance() {
+    /// What follows a backslash within double quotes; `None` where that is left to PHP.
+    fn escape(&mut self) -> Option<String> {
+        if self.rest.starts_with(|c| matches!(c, '0'..='7')) {
+            return self.coded(8, 3);
+        }
+        Some(match self.advance() {
             Some('n') => "\n".to_owned(),
             Some('t') => "\t".to_owned(),
             Some('r') => "\r".to_owned(),
+            Some('x') if self.rest.starts_with(|c: char| c.is_ascii_hexdigit()) => {
+                return self.coded(16, 2);
+            }
+            Some('u') if self.rest.starts_with('{') => return None,
+            Some('v' | 'f' | 'e') => return None,
             Some(c @ ('"' | '\\' | '$')) => c.to_string(),
             Some(c) => format!("\\{c}"),
             None => String::new(),
-        }
+        })
     }
+
+    /// A character by its number, in at most so many digits; of the bytes above ASCII only PHP knows
+    /// what they are parts of.
+    fn coded(&mut self, radix: u32, most: usize) -> Option<String> {
+        let digits: String = self
+            .rest
+            .chars()
+            .take(most)
+            .take_while(|c| c.is_digit(radix))
+            .collect();
+        self.skip(digits.len());
+        let byte = u8::from_str_radix(&digits, radix).ok()?;
+        byte.is_ascii().then(|| char::from(byte).to_string())
+    }
+}
+
+/// `.5`
+fn is_fraction(text: &str) -> bool {
+    text.strip_prefix('.')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn is_word(c: char) -> bool {

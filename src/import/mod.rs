@@ -3,14 +3,16 @@
 //! from. PHP is read, never executed.
 #![forbid(unsafe_code)]
 
+mod expression;
 mod lexer;
 mod php;
 mod value;
 
 use std::fmt::{self, Write};
+use std::iter;
 
 use crate::config::Config;
-use php::{INCLUDED, Variables};
+use php::{UNSEEN, Variables};
 use value::Value;
 
 /// What is wrong with a config.php, and where.
@@ -39,11 +41,17 @@ pub struct Original {
 enum Carry {
     Text,
     Number,
+    /// Seconds, perhaps with a fraction.
+    Time,
+    /// What separates fields: `\t` is written so.
+    Separator,
     Switch,
     /// The number of a user or group: 0 is never carried over.
     Id,
     /// Only these values have the same meaning.
     OneOf(&'static [&'static str]),
+    /// The same of functions, of whose names PHP does not look at the case.
+    Function(&'static [&'static str]),
 }
 
 struct Row {
@@ -71,25 +79,25 @@ const NANOFTPD: &[Row] = &[
     row("listen_port", "listen_port", Carry::Number),
     row("low_port", "low_port", Carry::Number),
     row("high_port", "high_port", Carry::Number),
-    row("idle_time", "idle_time", Carry::Number),
+    row("idle_time", "idle_time", Carry::Time),
     row("server_name", "server_name", Carry::Text),
 ];
 
 const AUTH: &[Row] = &[
     row("auth->module", "module", Carry::OneOf(&["Text"])),
-    row("auth->crypt", "crypt", Carry::OneOf(&["md5", "sha1"])),
+    row("auth->crypt", "crypt", Carry::Function(&["md5", "sha1"])),
 ];
 
 const AUTH_TEXT: &[Row] = &[
     row("auth->text->file", "file", Carry::Text),
-    row("auth->text->sep", "sep", Carry::Text),
+    row("auth->text->sep", "sep", Carry::Separator),
 ];
 
 const MOGILEFS: &[Row] = &[
     row("mogilefs->tracker", "tracker", Carry::Text),
     row("mogilefs->port", "port", Carry::Number),
     row("mogilefs->domain", "domain", Carry::Text),
-    row("mogilefs->timeout", "timeout", Carry::Number),
+    row("mogilefs->timeout", "timeout", Carry::Time),
     row("mogilefs->defaultclass", "defaultclass", Carry::Text),
     row("mogilefs->listlimit", "listlimit", Carry::Number),
     row("mogilefs->extendedlist", "extendedlist", Carry::Switch),
@@ -111,6 +119,13 @@ const SECTIONS: &[(&str, &[Row])] = &[
     ("auth.text", AUTH_TEXT),
     ("mogilefs", MOGILEFS),
     ("logging", LOGGING),
+];
+
+/// What the first versions of the PHP daemon called some of them.
+const OLDER: &[(&str, &str)] = &[
+    ("auth->crypt", "crypt"),
+    ("auth->text->file", "text['file']"),
+    ("auth->text->sep", "text['sep']"),
 ];
 
 /// Properties that only served to build others.
@@ -140,11 +155,11 @@ impl Original {
     #[must_use]
     pub fn configuration(&self) -> String {
         let mut ini = format!("# The settings of {}\n", self.place);
-        ini.push_str(&self.included());
+        ini.push_str(&self.unseen());
         for (section, rows) in SECTIONS {
             let _ = write!(ini, "\n[{section}]\n");
             for row in *rows {
-                if let Some((value, line)) = self.variables.get(&format!("CFG->{}", row.original)) {
+                if let Some((value, line)) = self.setting(row.original) {
                     ini.push_str(&self.carried(row, value, *line));
                 }
             }
@@ -192,6 +207,13 @@ impl Original {
         ))
     }
 
+    /// What the property has been set to, under this name or an older one.
+    fn setting(&self, property: &str) -> Option<&(Value, usize)> {
+        let older = OLDER.iter().filter(|(name, _)| *name == property);
+        let mut names = iter::once(property).chain(older.map(|(_, older)| *older));
+        names.find_map(|name| self.variables.get(&format!("CFG->{name}")))
+    }
+
     fn carried(&self, row: &Row, value: &Value, line: usize) -> String {
         let key = row.key;
         match written(&row.carry, value) {
@@ -200,23 +222,27 @@ impl Original {
         }
     }
 
-    /// Other files, which may set anything.
-    fn included(&self) -> String {
-        let files = self
-            .variables
-            .iter()
-            .filter(|(name, _)| name.starts_with(INCLUDED));
-        let comment = |(value, line): &(Value, usize)| {
-            let file = value
-                .text()
-                .unwrap_or_else(|| "what it includes".to_owned());
-            format!(
-                "# {}:{line}: {} is not read: what it sets is missing here\n",
+    /// Other files, which may set anything, and objects that are not made as they are in the original.
+    fn unseen(&self) -> String {
+        let mut text = String::new();
+        for (name, (value, line)) in &self.variables {
+            let what = match name.strip_prefix("CFG->") {
+                None if name.starts_with(UNSEEN) => {
+                    value.text().unwrap_or("what it includes".into())
+                }
+                Some(property) if *value != Value::Object && holds_settings(property) => {
+                    format!("$CFG->{property}")
+                }
+                _ => continue,
+            };
+            let _ = writeln!(
+                text,
+                "# {}:{line}: {} is not read: what it sets is missing here",
                 self.place,
-                one_line(&file)
-            )
-        };
-        files.map(|(_, included)| comment(included)).collect()
+                one_line(&what)
+            );
+        }
+        text
     }
 
     fn error_log(&self) -> String {
@@ -235,6 +261,7 @@ impl Original {
     fn left_behind(&self) -> String {
         let known = |name: &str| {
             SCAFFOLD.contains(&name)
+                || OLDER.iter().any(|(_, older)| *older == name)
                 || SECTIONS
                     .iter()
                     .any(|(_, rows)| rows.iter().any(|row| row.original == name))
@@ -244,11 +271,12 @@ impl Original {
             let Some(property) = name.strip_prefix("CFG->") else {
                 continue;
             };
-            if known(property) || *value == Value::Object {
+            let is_told = known(property) || holds_settings(property);
+            if is_told || matches!(value, Value::Object | Value::Array) {
                 continue;
             }
             if text.is_empty() {
-                text.push_str("\n# Not known to the PHP daemon, nor here:\n");
+                text.push_str("\n# Without a meaning here:\n");
             }
             let _ = writeln!(text, "# {}:{line}: $CFG->{property}", self.place);
         }
@@ -260,6 +288,9 @@ impl Original {
 fn written(carry: &Carry, value: &Value) -> Result<String, String> {
     if let Value::Unknown(what) = value {
         return Err(format!("its value is the result of {}", one_line(what)));
+    }
+    if *value == Value::Array {
+        return Err("its value is an array".to_owned());
     }
     let text = value.text().unwrap_or_default();
     match carry {
@@ -278,18 +309,14 @@ fn written(carry: &Carry, value: &Value) -> Result<String, String> {
             Ok(number) => Ok(number.to_string()),
             Err(_) => Err(format!("`{}` is not a number", one_line(&text))),
         },
-        Carry::OneOf(allowed) => {
-            if allowed.contains(&text.as_str()) {
-                Ok(text)
-            } else {
-                Err(format!(
-                    "`{}` is not known here, only {}",
-                    one_line(&text),
-                    allowed.join(", ")
-                ))
-            }
-        }
-        Carry::Text => {
+        Carry::Time => match text.trim().parse::<f64>() {
+            Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds.to_string()),
+            _ => Err(format!("`{}` is not a number", one_line(&text))),
+        },
+        Carry::Separator if text == "\t" => Ok("\\t".to_owned()),
+        Carry::OneOf(allowed) => one_of(allowed, &text),
+        Carry::Function(allowed) => one_of(allowed, &text.to_ascii_lowercase()),
+        Carry::Text | Carry::Separator => {
             if text.is_empty() {
                 Err("it is empty".to_owned())
             } else if text.trim() != text
@@ -302,6 +329,26 @@ fn written(carry: &Carry, value: &Value) -> Result<String, String> {
             }
         }
     }
+}
+
+/// `mogilefs`, `auth->text`
+fn holds_settings(property: &str) -> bool {
+    let mut rows = SECTIONS.iter().flat_map(|(_, rows)| *rows);
+    rows.any(|row| {
+        let rest = row.original.strip_prefix(property);
+        rest.is_some_and(|rest| rest.starts_with("->"))
+    })
+}
+
+fn one_of(allowed: &[&str], text: &str) -> Result<String, String> {
+    if allowed.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let allowed = allowed.join(", ");
+    Err(format!(
+        "`{}` is not known here, only {allowed}",
+        one_line(text)
+    ))
 }
 
 /// Whether a character means itself to logrotate and to the shell.

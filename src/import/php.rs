@@ -1,19 +1,40 @@
 //! As much PHP as a configuration file is written in: assignments to properties, strings with
-//! variables inside, concatenation, conditions. Nothing is executed; what is not understood has
-//! the value [`Value::Unknown`], and what cannot be read is an error with its line.
+//! variables inside, concatenation, conditions. Nothing is executed. A statement that is not
+//! understood is passed over, and whatever it assigns has the value [`Value::Unknown`]; what has no
+//! end is an error with its line.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::ops::Not;
 
 use super::lexer::{Token, tokens};
-use super::value::{Value, counted, directory, equal, in_doubt, joined, number};
+use super::value::{Value, in_doubt};
 
 /// More nesting than this is no configuration, and would cost the stack.
 const DEEPEST: usize = 100;
 
-/// What the names of files begin with that are included.
-pub(super) const INCLUDED: &str = "include:";
+/// What the names begin with of what sets something that is not seen here: files that are included, and
+/// ways to a property that are not its name.
+pub(super) const UNSEEN: &str = "unseen:";
+
+/// What may follow the block of a statement and belongs to it.
+const SEQUELS: [&str; 4] = ["else", "elseif", "catch", "finally"];
+
+/// Statements whose block may be written with a colon and a word at its end.
+const BLOCKS: [&str; 5] = ["if", "for", "foreach", "while", "switch"];
+
+/// What begins a part of such a block.
+const LABELS: [&str; 3] = ["elseif", "case", "default"];
+
+const CONVERSIONS: [&str; 9] = [
+    "int", "integer", "bool", "boolean", "float", "double", "string", "array", "object",
+];
+
+/// Behind a variable each of these changes it.
+pub(super) const ASSIGNMENTS: [&str; 16] = [
+    "=", ".=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "??=", "**=", "<<=", ">>=", "++",
+    "--",
+];
 
 /// What a file has assigned: `CFG->auth->crypt` and its value with the line of the assignment.
 pub(super) type Variables = BTreeMap<String, (Value, usize)>;
@@ -42,11 +63,11 @@ pub(super) fn read(source: &str, path: &str) -> Result<Variables, Error> {
     Ok(reader.variables)
 }
 
-struct Reader<'p> {
+pub(super) struct Reader<'p> {
     tokens: Vec<(Token, usize)>,
     at: usize,
-    path: &'p str,
-    variables: Variables,
+    pub(super) path: &'p str,
+    pub(super) variables: Variables,
     /// How many conditions around here are false: statements are read, but not taken.
     skipping: usize,
     /// Of how many only PHP knows whether they hold: what is assigned then is not known.
@@ -56,32 +77,37 @@ struct Reader<'p> {
 }
 
 impl Reader<'_> {
-    fn peek(&self) -> Option<&Token> {
+    pub(super) fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at).map(|(token, _)| token)
     }
 
-    fn line(&self) -> usize {
+    pub(super) fn line(&self) -> usize {
         self.tokens
             .get(self.at)
             .or(self.tokens.last())
             .map_or(1, |(_, line)| *line)
     }
 
-    fn next(&mut self) -> Option<Token> {
+    pub(super) fn next(&mut self) -> Option<Token> {
         let token = self.peek().cloned();
         self.at += 1;
         token
     }
 
-    fn is(&self, symbol: &str) -> bool {
+    pub(super) fn is(&self, symbol: &str) -> bool {
         matches!(self.peek(), Some(Token::Symbol(s)) if *s == symbol)
     }
 
-    fn is_word(&self, word: &str) -> bool {
+    fn is_behind(&self, symbols: &[&str]) -> bool {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        matches!(before, Some((Token::Symbol(before), _)) if symbols.contains(before))
+    }
+
+    pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(self.peek(), Some(Token::Word(w)) if w.eq_ignore_ascii_case(word))
     }
 
-    fn take(&mut self, symbol: &str) -> bool {
+    pub(super) fn take(&mut self, symbol: &str) -> bool {
         let is = self.is(symbol);
         if is {
             self.at += 1;
@@ -89,7 +115,7 @@ impl Reader<'_> {
         is
     }
 
-    fn need(&mut self, symbol: &str) -> Result<(), Error> {
+    pub(super) fn need(&mut self, symbol: &str) -> Result<(), Error> {
         if self.take(symbol) {
             Ok(())
         } else {
@@ -97,7 +123,7 @@ impl Reader<'_> {
         }
     }
 
-    fn wrong(&self, why: &str) -> Error {
+    pub(super) fn wrong(&self, why: &str) -> Error {
         let found = match self.peek() {
             None => "the end of the file".to_owned(),
             Some(token) => format!("`{token}`"),
@@ -108,7 +134,10 @@ impl Reader<'_> {
         }
     }
 
-    fn deeper<T>(&mut self, read: fn(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn deeper<T>(
+        &mut self,
+        read: fn(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         if self.depth >= DEEPEST {
             return Err(self.wrong("nested too deeply"));
         }
@@ -118,8 +147,15 @@ impl Reader<'_> {
         result
     }
 
+    /// A statement; one that is not understood is passed over.
     fn statement(&mut self) -> Result<(), Error> {
-        self.deeper(Self::one_statement)
+        let start = self.at;
+        let result = self.deeper(Self::one_statement);
+        if result.is_err() {
+            self.at = start;
+            self.pass_over()?;
+        }
+        Ok(())
     }
 
     fn one_statement(&mut self) -> Result<(), Error> {
@@ -139,14 +175,189 @@ impl Reader<'_> {
             self.at += 1;
             return self.condition();
         }
+        if self.is_word("return") {
+            return self.leave();
+        }
         self.expression()?;
         self.need(";")
+    }
+
+    /// `return`: what follows is not run, or perhaps not. (Behind `exit` nothing is run either, but
+    /// then there was no daemon.)
+    fn leave(&mut self) -> Result<(), Error> {
+        self.at += 1;
+        if !self.is(";") {
+            self.expression()?;
+        }
+        self.need(";")?;
+        if self.skipping == 0 {
+            self.skipping += usize::from(self.doubting == 0);
+            self.doubting += 1;
+        }
+        Ok(())
+    }
+
+    /// To the end of a statement that is not understood; what is assigned in it is not known.
+    fn pass_over(&mut self) -> Result<(), Error> {
+        let line = self.line();
+        self.doubting += 1;
+        let mut result = self.pass_over_one();
+        while result.is_ok() && SEQUELS.iter().any(|word| self.is_word(word)) {
+            result = self.pass_over_one();
+        }
+        self.doubting -= 1;
+        result.map_err(|error| Error { line, ..error })
+    }
+
+    fn pass_over_one(&mut self) -> Result<(), Error> {
+        let word = match self.peek() {
+            Some(Token::Word(word)) => word.to_ascii_lowercase(),
+            _ => String::new(),
+        };
+        if word == "else" {
+            self.at += 1;
+            return match self.take(":") {
+                true => Ok(()),
+                false => self.deeper(Self::pass_over_one),
+            };
+        }
+        let mut open = 0_usize;
+        // Within `list(…)`, its short form `[…] =`, `unset(…)` and behind `as` all that is named is assigned.
+        let mut is_list = self.is("[");
+        while let Some(token) = self.peek() {
+            match token {
+                Token::Variable(_) => {
+                    self.assigned(is_list);
+                    continue;
+                }
+                Token::Word(word) => is_list |= matches!(word.as_str(), "list" | "as" | "unset"),
+                Token::Symbol("(" | "{") => open += 1,
+                Token::Symbol("[") => {
+                    open += 1;
+                    is_list |= self.is_behind(&["{", "}", ";", ":"]);
+                }
+                Token::Symbol(")" | "]" | "}") if open == 0 => break,
+                Token::Symbol(close @ (")" | "]" | "}")) => {
+                    let close = *close;
+                    open -= 1;
+                    is_list = false;
+                    self.at += 1;
+                    if open == 0 && close == "}" {
+                        return Ok(());
+                    }
+                    if open == 0 && BLOCKS.contains(&&*word) {
+                        return match self.is(":") {
+                            true => self.pass_over_block(&format!("end{word}")),
+                            false => self.deeper(Self::pass_over_one),
+                        };
+                    }
+                    continue;
+                }
+                Token::Symbol(":") if open == 0 && LABELS.contains(&&*word) => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Token::Symbol(";") if open == 0 => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+        Err(self.wrong("expected the end of a statement"))
+    }
+
+    /// From a colon to the word that ends the block.
+    fn pass_over_block(&mut self, end: &str) -> Result<(), Error> {
+        while !self.is_word(end) {
+            self.deeper(Self::pass_over_one)?;
+        }
+        self.at += 1;
+        self.take(";");
+        Ok(())
+    }
+
+    /// A variable in what is not understood: one without properties counts as assigned.
+    fn assigned(&mut self, is_list: bool) {
+        let line = self.line();
+        let Some(Token::Variable(mut name)) = self.next() else {
+            return;
+        };
+        let mut is_plain = true;
+        loop {
+            if self.is("->") {
+                self.at += 1;
+                is_plain = false;
+                let Some(Token::Word(property)) = self.peek() else {
+                    return self.unseen(Value::Str(format!("${name}->…")), line);
+                };
+                name = format!("{name}->{property}");
+                self.at += 1;
+            } else if let Some(index) = self.index() {
+                is_plain = false;
+                name.push_str(&index);
+            } else {
+                break;
+            }
+        }
+        if is_plain || is_list || ASSIGNMENTS.iter().any(|symbol| self.is(symbol)) {
+            self.set(
+                name,
+                Value::Unknown("PHP that is not understood here".to_owned()),
+                line,
+            );
+        }
+    }
+
+    /// `['file']` behind a variable, where it is as plain as that.
+    pub(super) fn index(&mut self) -> Option<String> {
+        let tokens = self.tokens.get(self.at..self.at + 3)?;
+        let [(Token::Symbol("["), _), (index, _), (Token::Symbol("]"), _)] = tokens else {
+            return None;
+        };
+        let index = match index {
+            Token::Literal(_) | Token::Number(_) => format!("[{index}]"),
+            Token::Word(word) => format!("['{word}']"),
+            _ => return None,
+        };
+        self.at += 3;
+        Some(index)
+    }
+
+    pub(super) fn forget(&mut self, name: &str, line: usize) {
+        self.set(name.to_owned(), Value::Null, line);
+        if self.skipping == 0 && self.doubting == 0 {
+            self.variables.remove(name);
+        }
+    }
+
+    /// The word of a conversion, `int)` behind a parenthesis.
+    pub(super) fn conversion(&mut self) -> Option<String> {
+        let tokens = self.tokens.get(self.at..self.at + 2)?;
+        let [(Token::Word(word), _), (Token::Symbol(")"), _)] = tokens else {
+            return None;
+        };
+        let kind = word.to_ascii_lowercase();
+        CONVERSIONS.contains(&&*kind).then(|| self.at += 2)?;
+        Some(kind)
+    }
+
+    /// Something that may set what is not seen here.
+    pub(super) fn unseen(&mut self, what: Value, line: usize) {
+        if self.skipping == 0 {
+            self.variables
+                .insert(format!("{UNSEEN}{line:06}"), (what, line));
+        }
     }
 
     fn condition(&mut self) -> Result<(), Error> {
         self.need("(")?;
         let holds = self.expression()?.truth();
         self.need(")")?;
+        if self.is(":") {
+            return Err(self.wrong("expected a statement"));
+        }
         self.branch(holds)?;
         if self.is_word("elseif") {
             self.at += 1;
@@ -163,10 +374,10 @@ impl Reader<'_> {
         self.guarded(taken, Self::statement)
     }
 
-    fn guarded<T>(
+    pub(super) fn guarded<T>(
         &mut self,
         taken: Option<bool>,
-        read: fn(&mut Self) -> Result<T, Error>,
+        read: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let skip = usize::from(taken == Some(false));
         let doubt = usize::from(taken.is_none());
@@ -178,238 +389,14 @@ impl Reader<'_> {
         result
     }
 
-    fn set(&mut self, name: String, value: Value, line: usize) {
+    pub(super) fn set(&mut self, name: String, value: Value, line: usize) {
         if self.skipping == 0 {
-            let value = if self.doubting == 0 {
-                value
-            } else {
-                in_doubt()
+            let value = match value {
+                value @ Value::Unknown(_) => value,
+                _ if self.doubting > 0 => in_doubt(),
+                value => value,
             };
             self.variables.insert(name, (value, line));
         }
-    }
-
-    fn expression(&mut self) -> Result<Value, Error> {
-        let condition = self.either()?;
-        if !self.take("?") {
-            return Ok(condition);
-        }
-        let holds = condition.truth();
-        let yes = if self.is(":") {
-            condition
-        } else {
-            self.guarded(holds, Self::expression)?
-        };
-        self.need(":")?;
-        let no = self.guarded(holds.map(Not::not), Self::expression)?;
-        Ok(match holds {
-            Some(true) => yes,
-            Some(false) => no,
-            None => in_doubt(),
-        })
-    }
-
-    fn either(&mut self) -> Result<Value, Error> {
-        let mut left = self.both()?;
-        while self.take("||") {
-            let right = self.both()?;
-            left = Value::of_truth(match (left.truth(), right.truth()) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (left, right) => left.and(right),
-            });
-        }
-        Ok(left)
-    }
-
-    fn both(&mut self) -> Result<Value, Error> {
-        let mut left = self.comparison()?;
-        while self.take("&&") {
-            let right = self.comparison()?;
-            left = Value::of_truth(match (left.truth(), right.truth()) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (left, right) => left.and(right),
-            });
-        }
-        Ok(left)
-    }
-
-    fn comparison(&mut self) -> Result<Value, Error> {
-        let left = self.sum()?;
-        for (symbol, wanted) in [("===", true), ("==", true), ("!==", false), ("!=", false)] {
-            if self.take(symbol) {
-                let right = self.sum()?;
-                let equal = equal(&left, &right);
-                return Ok(Value::of_truth(equal.map(|equal| equal == wanted)));
-            }
-        }
-        Ok(left)
-    }
-
-    fn sum(&mut self) -> Result<Value, Error> {
-        let mut left = self.factor()?;
-        loop {
-            if self.take(".") {
-                let right = self.factor()?;
-                left = joined(&left, &right);
-            } else if self.take("+") {
-                let right = self.factor()?;
-                left = counted(&left, &right, i64::checked_add);
-            } else if self.take("-") {
-                let right = self.factor()?;
-                left = counted(&left, &right, i64::checked_sub);
-            } else {
-                return Ok(left);
-            }
-        }
-    }
-
-    fn factor(&mut self) -> Result<Value, Error> {
-        let mut left = self.single()?;
-        while self.take("*") {
-            let right = self.single()?;
-            left = counted(&left, &right, i64::checked_mul);
-        }
-        Ok(left)
-    }
-
-    fn single(&mut self) -> Result<Value, Error> {
-        self.deeper(Self::one_value)
-    }
-
-    fn one_value(&mut self) -> Result<Value, Error> {
-        if self.take("!") {
-            return Ok(Value::of_truth(self.single()?.truth().map(Not::not)));
-        }
-        if self.take("-") {
-            return Ok(match self.single()? {
-                Value::Int(value) => value.checked_neg().map_or(Value::Int(value), Value::Int),
-                Value::Float(value) => Value::Float(-value),
-                other => other,
-            });
-        }
-        if self.take("@") {
-            return self.single();
-        }
-        if self.take("(") {
-            let value = self.expression()?;
-            self.need(")")?;
-            return Ok(value);
-        }
-        match self.peek() {
-            Some(Token::Variable(_)) => self.variable(),
-            Some(Token::Word(_)) => self.word(),
-            Some(Token::Number(_) | Token::Literal(_) | Token::Template(_)) => match self.next() {
-                Some(Token::Number(text)) => Ok(number(&text)),
-                Some(Token::Literal(text)) => Ok(Value::Str(text)),
-                Some(Token::Template(pieces)) => Ok(self.filled(&pieces)),
-                _ => Ok(Value::Null),
-            },
-            _ => Err(self.wrong("expected a value")),
-        }
-    }
-
-    /// A variable's value, or an assignment to it, whose value it is.
-    fn variable(&mut self) -> Result<Value, Error> {
-        let line = self.line();
-        let Some(Token::Variable(mut name)) = self.next() else {
-            return Ok(Value::Null);
-        };
-        while self.take("->") {
-            let Some(Token::Word(property)) = self.next() else {
-                return Err(Error {
-                    line,
-                    why: format!("expected a property behind ${name}->"),
-                });
-            };
-            name = format!("{name}->{property}");
-        }
-        if self.is("[") {
-            return Err(self.wrong("arrays are not understood"));
-        }
-        if self.take("=") {
-            let value = self.expression()?;
-            self.set(name, value.clone(), line);
-            return Ok(value);
-        }
-        if self.take(".=") {
-            let more = self.expression()?;
-            let value = joined(&self.value(&name), &more);
-            self.set(name, value.clone(), line);
-            return Ok(value);
-        }
-        Ok(self.value(&name))
-    }
-
-    fn value(&self, name: &str) -> Value {
-        self.variables
-            .get(name)
-            .map_or(Value::Null, |(value, _)| value.clone())
-    }
-
-    fn word(&mut self) -> Result<Value, Error> {
-        let Some(Token::Word(word)) = self.next() else {
-            return Ok(Value::Null);
-        };
-        match word.to_ascii_lowercase().as_str() {
-            "true" => return Ok(Value::Bool(true)),
-            "false" => return Ok(Value::Bool(false)),
-            "null" => return Ok(Value::Null),
-            "__file__" => return Ok(Value::Str(self.path.to_owned())),
-            "__dir__" => return Ok(Value::Str(directory(self.path))),
-            "new" => {
-                self.next();
-                if self.is("(") {
-                    self.arguments()?;
-                }
-                return Ok(Value::Object);
-            }
-            "require" | "require_once" | "include" | "include_once" => {
-                let line = self.line();
-                let file = self.expression()?;
-                if self.skipping == 0 {
-                    let name = format!("{INCLUDED}{line:06}");
-                    self.variables.insert(name, (file, line));
-                }
-                return Ok(Value::Unknown(word));
-            }
-            _ => {}
-        }
-        if !self.is("(") {
-            return Ok(Value::Unknown(word));
-        }
-        let arguments = self.arguments()?;
-        Ok(
-            match (word.to_ascii_lowercase().as_str(), arguments.as_slice()) {
-                ("dirname", [Value::Str(path)]) => Value::Str(directory(path)),
-                ("ini_set", [Value::Str(name), value]) => {
-                    let line = self.line();
-                    self.set(format!("ini_set:{name}"), value.clone(), line);
-                    Value::Null
-                }
-                _ => Value::Unknown(format!("{word}()")),
-            },
-        )
-    }
-
-    fn arguments(&mut self) -> Result<Vec<Value>, Error> {
-        self.need("(")?;
-        let mut arguments = Vec::new();
-        while !self.take(")") {
-            arguments.push(self.expression()?);
-            if !self.is(")") {
-                self.need(",")?;
-            }
-        }
-        Ok(arguments)
-    }
-
-    /// A string with variables inside.
-    fn filled(&self, pieces: &[Token]) -> Value {
-        let empty = Value::Str(String::new());
-        pieces.iter().fold(empty, |text, piece| match piece {
-            Token::Variable(name) => joined(&text, &self.value(name)),
-            Token::Literal(more) => joined(&text, &Value::Str(more.clone())),
-            _ => text,
-        })
     }
 }

@@ -10,6 +10,8 @@ pub(super) enum Value {
     Float(f64),
     Str(String),
     Object,
+    /// What is in it is not looked at.
+    Array,
     /// The result of something that only PHP itself could work out; its source text.
     Unknown(String),
 }
@@ -24,7 +26,7 @@ impl Value {
             Self::Float(value) => *value != 0.0,
             Self::Str(text) => !text.is_empty() && text != "0",
             Self::Object => true,
-            Self::Unknown(_) => return None,
+            Self::Array | Self::Unknown(_) => return None,
         })
     }
 
@@ -41,7 +43,7 @@ impl Value {
             Self::Int(value) => Some(value.to_string()),
             Self::Float(value) => Some(value.to_string()),
             Self::Str(text) => Some(text.clone()),
-            Self::Object | Self::Unknown(_) => None,
+            Self::Object | Self::Array | Self::Unknown(_) => None,
         }
     }
 }
@@ -51,12 +53,43 @@ pub(super) fn in_doubt() -> Value {
     Value::Unknown("a condition that is looked at at run time".to_owned())
 }
 
-/// PHP's `==`; `None` where only PHP knows.
-pub(super) fn equal(left: &Value, right: &Value) -> Option<bool> {
-    match (left, right) {
-        (Value::Unknown(_), _) | (_, Value::Unknown(_)) => None,
-        _ => Some(left == right || left.text().is_some() && left.text() == right.text()),
+/// PHP's comparisons; `None` where only PHP knows.
+pub(super) fn compared(operator: &str, left: &Value, right: &Value) -> Option<bool> {
+    if let (Value::Int(left), Value::Int(right)) = (left, right) {
+        return Some(match operator {
+            "<" => left < right,
+            ">" => left > right,
+            "<=" => left <= right,
+            ">=" => left >= right,
+            "==" | "===" => left == right,
+            _ => left != right,
+        });
     }
+    if matches!(left, Value::Unknown(_)) || matches!(right, Value::Unknown(_)) {
+        return None;
+    }
+    let is_same = left == right;
+    match operator {
+        "===" => Some(is_same),
+        "!==" => Some(!is_same),
+        "==" => Some(is_same || left.text()? == right.text()?),
+        "!=" | "<>" => Some(!is_same && left.text()? != right.text()?),
+        _ => None,
+    }
+}
+
+/// PHP's conversions, as `(int)`.
+pub(super) fn cast(kind: &str, value: &Value) -> Value {
+    let cast = match kind {
+        "bool" | "boolean" => value.truth().map(Value::Bool),
+        "string" => value.text().map(Value::Str),
+        "int" | "integer" => value
+            .text()
+            .and_then(|text| text.parse().ok())
+            .map(Value::Int),
+        _ => None,
+    };
+    cast.unwrap_or_else(|| Value::Unknown(format!("a conversion, ({kind})")))
 }
 
 /// PHP's `.`.
@@ -78,11 +111,12 @@ pub(super) fn counted(left: &Value, right: &Value, apply: fn(i64, i64) -> Option
 
 /// A number as it is written.
 pub(super) fn number(text: &str) -> Value {
-    let lower = text.to_ascii_lowercase();
-    let (digits, radix) = match lower.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None if lower.len() > 1 && lower.starts_with('0') && !lower.contains('.') => (&*lower, 8),
-        None => (&*lower, 10),
+    let lower = text.to_ascii_lowercase().replace('_', "");
+    let (digits, radix) = match (lower.strip_prefix("0x"), lower.strip_prefix("0b")) {
+        (Some(digits), _) => (digits, 16),
+        (_, Some(digits)) => (digits, 2),
+        _ if lower.len() > 1 && lower.starts_with('0') && !lower.contains('.') => (&*lower, 8),
+        _ => (&*lower, 10),
     };
     match i64::from_str_radix(digits, radix) {
         Ok(value) => Value::Int(value),
