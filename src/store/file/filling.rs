@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::time::Duration;
 
 use super::causes::broken;
@@ -46,6 +46,27 @@ pub(super) fn fill(file: &mut File, source: &mut dyn Source) -> Result<u64, Erro
             0 => return Ok(bytes),
             read => bytes += read as u64,
         }
+    }
+}
+
+/// Puts all of `source` behind the first `start` bytes of `file`; how much that was. What stood there is cut off as
+/// soon as something comes in its place: a file that was continued in vain ends where the next attempt is to go
+/// on, and does not look like a whole one.
+///
+/// # Errors
+/// As [`fill`]; if nothing has come, the file is as it was.
+pub(super) fn go_on(file: &mut File, start: u64, source: &mut dyn Source) -> Result<u64, Error> {
+    let mut block = vec![0; FIRST];
+    let read = source.read(&mut block).map_err(source_failed)?;
+    file.set_len(start).map_err(|error| broken(&error))?;
+    let first = block.get(..read).unwrap_or_default();
+    let written = file
+        .seek(SeekFrom::Start(start))
+        .and_then(|_| file.write_all(first));
+    written.map_err(|error| broken(&error))?;
+    match read {
+        0 => Ok(0),
+        read => Ok(read as u64 + fill(file, source)?),
     }
 }
 
@@ -95,7 +116,7 @@ fn source_failed(error: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Seek};
+    use std::io::Read;
 
     use super::*;
     use crate::store::inflow::trials::Socket;

@@ -5,7 +5,6 @@
 
 use std::cell::OnceCell;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,7 @@ use nix::sys::statvfs::fstatvfs;
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use self::causes::broken;
-use self::filling::{fill, outlive, settle};
+use self::filling::{fill, go_on, outlive, settle};
 use self::listing::{Listing, entry};
 use self::unfinished::{Naming, RESERVED, Unfinished};
 use super::{Abilities, At, Body, Entries, Entry, Error, Plan, Receipt, Source, Store, Wish};
@@ -196,11 +194,7 @@ impl Tree {
             At::Offset(offset) => offset,
             At::Start | At::End => size,
         };
-        file.seek(SeekFrom::Start(start))
-            .map_err(|error| broken(&error))?;
-        let bytes = fill(&mut file, source)?;
-        file.set_len(start + bytes)
-            .map_err(|error| broken(&error))?;
+        let bytes = go_on(&mut file, start, source)?;
         settle(&file, self.fsync)?;
         Ok(Receipt {
             bytes,

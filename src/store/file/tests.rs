@@ -1,7 +1,7 @@
 //! Trees in private directories: what a client can name, and what it cannot reach.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -284,6 +284,25 @@ fn uploads_go_on_in_place() {
         Err(Error::BeyondEnd)
     ));
     assert_eq!(read(garden.tree.open(&path("/f"), 4).unwrap()), b"");
+}
+
+#[test]
+fn an_upload_that_goes_on_in_vain_ends_where_the_next_one_is_to_go_on() {
+    let mut garden = Garden::new("in-vain");
+    garden.put("/f", At::Start, b"0123456789").unwrap();
+    let size = None;
+    for (at, sent, left) in [
+        (At::Offset(4), 0, &b"0123456789"[..]),
+        (At::Offset(4), 2, b"0123\0\0"),
+        (At::End, 1, b"0123\0\0\0"),
+    ] {
+        let plan = Plan { at, size };
+        let put = garden.tree.put(&path("/f"), &mut Reset(sent), &plan);
+        assert!(matches!(put, Err(Error::Source(_))), "{put:?}");
+        assert_eq!(fs::read(garden.inside("f")).unwrap(), left, "{at:?}");
+    }
+    garden.put("/f", At::Offset(4), b"").unwrap();
+    assert_eq!(fs::read(garden.inside("f")).unwrap(), b"0123");
 }
 
 #[test]
