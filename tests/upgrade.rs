@@ -302,6 +302,27 @@ fn a_configuration_that_is_broken_between_trial_and_exec_is_found_too() {
 }
 
 #[test]
+fn a_program_that_is_replaced_between_trial_and_exec_is_tried_as_well() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    daemon.expect_error("upgrade-refused");
+    let socket = daemon.dir().join("control.sock");
+    let guest = UnixStream::connect(&socket).unwrap();
+    let tried = installed.scratch.open_dir("out").join("tried");
+    let script = format!("#!/bin/sh\n{BINARY} \"$@\" && : > {}\n", tried.display());
+    let old = running(&daemon);
+    installed.replace(script.as_bytes());
+    daemon.signal(Signal::SIGUSR2);
+    eventually("the trial", || tried.exists().then_some(()));
+    installed.replace(b"#!/bin/sh\nexit 3\n");
+    drop(guest);
+    let line = daemon.wait_for("upgrade-refused");
+    assert!(line.contains("status=3"), "{line}");
+    assert_eq!(running(&daemon), old);
+    daemon.log_in().expect("PWD", 257);
+}
+
+#[test]
 fn pid_file_and_control_socket_go_where_the_configuration_has_them_or_stay() {
     let installed = Installed::new();
     let daemon = installed.daemon(&[]);

@@ -3,8 +3,9 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Master;
 use super::nurseries::is_unborn;
@@ -27,11 +28,33 @@ pub(super) enum Upgrade {
     Trial {
         trial: Trial,
         deadline: Instant,
-        tried: Vec<u8>,
+        tried: Tried,
     },
-    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer, unless the
+    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer, unless it or the
     /// configuration is another one by then.
-    Due { latest: Instant, tried: Vec<u8> },
+    Due { latest: Instant, tried: Tried },
+}
+
+/// What is on trial. Whoever installs a program anew may do so while it waits for its turn, and there is no way
+/// back from one that cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tried {
+    configuration: Vec<u8>,
+    /// Device, inode, size and time of the program's file.
+    program: Option<(u64, u64, u64, SystemTime)>,
+}
+
+impl Tried {
+    fn look(configuration: &Path, program: &Path) -> Self {
+        let program = std::fs::metadata(program).and_then(|about| {
+            let time = about.modified()?;
+            Ok((about.dev(), about.ino(), about.size(), time))
+        });
+        Self {
+            configuration: std::fs::read(configuration).unwrap_or_default(),
+            program: program.ok(),
+        }
+    }
 }
 
 impl Master<'_> {
@@ -41,7 +64,7 @@ impl Master<'_> {
         }
         let mut arguments = self.arguments();
         arguments.push("-t".into());
-        let tried = text(&self.path);
+        let tried = Tried::look(&self.path, &self.program);
         match Trial::start(&self.program, &arguments) {
             Ok(trial) => {
                 self.upgrade = Some(Upgrade::Trial {
@@ -74,7 +97,7 @@ impl Master<'_> {
             return false;
         }
         if ending == Ending::Exit(0) {
-            let (latest, tried) = (now + COURTESY, std::mem::take(tried));
+            let (latest, tried) = (now + COURTESY, tried.clone());
             self.upgrade = Some(Upgrade::Due { latest, tried });
         } else {
             let said = trial.said();
@@ -110,8 +133,8 @@ impl Master<'_> {
                     return;
                 }
                 let tried = tried.clone();
-                if tried == text(&self.path) {
-                    self.make_way(&tried, now);
+                if tried == Tried::look(&self.path, &self.program) {
+                    self.make_way(&tried.configuration, now);
                 } else {
                     // What it would find has been tried by nobody.
                     self.upgrade = None;
@@ -232,9 +255,4 @@ impl Master<'_> {
             })
         })
     }
-}
-
-/// What is in a file.
-fn text(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap_or_default()
 }
