@@ -12,7 +12,7 @@ use crate::leash::{ToClerk, ToWorker};
 use crate::logger::{self, Relay, Sinks, Which};
 use crate::sys::fds::Gutter;
 use crate::sys::process;
-use crate::text::quoted;
+use crate::text::{quoted, quoted_error};
 
 /// How often syslogd is looked for when it is gone.
 const RECONNECT: Duration = Duration::from_secs(5);
@@ -178,8 +178,4 @@ impl Master<'_> {
             self.retire(pid);
         }
     }
-}
-
-fn quoted_error(error: &io::Error) -> String {
-    quoted(error.to_string().as_bytes()).to_string()
 }

@@ -21,7 +21,7 @@ use crate::sys::named::Named;
 use crate::sys::pidfile::Pidfile;
 use crate::sys::signals::Signals;
 use crate::sys::{process, rights, title};
-use crate::text::quoted;
+use crate::text::quoted_error;
 
 mod bell;
 mod calls;
@@ -250,10 +250,7 @@ impl<'a> Master<'a> {
     fn introduce(&mut self) {
         self.ground.warn();
         for warning in self.config.warnings_of(&self.path) {
-            log::warn!(
-                "config-warning text={}",
-                quoted(warning.to_string().as_bytes())
-            );
+            log::warn!("config-warning text={}", quoted_error(&warning));
         }
         self.refresh_users();
         self.allow_descriptors();

@@ -8,7 +8,7 @@ use crate::config::{Config, Error};
 use crate::logger;
 use crate::store::mogile::Lore;
 use crate::sys::supervisor::{self, Condition};
-use crate::text::quoted;
+use crate::text::quoted_error;
 
 impl Master<'_> {
     /// Takes what the file says now, if nothing is wrong with it. Running sessions are left alone;
@@ -21,7 +21,7 @@ impl Master<'_> {
             Ok(()) => log::info!("reloaded"),
             Err(errors) => {
                 for error in errors {
-                    log::error!("config-error text={}", quoted(error.to_string().as_bytes()));
+                    log::error!("config-error text={}", quoted_error(error));
                 }
                 log::error!("reload-failed errors={} kept=old", errors.len());
             }
@@ -50,7 +50,7 @@ impl Master<'_> {
         })?;
 
         if let Err(error) = self.relay.divert(&mut sinks) {
-            log::error!("logs-not-reopened why=\"{error}\"");
+            log::error!("logs-not-reopened why={}", quoted_error(&error));
         }
         logger::install(sinks);
         self.users = Users::new(config.auth.text.clone(), config.auth.crypt);
