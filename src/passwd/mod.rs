@@ -84,9 +84,9 @@ fn replace<T>(
     edit: impl FnOnce(&[u8]) -> Result<(Vec<u8>, T), String>,
 ) -> Result<T, String> {
     let why = |error: io::Error| error.to_string();
+    let mut file = lock(path).map_err(why)?;
     // The place of a symbolic link is that of its target.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut file = lock(&path).map_err(why)?;
+    let path = fs::canonicalize(path).map_err(why)?;
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(why)?;
     let (text, outcome) = edit(&text)?;
@@ -155,9 +155,7 @@ impl Draft {
         fs::rename(&self.0, path)?;
         // From here on the next may hold the lock, and have a draft of the same name.
         std::mem::forget(self);
-        // A bare name has an empty one.
-        let directory = path.parent().filter(|parent| *parent != Path::new(""));
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
     }
 }
 

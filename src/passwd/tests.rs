@@ -215,6 +215,16 @@ fn mode_and_owner_stay_and_nothing_else_is_left() {
 }
 
 #[test]
+fn a_file_is_made_where_a_link_leads() {
+    let scratch = Scratch::new("dangling");
+    symlink("real", scratch.users()).unwrap();
+    assert_eq!(scratch.run(&user("ann"), "one\n"), Ok(Outcome::Added));
+    assert_eq!(fs::read_link(scratch.users()).unwrap(), Path::new("real"));
+    let text = fs::read_to_string(scratch.0.join("real")).unwrap();
+    assert!(text.starts_with("ann:"), "{text}");
+}
+
+#[test]
 fn a_failure_changes_nothing() {
     let scratch = Scratch::new("failure");
     fs::write(scratch.users(), "ann:x:0:0:File\n").unwrap();
