@@ -96,6 +96,24 @@ fn a_session_goes_evenly_and_is_heard_meanwhile() {
 fn the_sessions_of_a_user_share_and_a_killed_one_leaves_its_share() {
     let rate = RATE.to_string();
     let daemon = Daemon::of_files(&[("limits.download_rate_per_user", &*rate)]);
+    let (mut streams, _sessions) = two_that_share(&daemon);
+    kill_one(&daemon);
+    settles(&mut streams, is_left_to_one);
+}
+
+#[test]
+fn another_program_in_the_same_process_goes_on_dividing() {
+    let rate = RATE.to_string();
+    let daemon = Daemon::of_files(&[("limits.download_rate_per_user", &*rate)]);
+    let (mut streams, _sessions) = two_that_share(&daemon);
+    daemon.signal(Signal::SIGUSR2);
+    daemon.wait_for(" upgraded ");
+    kill_one(&daemon);
+    settles(&mut streams, is_left_to_one);
+}
+
+/// What two sessions of a user fetch, each at half of the rate.
+fn two_that_share(daemon: &Daemon) -> (Vec<TcpStream>, [Ftp; 2]) {
     let mut one = daemon.log_in();
     let mut two = daemon.log_in();
     one.store("a.bin", &noise(8 << 20, 2));
@@ -107,15 +125,19 @@ fn the_sessions_of_a_user_share_and_a_killed_one_leaves_its_share() {
         let (less, more) = (moved[0].min(moved[1]), moved[0].max(moved[1]));
         less * 2.0 > more && (0.75..1.35).contains(&(less + more))
     });
+    (streams, [one, two])
+}
 
+fn kill_one(daemon: &Daemon) {
     let mut at_work = daemon.children().into_iter();
     let (pid, _) = at_work.rfind(|(_, title)| title.contains("RETR")).unwrap();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     daemon.wait_for(&format!("worker-died pid={pid} "));
-    settles(&mut streams, |moved| {
-        let (less, more) = (moved[0].min(moved[1]), moved[0].max(moved[1]));
-        less == 0.0 && (0.75..1.35).contains(&more)
-    });
+}
+
+fn is_left_to_one(moved: &[f64]) -> bool {
+    let (less, more) = (moved[0].min(moved[1]), moved[0].max(moved[1]));
+    less == 0.0 && (0.75..1.35).contains(&more)
 }
 
 /// Waits for a second in which each of them moves what is `wanted` of them, as parts of the rate.

@@ -34,6 +34,12 @@ impl Share {
     }
 }
 
+/// What a worker was told by another master: nobody knows.
+const UNKNOWN: Share = Share {
+    up: u64::MAX,
+    down: u64::MAX,
+};
+
 /// What the workers were told.
 #[derive(Debug, Default)]
 pub struct Shares {
@@ -59,6 +65,12 @@ impl Shares {
         let (user, _) = moving(state)?;
         let share = parts(board, whole).remove(user)?;
         self.tell(pid, share)
+    }
+
+    /// A worker was told its part by another master: it is told again, whatever that was.
+    pub fn inherited(&mut self, pid: i32, now: Instant) {
+        self.told.insert(pid, UNKNOWN);
+        self.due = self.due.or(Some(now));
     }
 
     /// A worker is gone, or its client.
@@ -169,6 +181,22 @@ mod tests {
         does(&mut board, &mut shares, 1, "STOR");
         let none = Share::default();
         assert_eq!(shares.news(&board, none, later), [(1, none), (3, none)]);
+    }
+
+    #[test]
+    fn whoever_was_told_by_another_master_is_told_again() {
+        let now = Instant::now();
+        let (mut board, mut shares) = (board(now), Shares::default());
+        for (pid, verb) in [(1, "RETR"), (2, ""), (3, "STOR")] {
+            board.doing(pid, verb.to_owned(), Vec::new(), now);
+            shares.inherited(pid, now);
+        }
+        assert_eq!(shares.news(&board, WHOLE, now), [(1, WHOLE), (3, WHOLE)]);
+        assert_eq!(shares.due(), None);
+        // Whoever was idle may have a part from before, also where there is no limit any more.
+        board.doing(2, "RETR".to_owned(), Vec::new(), now);
+        let none = Share::default();
+        assert_eq!(shares.changed(2, &board, none, now), Some(none));
     }
 
     #[test]

@@ -183,6 +183,7 @@ impl Master<'_> {
         };
         self.board.adopted(pid, seat);
         self.heirlooms.insert(pid);
+        self.shares.inherited(pid, now);
         let _ = self.spools.take(pid, room, u64::MAX);
         let leash = MasterOfWorker::new(leash, fds::hear);
         let heard = self.bell.add(&leash, Ring::Worker(pid));
