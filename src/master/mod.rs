@@ -229,11 +229,11 @@ impl<'a> Master<'a> {
                 self.attend(ring, now);
             }
             self.keep_time(now);
-            self.upgrade_if_due(now);
             if self.has_stopped() {
                 return Ok(());
             }
             self.maintain_clerks(now);
+            self.upgrade_if_due(now);
             self.maintain_worker_count(now);
             if !self.is_started && self.births.are_hopeless() {
                 return Err("no worker came to life; the log says why".to_owned());

@@ -30,8 +30,8 @@ pub(super) enum Upgrade {
         deadline: Instant,
         tried: Tried,
     },
-    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer, unless it or the
-    /// configuration is another one by then.
+    /// It has found nothing wrong, and takes over as soon as nobody waits for an answer, and somebody
+    /// writes the log, unless it or the configuration is another one by then.
     Due { latest: Instant, tried: Tried },
 }
 
@@ -129,7 +129,9 @@ impl Master<'_> {
             Some(Upgrade::Due { latest, tried }) => {
                 let is_asked = self.clerks.are_asked() || !self.gate.held.is_empty();
                 let is_asked = is_asked || self.desk.is_visited() || is_birth_due;
-                if is_asked && now < *latest {
+                // What is on its way to the log would be lost.
+                let is_unwritten = self.clerks.writer().is_none();
+                if (is_asked || is_unwritten) && now < *latest {
                     return;
                 }
                 let tried = tried.clone();

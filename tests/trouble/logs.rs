@@ -145,6 +145,28 @@ pub(crate) fn log_clerk(daemon: &Daemon) -> Option<i32> {
         .find(has_it)
 }
 
+/// Those who write the log die so fast that another one is only born after a while.
+#[test]
+fn a_line_that_nobody_has_written_yet_outlives_usr2() {
+    let daemon = Daemon::of_files(&[("logging.level", "info")]);
+    let mut ftp = daemon.log_in();
+    for deaths in 1..=5 {
+        let clerk = eventually("the clerk of the log", || log_clerk(&daemon));
+        kill(Pid::from_raw(clerk), Signal::SIGKILL).unwrap();
+        eventually("its burial", || {
+            let died = daemon.log.all();
+            let died = died.iter().filter(|line| line.contains("clerk-died"));
+            (died.count() == deaths).then_some(())
+        });
+    }
+    ftp.store("unwritten", b"x");
+    daemon.signal(Signal::SIGUSR2);
+    daemon.wait_for(" upgraded ");
+    ftp.store("after", b"x");
+    daemon.written("nanoftpd.log", "path=\"/after\"");
+    daemon.written("nanoftpd.log", "path=\"/unwritten\"");
+}
+
 #[test]
 fn a_log_that_stands_still_holds_nobody_up() {
     if !geteuid().is_root() {
