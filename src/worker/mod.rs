@@ -61,7 +61,8 @@ fn live(
                     bond.agree();
                 }
             });
-            let room: Rc<dyn Room> = Rc::new(Leased(bond));
+            let whole = birthright.config.mogilefs.spool_max;
+            let room: Rc<dyn Room> = Rc::new(Leased { bond, whole });
             let members = Members::new(birthright, lore, room);
             Bond::new(leash, ear, listeners, members, birthright)
         });
@@ -77,14 +78,17 @@ fn live(
 }
 
 /// Room for spools that the master lets this worker have.
-struct Leased(Weak<Bond>);
+struct Leased {
+    bond: Weak<Bond>,
+    whole: u64,
+}
 
 impl Room for Leased {
     fn take(&self, megabytes: u32) -> Result<bool, store::Error> {
         /// The master answers at once, or is gone.
         const PATIENCE: Duration = Duration::from_secs(10);
         let gone = || store::Error::Broken("the master is gone".to_owned());
-        let bond = self.0.upgrade().ok_or_else(gone)?;
+        let bond = self.bond.upgrade().ok_or_else(gone)?;
         let answer = bond.ask(|number| FromWorker::Room { number, megabytes }, PATIENCE);
         match answer {
             Ok(answer) => Ok(!answer.is_empty()),
@@ -94,9 +98,13 @@ impl Room for Leased {
     }
 
     fn give(&self, megabytes: u32) {
-        if let Some(bond) = self.0.upgrade() {
+        if let Some(bond) = self.bond.upgrade() {
             bond.mention(&FromWorker::RoomFree { megabytes });
         }
+    }
+
+    fn whole(&self) -> u64 {
+        self.whole.div_ceil(1 << 20)
     }
 }
 

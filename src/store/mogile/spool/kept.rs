@@ -21,6 +21,9 @@ pub trait Room {
 
     /// It needs so much no more.
     fn give(&self, megabytes: u32);
+
+    /// How much there is for all of them together, in megabytes.
+    fn whole(&self) -> u64;
 }
 
 /// So much room is asked for at once, in megabytes; less when that is refused.
@@ -53,7 +56,8 @@ impl Kept {
     /// Asks for the room that `len` bytes take.
     ///
     /// # Errors
-    /// `TooLarge`, and those of the room.
+    /// `TooLarge`: all the room there is would not do; `Full`: what is left of it does not; and those of
+    /// the room.
     pub(super) fn lease(&mut self, len: u64) -> Result<(), Error> {
         let Some(room) = &self.room else {
             return Ok(());
@@ -69,8 +73,10 @@ impl Kept {
                 self.leased = had;
             }
             if self.leased == had {
-                let why = "all uploads together have reached spool_max".to_owned();
-                return Err(Error::TooLarge(why));
+                return Err(match u64::from(had) < room.whole() {
+                    true => Error::Full("all uploads together have reached spool_max".to_owned()),
+                    false => Error::TooLarge("it gets larger than spool_max".to_owned()),
+                });
             }
         }
         Ok(())

@@ -237,6 +237,10 @@ impl Room for Endless {
     fn give(&self, megabytes: u32) {
         self.0.set(self.0.get() - megabytes);
     }
+
+    fn whole(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 #[test]
@@ -264,6 +268,10 @@ impl Room for Unheard {
 
     fn give(&self, megabytes: u32) {
         self.0.set(self.0.get() - megabytes);
+    }
+
+    fn whole(&self) -> u64 {
+        u64::MAX
     }
 }
 
