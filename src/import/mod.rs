@@ -202,8 +202,8 @@ impl Original {
         let transfers = transfers.display();
         Ok(format!(
             "{log} {transfers} {{\n\tweekly\n\trotate 10\n\tcompress\n\tdelaycompress\n\tmissingok\n\t\
-             notifempty\n\tsharedscripts\n\tpostrotate\n\t\t[ ! -s {pidfile} ] || kill -USR1 \
-             \"$(cat {pidfile})\"\n\tendscript\n}}\n"
+             notifempty\n\tsharedscripts\n\tpostrotate\n\t\tpid=$(cat {pidfile} 2>/dev/null) && \
+             grep -qsx nanoftpd \"/proc/$pid/comm\" && kill -USR1 \"$pid\" || true\n\tendscript\n}}\n"
         ))
     }
 

@@ -122,6 +122,6 @@ pub(super) fn import(data: &[u8]) {
         let files = logrotate.lines().next().map(str::split_ascii_whitespace);
         assert!(files.is_some_and(|files| files.count() == 3), "{logrotate}");
         let marks = logrotate.matches(['"', '$', '(', ')', ';']).count();
-        assert!(logrotate.lines().count() == 12 && marks == 5, "{logrotate}");
+        assert!(logrotate.lines().count() == 12 && marks == 9, "{logrotate}");
     }
 }
