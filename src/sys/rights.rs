@@ -31,6 +31,9 @@ const SERVICE: u64 = {
 /// Most descriptors of a child.
 const NOFILE: u64 = 256;
 
+/// For setresuid(2) and setresgid(2) it is nobody's number: it leaves them as they are.
+const UNCHANGED: u32 = u32::MAX;
+
 /// The user and the group that children run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -71,6 +74,7 @@ impl Identity {
     /// See [`Error`].
     pub fn user(user: &str, allow_root: bool) -> Result<Uid, Error> {
         let uid = match user.parse() {
+            Ok(UNCHANGED) => return Err(Error::NoUser),
             Ok(number) => Uid::from_raw(number),
             Err(_) => {
                 let found = User::from_name(user).map_err(|errno| Error::Io(errno.into()))?;
@@ -89,6 +93,7 @@ impl Identity {
     /// See [`Error`].
     pub fn group(group: &str, allow_root: bool) -> Result<Gid, Error> {
         let gid = match group.parse() {
+            Ok(UNCHANGED) => return Err(Error::NoGroup),
             Ok(number) => Gid::from_raw(number),
             Err(_) => {
                 let found = Group::from_name(group).map_err(|errno| Error::Io(errno.into()))?;
@@ -324,15 +329,15 @@ mod tests {
     fn users_and_groups_are_found_by_name_and_by_number() {
         let user = |name| Identity::user(name, false);
         assert_eq!(user("12345").unwrap().as_raw(), 12345);
-        assert!(matches!(user("no such user"), Err(Error::NoUser)));
+        for nobody in ["no such user", "4294967295", "4294967296", "-1"] {
+            assert!(matches!(user(nobody), Err(Error::NoUser)), "{nobody}");
+            let group = Identity::group(nobody, false);
+            assert!(matches!(group, Err(Error::NoGroup)), "{nobody}");
+        }
         for root in ["0", "root"] {
             assert!(matches!(user(root), Err(Error::Root)), "{root}");
             assert!(matches!(Identity::group(root, false), Err(Error::Root)));
             assert!(Identity::user(root, true).is_ok());
         }
-        assert!(matches!(
-            Identity::group("no such group", true),
-            Err(Error::NoGroup)
-        ));
     }
 }
