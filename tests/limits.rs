@@ -50,6 +50,25 @@ fn so_many_sessions_an_address_and_no_more() {
 }
 
 #[test]
+fn who_has_said_good_bye_may_come_again_at_once() {
+    for sessions in ["1", "5"] {
+        let daemon = Daemon::of_files(&[
+            ("limits.max_per_ip", "1"),
+            ("limits.max_per_user", "1"),
+            ("pool.sessions_per_worker", sessions),
+        ]);
+        let mut left = Vec::new();
+        for _ in 0..30 {
+            let mut ftp = Ftp::connect(daemon.address);
+            ftp.log_in("test", "test");
+            ftp.expect("QUIT", 221);
+            // The end of the connection, and of its worker, is not waited for.
+            left.push(ftp);
+        }
+    }
+}
+
+#[test]
 fn who_is_sent_away_while_the_password_is_compared_has_not_logged_in() {
     let daemon = Daemon::of_files(&[("limits.max_per_user", "9")]);
     // `test`, of so many rounds that it takes a moment.

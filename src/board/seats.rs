@@ -29,6 +29,8 @@ pub struct Seat {
     pub clients: u32,
     /// Whether it was told to end, now or after its client.
     pub is_leaving: bool,
+    /// Whether its client is about to go, and so is not counted any more.
+    pub is_parting: bool,
     /// When it is killed if it is still there.
     pub deadline: Option<Instant>,
     /// Of its client's data connections.
@@ -38,6 +40,7 @@ pub struct Seat {
 impl Seat {
     fn enter(&mut self, state: State, now: Instant) {
         (self.state, self.since) = (state, now);
+        self.is_parting = false;
     }
 }
 
@@ -130,6 +133,7 @@ impl Board {
             since: now,
             clients,
             is_leaving: false,
+            is_parting: false,
             deadline: None,
             traffic: Traffic::default(),
         };
@@ -225,6 +229,11 @@ impl Board {
                 seat.enter(State::Visitor { peer }, now);
             }
         });
+    }
+
+    /// A worker's client has said that it goes.
+    pub fn parting(&mut self, pid: i32) {
+        self.change(pid, |seat| seat.is_parting = true);
     }
 
     /// A worker's client has given a command; an empty verb: it waits for one. Of visitors it is

@@ -186,6 +186,7 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
             return None;
         }
         Ok(Step::Part(reply)) => {
+            session.host.part();
             let _ = session.control.borrow_mut().part(&reply);
             return None;
         }

@@ -64,6 +64,9 @@ pub trait Host {
     /// Who has logged in is nobody in particular again, and still there.
     fn log_out(&mut self) {}
 
+    /// The client goes: called before it is told that it may, since it may come again at once.
+    fn part(&mut self) {}
+
     /// What the account that has logged in has for uid and gid: numbers as a rule, for the client
     /// to look at.
     fn numbers(&self) -> (&str, &str) {

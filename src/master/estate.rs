@@ -179,6 +179,7 @@ impl Master<'_> {
             clients: u32::MAX,
             traffic: Traffic::of(&traffic, now),
             is_leaving,
+            is_parting: false,
             deadline: left.and_then(|left| now.checked_add(left)),
         };
         self.board.adopted(pid, seat);

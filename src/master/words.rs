@@ -105,6 +105,7 @@ impl Master<'_> {
                 self.board.entered(pid, user, module, now);
             }
             FromWorker::LoggedOut => self.board.logged_out(pid, now),
+            FromWorker::Parting => self.board.parting(pid),
             FromWorker::Doing { verb, argument } => {
                 self.board.doing(pid, verb, argument, now);
                 self.share_out(pid, now);

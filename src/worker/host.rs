@@ -180,6 +180,10 @@ impl Host for Session {
         }
     }
 
+    fn part(&mut self) {
+        self.bond.part();
+    }
+
     fn numbers(&self) -> (&str, &str) {
         let account = self.account.as_ref();
         account.map_or(("", ""), |account| (&account.uid, &account.gid))

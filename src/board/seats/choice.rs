@@ -37,10 +37,12 @@ impl Board {
             .collect()
     }
 
-    /// Who is told to go now is as good as gone.
+    /// Who is told to go now, or has said that it goes, is as good as gone.
     fn staying_others(&self, pid: i32) -> impl Iterator<Item = &State> {
         self.seats()
-            .filter(move |(other, seat)| *other != pid && seat.deadline.is_none())
+            .filter(move |(other, seat)| {
+                *other != pid && seat.deadline.is_none() && !seat.is_parting
+            })
             .map(|(_, seat)| &seat.state)
     }
 

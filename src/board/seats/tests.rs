@@ -117,6 +117,12 @@ fn clients_are_counted_where_they_come_from_and_as_who_they_are() {
     assert_eq!(board.others_of(b"test", 1), 0);
     assert_eq!(board.others_from(peer(5).ip(), 1), 1);
     board.entered(5, b"test".to_vec(), String::new(), start);
+    board.parting(5);
+    assert_eq!(board.others_of(b"test", 1), 0);
+    assert_eq!(board.others_from(peer(5).ip(), 1), 0);
+    board.taken(5, peer(5), start);
+    assert_eq!(board.others_from(peer(5).ip(), 1), 1);
+    board.entered(5, b"test".to_vec(), String::new(), start);
     board.dismissed(5, start);
     assert_eq!(board.others_of(b"test", 1), 0);
     board.gone(5);

@@ -85,6 +85,7 @@ fn every_message_of_a_worker_travels() {
         },
         FromWorker::Left,
         FromWorker::LoggedOut,
+        FromWorker::Parting,
         FromWorker::Awaits {
             proxy: peer("192.0.2.1:21"),
         },

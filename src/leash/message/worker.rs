@@ -42,6 +42,8 @@ pub enum FromWorker {
     Entered { user: Vec<u8>, module: String },
     /// It has logged out and is still there.
     LoggedOut,
+    /// It has said QUIT, and is about to hear that it may go: who it was may come again then.
+    Parting,
     /// The client's command; an empty verb: it waits for one.
     Doing { verb: String, argument: Vec<u8> },
     /// So many transfers of files have ended, of so many bytes together.
@@ -119,6 +121,7 @@ impl Message for FromWorker {
             Self::Doing { verb, argument } => Writer::new(5).bytes(verb.as_bytes()).bytes(argument),
             Self::Left => Writer::new(6),
             Self::LoggedOut => Writer::new(21),
+            Self::Parting => Writer::new(23),
             Self::Login {
                 number,
                 user,
@@ -185,6 +188,7 @@ impl Message for FromWorker {
             },
             6 => Self::Left,
             21 => Self::LoggedOut,
+            23 => Self::Parting,
             22 => Self::Awaits {
                 proxy: reader.socket()?,
             },

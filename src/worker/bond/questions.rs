@@ -104,6 +104,15 @@ impl Bond {
         let _ = self.ask(|number| FromWorker::Fence { number }, CALL_PATIENCE);
     }
 
+    /// Tells the master that the client is about to go, where it may come again only because it has gone;
+    /// returns when the master knows.
+    pub(in crate::worker) fn part(&self) {
+        if self.limited.addresses || self.limited.users {
+            self.mention(&FromWorker::Parting);
+            self.agree();
+        }
+    }
+
     /// Tells the master of a wrong login, and asks what follows.
     pub(in crate::worker) fn failed(&self) -> Result<Word, Trouble> {
         self.ask_word(|number| FromWorker::Failed { number })
