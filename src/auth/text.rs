@@ -194,10 +194,11 @@ impl Users {
 
     fn line(&mut self, fields: &[&[u8]], number: usize) {
         let [name, password, uid, gid, module] = fields else {
-            let why = format!(
-                "has {} fields; name:password:uid:gid:io_module are 5",
-                fields.len()
-            );
+            let count = match fields.len() {
+                1 => "1 field".to_owned(),
+                several => format!("{several} fields"),
+            };
+            let why = format!("has {count}; name:password:uid:gid:io_module are 5");
             return self.wrong(number, why);
         };
         // The later of two lines counts, also when it lets nobody in.

@@ -86,7 +86,14 @@ fn certificate(config: &Config) -> Broken {
     let has_both = tls.certificate.is_some() && tls.key.is_some();
     let is_on = tls.mode != TlsMode::Off || tls.implicit_port != 0;
     (is_on && !has_both).then(|| {
-        let keys: &[Name] = &[("tls", "mode"), ("tls", "certificate"), ("tls", "key")];
+        let keys: &[Name] = match tls.mode {
+            TlsMode::Off => &[
+                ("tls", "implicit_port"),
+                ("tls", "certificate"),
+                ("tls", "key"),
+            ],
+            _ => &[("tls", "mode"), ("tls", "certificate"), ("tls", "key")],
+        };
         (keys, "TLS needs certificate and key".to_owned())
     })
 }

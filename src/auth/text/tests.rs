@@ -93,7 +93,7 @@ fn a_line_is_five_fields() {
 fn a_bad_line_says_where_and_why() {
     let good = format!("ann:{SHA256}:0:0:File\n");
     for (line, why) in [
-        ("bob", "has 1 fields; name:password:uid:gid:io_module are 5"),
+        ("bob", "has 1 field; name:password:uid:gid:io_module are 5"),
         (
             "bob:x:0:0:File",
             "the password is neither 32 hex digits of MD5 nor a crypt string $5$ or $6$",

@@ -137,6 +137,10 @@ const WRONG: &[(&str, &str)] = &[
         "t.conf:4: max_spare: max_spare = 16 is above max_clients = 8",
     ),
     (
+        "[tls]\nmode = off\nimplicit_port = 990\n",
+        "t.conf:3: implicit_port: TLS needs certificate and key",
+    ),
+    (
         "[nanoftpd]\nuserid = 0",
         "t.conf:2: userid: sessions run as root only with allow_root = yes",
     ),
