@@ -55,6 +55,19 @@ fn the_usual_time_zone_is_there_where_none_are_installed() {
     assert!(list.starts_with(b"-rw-r--r-- "), "{list:?}");
 }
 
+/// As in some containers.
+#[test]
+fn system_calls_are_filtered_also_where_proc_does_not_say_that_they_can_be() {
+    if !geteuid().is_root() || !Path::new("/proc/sys/kernel/seccomp").exists() {
+        return skip("only root may mount");
+    }
+    let script =
+        "mount --make-rprivate / && mount -t tmpfs -o ro tmpfs /proc/sys/kernel && exec \"$@\"";
+    let changes = [("sandbox.mode", "strict")];
+    let daemon = Daemon::of_files_within(&["unshare", "-m", "sh", "-c", script, "sh"], &changes);
+    daemon.log_in().expect("PWD", 257);
+}
+
 #[test]
 fn a_broken_configuration_is_told_line_by_line() {
     let scratch = Scratch::new();

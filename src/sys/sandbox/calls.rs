@@ -3,7 +3,6 @@
 //! code would try kills the process, so that it is seen in the log as a death by SIGSYS.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 
 use nix::errno::Errno;
@@ -34,12 +33,22 @@ pub(super) struct Calls {
     last: Option<BpfProgram>,
 }
 
-/// Whether the kernel has seccomp filters and what these ask for.
+/// Whether the kernel has seccomp filters and what these ask for. It is asked itself: what /proc says of it
+/// may be hidden, and what a sandbox around this one takes away is still named there.
 pub(super) fn are_supported() -> bool {
-    fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").is_ok_and(|actions| {
-        let has = |action| actions.split_ascii_whitespace().any(|word| word == action);
-        has("kill_process") && has("errno")
-    })
+    [libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_ERRNO]
+        .iter()
+        .all(|action| seccomp(libc::SECCOMP_GET_ACTION_AVAIL, action).is_ok())
+}
+
+/// seccomp(2) without flags; `about` is what the kernel reads for `operation`, and must be of its layout.
+fn seccomp<T>(operation: u32, about: &T) -> io::Result<()> {
+    let about = std::ptr::from_ref(about);
+    #[expect(unsafe_code, reason = "no safe interface to this call exists")]
+    // SAFETY: what is pointed to lives until the call is over, and is only read.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, about) };
+    Errno::result(answer)?;
+    Ok(())
 }
 
 impl Calls {
@@ -84,22 +93,9 @@ impl Calls {
             len: u16::try_from(program.len()).unwrap_or_default(),
             filter: program.as_mut_ptr().cast(),
         };
-        #[expect(
-            unsafe_code,
-            reason = "the crate would ask for no new privileges once more, which must be refused here"
-        )]
-        // SAFETY: the two kinds of instructions are one kind, of the kernel's layout; the program lives
-        // until the call is over, and is only read.
-        let entered = unsafe {
-            libc::syscall(
-                libc::SYS_seccomp,
-                libc::SECCOMP_SET_MODE_FILTER,
-                0,
-                std::ptr::from_ref(&program),
-            )
-        };
-        Errno::result(entered)?;
-        Ok(())
+        // The crate would ask for no new privileges once more, which must be refused here. Its instructions
+        // are of the kernel's layout.
+        seccomp(libc::SECCOMP_SET_MODE_FILTER, &program)
     }
 }
 
