@@ -12,6 +12,10 @@
 ))]
 compile_error!("a static binary wants --cfg getrandom_backend=\"linux_getrandom\" in RUSTFLAGS");
 
+// Others have no filters of system calls that we could write, and sizes of files that we would have to cut.
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("nanoftpd runs on 64-bit machines (x86_64, aarch64, riscv64)");
+
 // Floor 0: vocabulary.
 #[doc(hidden)]
 pub mod cli;
