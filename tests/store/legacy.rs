@@ -72,6 +72,34 @@ fn what_the_php_daemon_stored_is_found_by_the_name_that_was_meant() {
     assert!(matches!(unasked, Err(Error::NotFound)));
 }
 
+/// `CWD /docs/` and STOR, since the PHP daemon took the slash into its directory.
+#[test]
+fn what_was_stored_behind_two_slashes_is_found_and_changed_by_one() {
+    let cluster = Cluster::start();
+    for name in ["docs//a", "docs//b", "docs//c", "docs//deep/d", "docs/a"] {
+        put_raw(&cluster, name, name.as_bytes());
+    }
+    let mut legacy = settings();
+    legacy.legacy_names = true;
+    let mut store = classes(&cluster, legacy);
+    for (path, key) in [
+        ("/docs/a", "docs/a"),
+        ("/docs/b", "docs//b"),
+        ("/docs/deep/d", "docs//deep/d"),
+    ] {
+        assert_eq!(get(&mut store, path, 0).unwrap(), key.as_bytes());
+        let entry = store.stat(&at(path)).unwrap();
+        assert_eq!(entry.size, Some(key.len() as u64));
+    }
+    store.rename(&at("/docs/b"), &at("/docs/e")).unwrap();
+    store.remove(&at("/docs/c")).unwrap();
+    let keys = ["docs//a", "docs//deep/d", "docs/a", "docs/e"];
+    assert_eq!(cluster.keys(), keys);
+    assert_eq!(cluster.content("docs/e").unwrap(), b"docs//b");
+    let gone = store.remove(&at("/docs/c"));
+    assert!(matches!(gone, Err(Error::NotFound)));
+}
+
 /// `path` gives its name as content, and is changed only if it is a true name.
 fn is_found(store: &mut MogileFs, path: &str, content: &str, is_key: bool) {
     assert_eq!(get(store, path, 0).unwrap(), content.as_bytes(), "{path}");

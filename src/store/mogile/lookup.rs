@@ -76,7 +76,10 @@ impl MogileFs {
     /// mean.
     pub(super) fn find_to_read(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
         match self.find(path) {
-            Err(Error::NotFound) => self.find_garbled(path)?.ok_or(Error::NotFound),
+            Err(Error::NotFound) => match self.find_doubled(path)? {
+                Some(found) => Ok(found),
+                None => self.find_garbled(path)?.ok_or(Error::NotFound),
+            },
             found => found,
         }
     }
@@ -84,7 +87,11 @@ impl MogileFs {
     /// As [`Self::find`], but tells by which name to call a file that was stored under one that
     /// nobody meant: what is changed must be called by its true name.
     pub(super) fn find_to_change(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
-        match self.find(path) {
+        let found = match self.find(path) {
+            Err(Error::NotFound) => self.find_doubled(path)?.ok_or(Error::NotFound),
+            found => found,
+        };
+        match found {
             Err(Error::NotFound) => match self.find_garbled(path)? {
                 Some((spot, _)) => Err(Error::Called(
                     match self.layout.path(&spot.domain, &spot.key) {
@@ -137,6 +144,21 @@ impl MogileFs {
             }
             vigil::pause(DELAY.1).map_err(mogilefs::Error::from)?;
         }
+    }
+
+    /// What the PHP daemon stored after `CWD /class/`, with both slashes in the key. No path has them, so
+    /// that nothing else can be meant.
+    fn find_doubled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {
+        if !self.settings.legacy_names {
+            return Ok(None);
+        }
+        let spot = self.spot(path)?;
+        let Some(slash) = spot.key.iter().position(|byte| *byte == b'/') else {
+            return Ok(None);
+        };
+        let mut key = spot.key.clone();
+        key.insert(slash, b'/');
+        self.first_of(&spot, vec![key])
     }
 
     fn find_garbled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {
