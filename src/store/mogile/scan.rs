@@ -142,15 +142,8 @@ impl Scan {
         for member in page.members {
             let Some(dir) = Self::dir_of(&member) else {
                 self.release(member.rest(), &mut found);
-                self.inside = None;
-                if is_shown(member.rest()) {
-                    self.held.push(Found {
-                        key: member,
-                        is_dir: false,
-                    });
-                } else {
-                    self.hidden += 1;
-                }
+                let file = self.file(member);
+                self.held.extend(file);
                 continue;
             };
             if self.inside.as_ref().is_some_and(|(last, _)| *last == dir) {
@@ -177,6 +170,17 @@ impl Scan {
         }
     }
 
+    /// The entry that a key without a directory is, if any may see it.
+    fn file(&mut self, member: Member) -> Option<Found> {
+        self.inside = None;
+        let is_shown = is_shown(member.rest());
+        self.hidden += usize::from(!is_shown);
+        is_shown.then_some(Found {
+            key: member,
+            is_dir: false,
+        })
+    }
+
     fn enter(&mut self, dir: Found, key: &[u8], found: &mut Vec<Found>) {
         if is_shown(dir.name()) {
             found.push(dir.clone());
@@ -193,15 +197,7 @@ impl Scan {
         let mut files = std::mem::take(&mut self.held);
         for member in page.members {
             let Some(dir) = Self::dir_of(&member) else {
-                self.inside = None;
-                if is_shown(member.rest()) {
-                    files.push(Found {
-                        key: member,
-                        is_dir: false,
-                    });
-                } else {
-                    self.hidden += 1;
-                }
+                files.extend(self.file(member));
                 continue;
             };
             if self.inside.as_ref().is_some_and(|(last, _)| *last == dir) {
