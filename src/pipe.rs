@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
@@ -120,6 +121,9 @@ fn splice_on(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
     Ok(splice(from, None, to, None, most, flags)?)
 }
 
+/// So many bytes of a file are read at once where they cannot be sent from it.
+const COPIED: usize = 64 * 1024;
+
 /// Sends at most `count` bytes of `file` from `at` on, which goes on with them, to a socket; how many, 0
 /// at the end of the file. What the file says is kept apart, inside, from what the connection says.
 ///
@@ -131,10 +135,29 @@ pub fn send(
     at: &mut off_t,
     count: usize,
 ) -> io::Result<io::Result<usize>> {
-    match sendfile(socket, file, Some(at), count) {
+    match sendfile(&socket, file, Some(at), count) {
+        // Not every file system can.
+        Err(Errno::EINVAL) => copy(socket, file, at, count),
         Err(errno) if OF_CONNECTIONS.contains(&errno) => Err(errno.into()),
         other => Ok(other.map_err(io::Error::from)),
     }
+}
+
+/// As [`send`], by way of a block.
+fn copy(
+    socket: impl AsFd,
+    file: &File,
+    at: &mut off_t,
+    count: usize,
+) -> io::Result<io::Result<usize>> {
+    let mut block = vec![0; count.min(COPIED)];
+    let read = match file.read_at(&mut block, u64::try_from(*at).unwrap_or(u64::MAX)) {
+        Ok(read) => read,
+        Err(error) => return Ok(Err(error)),
+    };
+    let sent = write(socket, block.get(..read).unwrap_or_default())?;
+    *at = at.saturating_add(off_t::try_from(sent).unwrap_or(off_t::MAX));
+    Ok(Ok(sent))
 }
 
 /// What no file says: that it has to wait, and why a connection has ended.

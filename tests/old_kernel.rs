@@ -1,6 +1,6 @@
 //! A kernel that lacks every system call newer than Linux 4.18: the daemon runs under a filter that
 //! answers ENOSYS to all of them, as such a kernel does, or EPERM, as an old container on a newer one
-//! does. Nor does it give names to descriptors.
+//! does. Nor does it give names to descriptors, nor can its file systems send files.
 #![cfg(test)]
 
 mod support;
@@ -14,12 +14,13 @@ use support::{Cluster, Daemon, noise, status};
 
 /// Installs the filter, whose answer is the first argument, and becomes the program of the others. The
 /// first call that Linux 4.18 lacks has number 335 on this machine; all others have higher ones. 265 is
-/// linkat, to which the flag AT_EMPTY_PATH is 4096, and who may not use it is told ENOENT.
+/// linkat, to which the flag AT_EMPTY_PATH is 4096, and who may not use it is told ENOENT; 40 is sendfile,
+/// and what it does not know of a file system is EINVAL.
 const PROGRAM: &str = "
 import ctypes, os, struct, sys
 answer = int(sys.argv[1])
 code = lambda *fields: struct.pack('HBBI', *fields)
-rules = code(0x20, 0, 0, 0) + code(0x15, 0, 3, 265)
+rules = code(0x20, 0, 0, 0) + code(0x15, 0, 1, 40) + code(6, 0, 0, 0x00050000 | 22) + code(0x15, 0, 3, 265)
 rules += code(0x20, 0, 0, 48) + code(0x45, 0, 3, 4096) + code(6, 0, 0, 0x00050000 | 2)
 rules += code(0x35, 0, 1, 335) + code(6, 0, 0, 0x00050000 | answer) + code(6, 0, 0, 0x7fff0000)
 text = ctypes.create_string_buffer(rules)
