@@ -175,6 +175,25 @@ fn a_client_that_vanishes_stores_nothing() {
 }
 
 #[test]
+fn a_client_that_vanishes_while_a_fid_is_opened_leaves_it_to_nobody() {
+    let cluster = Cluster::faulty();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = daemon.log_in();
+    let data = ftp.data();
+    ftp.expect("STOR /photos/new", 150);
+    cluster.node().fault("late cmd=create_open ms=100 count=1");
+    drop(data.stream());
+    eventually("the fid", || {
+        (!cluster.node().temp_rows().is_empty()).then_some(())
+    });
+    drop(ftp);
+    eventually("it is given back", || {
+        cluster.node().temp_rows().is_empty().then_some(())
+    });
+    assert_eq!(cluster.keys(), [""; 0]);
+}
+
+#[test]
 fn an_upload_that_is_aborted_at_any_step_stores_nothing_and_keeps_no_room() {
     let content = noise(300_000, 6);
     for upload in ["spool", "tee"] {

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answers::opened;
 use super::changes::{ABORT, close};
@@ -22,6 +22,9 @@ use crate::vigil::{self, Verdict};
 
 /// So many late answers are awaited at most.
 const MOST_LATE: usize = 4;
+
+/// So long an answer is waited for that nobody wants any more: the process may end with its client.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// One of those that were asked.
 pub(super) struct Asked {
@@ -46,6 +49,9 @@ impl Trackers {
         }
         if let (Ok(_), Some(address)) = (&answer, self.current()) {
             answered(address, "create_open", begun.elapsed(), hedged);
+        }
+        if matches!(answer, Err(Error::Interrupted)) {
+            self.give_back_soon(domain, &mut asked);
         }
         for late in asked {
             self.await_late(domain, late);
@@ -171,6 +177,23 @@ impl Trackers {
         }
     }
 
+    /// Gives back what those of `asked` have opened that say so within a moment, and takes them out.
+    fn give_back_soon(&self, domain: &[u8], asked: &mut Vec<Asked>) {
+        let _quiet = vigil::undisturbed();
+        let until = Instant::now() + MOMENT;
+        while !asked.is_empty() && wait(asked, until).is_ok() {
+            let mut silent = Vec::with_capacity(asked.len());
+            for mut one in asked.drain(..) {
+                match one.connection.advance(&mut one.round) {
+                    Ok(false) => silent.push(one),
+                    Ok(true) => give_back(self.zone, domain, &mut one.connection, one.round),
+                    Err(error) => lost(one.address, &error),
+                }
+            }
+            *asked = silent;
+        }
+    }
+
     /// Whoever waits next, for whatever, also hears what `late` says, and gives back what it opened.
     fn await_late(&mut self, domain: &[u8], late: Asked) {
         let Asked {
@@ -193,9 +216,7 @@ impl Trackers {
                     return Verdict::Stay;
                 }
                 Ok(true) => give_back(zone, &domain, &mut connection, open),
-                Err(error) => {
-                    log::debug!("late-lost addr={address} error={}", quoted_error(&error));
-                }
+                Err(error) => lost(address, &error),
             }
             Verdict::Rest
         });
@@ -214,6 +235,10 @@ pub(super) fn wait(asked: &[Asked], until: Instant) -> io::Result<()> {
         fds.extend(waits.into_iter().take(count));
     }
     vigil::wait_until(&fds, Some(until)).map(|_| ())
+}
+
+fn lost(address: SocketAddr, error: &io::Error) {
+    log::debug!("late-lost addr={address} error={}", quoted_error(error));
 }
 
 /// Gives back what the late answer says was opened.
