@@ -68,7 +68,10 @@ impl Ground {
         }
         let has_tls = config.tls.mode != TlsMode::Off || config.tls.implicit_port != 0;
         let tls = has_tls.then(|| tls::Identity::load(&config.tls));
-        let tls = tls.and_then(|loaded| wrong.unless(("tls", "certificate"), loaded));
+        let tls = tls.and_then(|loaded| {
+            let note = |error: &tls::Error| wrong.add(("tls", error.key), error.to_string());
+            loaded.map_err(|errors| errors.iter().for_each(note)).ok()
+        });
         match (worker, clerk, zone) {
             (Some(worker), Some(clerk), Some(zone)) if wrong.errors.is_empty() => Ok(Self {
                 worker: Jail::of_workers(identity, worker),

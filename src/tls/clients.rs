@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
@@ -16,8 +15,8 @@ use rustls::{
 };
 use webpki::EndEntityCert;
 
+use super::files::{self, Wrong};
 use super::subject::common_name;
-use super::{Error, files};
 use crate::config::{self, ClientCertificate};
 
 /// What a client's certificate says.
@@ -40,38 +39,36 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// By the rules of `settings`; `None`: nobody is asked for a certificate.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or does not hold what it should.
+    /// By the rules of `settings`; `None`: nobody is asked for a certificate, or something is wrong.
     pub(super) fn load(
         settings: &config::Tls,
         provider: Arc<CryptoProvider>,
-    ) -> Result<Option<Arc<Self>>, Error> {
-        let Some(path) = &settings.client_ca else {
-            return Ok(None);
-        };
-        let failed =
-            |path: &Path, error: &dyn fmt::Display| Error(format!("{}: {error}", path.display()));
+        wrong: &mut Wrong,
+    ) -> Option<Arc<Self>> {
+        let path = settings.client_ca.as_ref()?;
+        let failed = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+        let authorities = wrong.unless("client_ca", files::certificates(path));
+        let revoked = settings.client_crl.as_deref().map(files::revocations);
+        let revoked = revoked.map(|read| wrong.unless("client_crl", read));
         let mut roots = RootCertStore::empty();
-        for certificate in files::certificates(path)? {
-            roots
-                .add(certificate)
-                .map_err(|error| failed(path, &error))?;
+        for certificate in authorities? {
+            let added = roots.add(certificate).map_err(|error| failed(&error));
+            wrong.unless("client_ca", added)?;
         }
         let is_optional = settings.client_certificate == ClientCertificate::Optional;
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         if is_optional {
             builder = builder.allow_unauthenticated();
         }
-        if let Some(path) = &settings.client_crl {
+        if let Some(revoked) = revoked {
             builder = builder
-                .with_crls(files::revocations(path)?)
+                .with_crls(revoked?)
                 .only_check_end_entity_revocation()
                 .enforce_revocation_expiration();
         }
-        let judge = builder.build().map_err(|error| failed(path, &error))?;
-        Ok(Some(Arc::new(Self { judge, is_optional })))
+        let judge = builder.build().map_err(|error| failed(&error));
+        let judge = wrong.unless("client_ca", judge)?;
+        Some(Arc::new(Self { judge, is_optional }))
     }
 
     /// Who has shown these certificates, its own first.

@@ -11,7 +11,8 @@ use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
 use super::expiry::Expiry;
-use super::{Error, files, renewal};
+use super::files::{self, Wrong};
+use super::renewal;
 use crate::config;
 
 /// All of them, with their keys.
@@ -24,32 +25,29 @@ pub(super) struct Faces {
 }
 
 impl Faces {
-    /// Reads them, and when they end.
-    ///
-    /// # Errors
-    /// A file that is not what it should be; a key of another certificate; a certificate that is for
-    /// no name, and would never be shown.
-    pub(super) fn load(settings: &config::Tls) -> Result<(Self, Vec<Expiry>), Error> {
-        let (certificate, key) = (&settings.certificate, &settings.key);
-        let certificate = files::named(certificate)?;
-        let usual = load(certificate, files::named(key)?)?;
-        let other = |(certificate, key): &(PathBuf, PathBuf)| {
-            let other = load(certificate, key)?;
-            match parsed(&other).is_some_and(|own| own.valid_dns_names().next().is_some()) {
-                true => Ok(other),
-                false => Err(Error(format!(
-                    "{}: it is for no name",
-                    certificate.display()
-                ))),
-            }
+    /// Reads them, and when they end. Wrong is a file that is not what it should be; a key of another
+    /// certificate; a certificate that is for no name, and would never be shown.
+    pub(super) fn load(settings: &config::Tls, wrong: &mut Wrong) -> Option<(Self, Vec<Expiry>)> {
+        let certificate = wrong.unless("certificate", files::named(&settings.certificate));
+        let key = wrong.unless("key", files::named(&settings.key));
+        let usual = load(certificate?, key?, ["certificate", "key"], wrong);
+        let mut other = |(certificate, key): &(PathBuf, PathBuf)| {
+            const KEY: &str = "certificates";
+            let other = load(certificate, key, [KEY, KEY], wrong)?;
+            let has_name = parsed(&other).is_some_and(|own| own.valid_dns_names().next().is_some());
+            let why = || format!("{}: it is for no name", certificate.display());
+            wrong.unless(KEY, has_name.then_some(other).ok_or_else(why))
         };
-        let others = settings.certificates.iter().map(other);
-        let others = others.collect::<Result<Vec<_>, _>>()?;
+        let others = settings.certificates.iter();
+        // Each is looked at, whatever is wrong with others.
+        let others: Vec<_> = others.map(&mut other).collect();
+        let others = others.into_iter().collect::<Option<Vec<_>>>()?;
+        let usual = usual?;
         let files = settings.certificates.iter().map(|(file, _)| file.as_path());
-        let all = std::iter::once((certificate, &usual)).chain(files.zip(&others));
+        let all = std::iter::once((certificate?, &usual)).chain(files.zip(&others));
         let expiries = all.filter_map(|(file, face)| Expiry::of(file, &face.cert));
         let expiries = expiries.collect();
-        Ok((Self { usual, others }, expiries))
+        Some((Self { usual, others }, expiries))
     }
 }
 
@@ -63,11 +61,23 @@ impl ResolvesServerCert for Faces {
     }
 }
 
-fn load(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Error> {
-    let (chain, secret) = (files::certificates(certificate)?, files::private_key(key)?);
-    let joined = CertifiedKey::from_der(chain, secret, &renewal::provider());
-    let joined = joined.map_err(|error| Error(format!("{}: {error}", key.display())))?;
-    Ok(Arc::new(joined))
+/// A certificate and its key, from the files that the two keys of the configuration name.
+fn load(
+    certificate: &Path,
+    key: &Path,
+    [of_certificate, of_key]: [&'static str; 2],
+    wrong: &mut Wrong,
+) -> Option<Arc<CertifiedKey>> {
+    let chain = wrong.unless(of_certificate, files::certificates(certificate));
+    let secret = wrong.unless(of_key, files::private_key(key));
+    let joined = CertifiedKey::from_der(chain?, secret?, &renewal::provider());
+    let joined = joined.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            format!("{}: it is not the certificate's key", key.display())
+        }
+        error => format!("{}: {error}", key.display()),
+    });
+    wrong.unless(of_key, joined).map(Arc::new)
 }
 
 fn parsed(face: &CertifiedKey) -> Option<EndEntityCert<'_>> {

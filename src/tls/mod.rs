@@ -31,6 +31,7 @@ use clients::Clients;
 use expiry::Expiry;
 pub use expiry::Fading;
 use faces::Faces;
+use files::Wrong;
 pub use stream::Stream;
 use ticket::{OwnTickets, Shown};
 
@@ -52,13 +53,17 @@ pub struct Identity {
     expiries: Vec<Expiry>,
 }
 
-/// What is wrong with the certificate or the key.
+/// What is wrong with a file.
 #[derive(Debug)]
-pub struct Error(String);
+pub struct Error {
+    /// The key of `[tls]` that names it.
+    pub key: &'static str,
+    why: String,
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
@@ -68,23 +73,28 @@ impl Identity {
     /// Reads certificates and keys, and the authorities of client certificates if there are any.
     ///
     /// # Errors
-    /// A file that cannot be read, or does not hold what it should; a key of another certificate; one
-    /// of several certificates that is for no name.
-    pub fn load(settings: &config::Tls) -> Result<Self, Error> {
+    /// All that is wrong: files that cannot be read, or do not hold what they should; a key of another
+    /// certificate; one of several certificates that is for no name.
+    pub fn load(settings: &config::Tls) -> Result<Self, Vec<Error>> {
         let provider = renewal::provider();
         let both: &[&SupportedProtocolVersion] = match settings.min_version {
             config::TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
             config::TlsVersion::V13 => &[&version::TLS13],
         };
+        let mut wrong = Wrong::default();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(both)
-            .map_err(|error| Error(error.to_string()))?;
-        let clients = Clients::load(settings, provider)?;
+            .map_err(|error| error.to_string());
+        let builder = wrong.unless("min_version", builder);
+        let clients = Clients::load(settings, provider, &mut wrong);
+        let faces = Faces::load(settings, &mut wrong);
+        let (Some(builder), Some((faces, expiries)), []) = (builder, faces, &wrong.0[..]) else {
+            return Err(wrong.0);
+        };
         let builder = match &clients {
             None => builder.with_no_client_auth(),
             Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as Arc<_>),
         };
-        let (faces, expiries) = Faces::load(settings)?;
         let mut rules = builder.with_cert_resolver(Arc::new(faces));
         rules.alpn_protocols = vec![PROTOCOL.to_vec()];
         // What can be resumed belongs to one control connection: see Session.

@@ -266,6 +266,26 @@ fn what_is_missing_is_named() {
         key: Some("/nowhere/key.pem".into()),
         ..settings
     };
-    let error = Identity::load(&settings).err().unwrap();
-    assert!(error.to_string().contains("/nowhere/cert.pem"), "{error}");
+    let settings = config::Tls {
+        certificates: vec![("/nowhere/c".into(), "/nowhere/k".into())],
+        client_ca: Some("/nowhere/ca.pem".into()),
+        client_crl: Some("/nowhere/crl.pem".into()),
+        ..settings
+    };
+    let errors = Identity::load(&settings).err().unwrap();
+    let mut said: Vec<_> = errors
+        .iter()
+        .map(|error| (error.key, error.to_string()))
+        .map(|(key, why)| (key, why.split(':').next().unwrap_or_default().to_owned()))
+        .collect();
+    said.sort_unstable();
+    let expected = [
+        ("certificate", "/nowhere/cert.pem"),
+        ("certificates", "/nowhere/c"),
+        ("certificates", "/nowhere/k"),
+        ("client_ca", "/nowhere/ca.pem"),
+        ("client_crl", "/nowhere/crl.pem"),
+        ("key", "/nowhere/key.pem"),
+    ];
+    assert_eq!(said, expected.map(|(key, file)| (key, file.to_owned())));
 }
