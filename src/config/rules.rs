@@ -185,8 +185,37 @@ fn odd(config: &Config) -> Vec<(Name, String)> {
     if own.allow_root && matches!(own.userid.as_str(), "root" | "0") {
         found.push((("nanoftpd", "userid"), "sessions run as root".to_owned()));
     }
+    let four = |network: &Network| network.address.to_canonical().is_ipv4();
+    let rules = config
+        .passive
+        .nat
+        .iter()
+        .filter(|(network, _)| four(network));
+    let rules = rules.map(|(_, address)| (("passive", "nat"), *address));
+    let own = announced(config).map(|address| (("passive", "address"), address));
+    let told = rules.chain(own);
+    found.extend(told.filter_map(|(key, address)| Some((key, unannounced(address)?))));
     found.extend(unreachable(config));
     found
+}
+
+/// What PASV announces, where that is an address and no name.
+fn announced(config: &Config) -> Option<IpAddr> {
+    let text = config.passive.address.as_deref()?;
+    text.trim_matches(['[', ']']).parse().ok()
+}
+
+/// Why PASV cannot announce an address: it has room for four bytes.
+fn unannounced(address: IpAddr) -> Option<String> {
+    match address.to_canonical() {
+        IpAddr::V6(_) => Some(format!(
+            "PASV announces IPv4 addresses only: {address} is not used"
+        )),
+        four if four.is_unspecified() => Some(format!(
+            "PASV announces {address}, to which nobody can connect"
+        )),
+        IpAddr::V4(_) => None,
+    }
 }
 
 /// Private addresses that clients elsewhere are told to connect to.
@@ -198,11 +227,7 @@ fn unreachable(config: &Config) -> Vec<(Name, String)> {
     }
     let mut found = Vec::new();
     let passive = &config.passive;
-    let address = passive
-        .address
-        .as_deref()
-        .and_then(|text| text.parse().ok());
-    if let Some(address) = address.filter(|address| is_private(*address)) {
+    if let Some(address) = announced(config).filter(|address| is_private(*address)) {
         let why = format!(
             "PASV announces {address}, which is private: clients on the Internet cannot connect to it"
         );

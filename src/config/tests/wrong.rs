@@ -256,6 +256,21 @@ const ODD: &[(&str, usize, &str)] = &[
         2,
         "nat: PASV announces 10.1.2.3 to 0.0.0.0/0, which is private",
     ),
+    (
+        "[passive]\naddress = 2001:db8::1",
+        2,
+        "address: PASV announces IPv4 addresses only: 2001:db8::1 is not used",
+    ),
+    (
+        "[passive]\naddress = 0.0.0.0",
+        2,
+        "address: PASV announces 0.0.0.0, to which nobody can connect",
+    ),
+    (
+        "[passive]\nnat = 10.0.0.0/8 2001:db8::1",
+        2,
+        "nat: PASV announces IPv4 addresses only: 2001:db8::1 is not used",
+    ),
     // The section in place of the line that would have to be there.
     (
         "[pool]\nmax_clients = 20000",
