@@ -205,9 +205,10 @@ fn nameless(dir: &OwnedFd, mode: Mode, naming: &OnceCell<Naming>) -> Option<(Fil
 }
 
 fn sync_name(holder: Option<OwnedFd>) -> Result<(), Error> {
-    match holder {
-        Some(holder) => Ok(nix::unistd::fsync(holder)?),
-        None => Ok(()),
+    match holder.map(nix::unistd::fsync) {
+        // Of directories not every file system knows it.
+        None | Some(Err(Errno::EINVAL)) => Ok(()),
+        Some(synced) => Ok(synced?),
     }
 }
 
@@ -276,6 +277,13 @@ mod tests {
         refused.naming = Naming::Never;
         all.push(refused);
         all
+    }
+
+    #[test]
+    fn a_directory_that_is_never_written_by_itself_is_no_failure() {
+        let (like_that, _) = nix::unistd::pipe().unwrap();
+        assert_eq!(nix::unistd::fsync(&like_that), Err(Errno::EINVAL));
+        sync_name(Some(like_that)).unwrap();
     }
 
     #[test]
