@@ -21,6 +21,7 @@ pub(super) fn broken(config: &Config) -> Vec<(&'static [Name], String)> {
         two_ports(config),
         addresses(config),
         authority(config),
+        files(config),
     ];
     all.into_iter().flatten().collect()
 }
@@ -136,6 +137,38 @@ fn addresses(config: &Config) -> Broken {
     // Of the ports that are free each gets another.
     let is_free = config.nanoftpd.listen_port == 0 && config.tls.implicit_port == 0;
     (!is_free).then_some((keys, why))
+}
+
+/// Each has a form of its own, and some are written over; only the two logs can share one.
+fn files(config: &Config) -> Broken {
+    const PID: Name = ("nanoftpd", "pidfile");
+    const USERS: Name = ("auth.text", "file");
+    const LOG: Name = ("logging", "file");
+    const TRANSFERS: Name = ("logging", "xferlog");
+    const SOCKET: Name = ("status", "socket");
+    const APART: [[Name; 2]; 9] = [
+        [PID, USERS],
+        [LOG, PID],
+        [LOG, USERS],
+        [TRANSFERS, PID],
+        [TRANSFERS, USERS],
+        [SOCKET, PID],
+        [SOCKET, USERS],
+        [SOCKET, LOG],
+        [SOCKET, TRANSFERS],
+    ];
+    let has_log = matches!(config.logging.mode, LogMode::File | LogMode::Both);
+    let place = |key: Name| match key {
+        PID => Some(config.nanoftpd.pidfile.as_path()),
+        USERS => Some(config.auth.text.file.as_path()),
+        LOG => has_log.then_some(config.logging.file.as_path()),
+        TRANSFERS => config.logging.xferlog.as_deref(),
+        _ => Some(config.status.socket.as_path()),
+    };
+    let is_one = |pair: &&[Name; 2]| place(pair[0]).is_some() && place(pair[0]) == place(pair[1]);
+    let pair = APART.iter().find(is_one)?;
+    let [one, other] = pair.map(|(section, key)| format!("[{section}] {key}"));
+    Some((pair, format!("{one} and {other} are the same file")))
 }
 
 /// Fills in what follows from other keys where it is not written: a small site says how many clients

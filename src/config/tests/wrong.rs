@@ -137,6 +137,14 @@ const WRONG: &[(&str, &str)] = &[
         "t.conf:4: max_spare: max_spare = 16 is above max_clients = 8",
     ),
     (
+        "[nanoftpd]\npidfile = /x\n[logging]\nfile = /x\n",
+        "t.conf:4: file: [logging] file and [nanoftpd] pidfile are the same file",
+    ),
+    (
+        "[nanoftpd]\npidfile = /run/nanoftpd/control.sock\n",
+        "t.conf:2: pidfile: [status] socket and [nanoftpd] pidfile are the same file",
+    ),
+    (
         "[tls]\nmode = off\nimplicit_port = 990\n",
         "t.conf:3: implicit_port: TLS needs certificate and key",
     ),
