@@ -161,8 +161,8 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
     let place = daemon.dir().join("other.pid");
     let pidfile = ("nanoftpd.pidfile", place.to_str().unwrap());
     let port = daemon.address.port().to_string();
-    let users = daemon.dir().join("users").to_str().unwrap().to_owned();
-    let listed = fs::read(&users).unwrap();
+    let notes = daemon.dir().join("notes").to_str().unwrap().to_owned();
+    fs::write(&notes, "of somebody\n").unwrap();
     let long = daemon.dir().join("x".repeat(100));
     let long = long.to_str().unwrap().to_owned();
     let detached = ("nanoftpd.daemonize", "yes");
@@ -173,7 +173,7 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
         (("nanoftpd.listen_port", &*port), 69, &*port),
         (("status.socket", "/"), 1, "control socket /"),
         (("status.socket", &*long), 1, "must be shorter"),
-        (("nanoftpd.pidfile", &*users), 78, "is no pid file"),
+        (("nanoftpd.pidfile", &*notes), 78, "is no pid file"),
     ] {
         daemon.write_conf(&[detached, pidfile, change]);
         let output = run(daemon.conf());
@@ -182,7 +182,7 @@ fn a_start_that_fails_says_why_where_it_was_asked_for() {
         assert!(text.contains(why), "{text}");
         assert!(!place.exists(), "{change:?} leaves a pid file");
     }
-    assert_eq!(fs::read(&users).unwrap(), listed);
+    assert_eq!(fs::read(&notes).unwrap(), b"of somebody\n");
 }
 
 #[test]
