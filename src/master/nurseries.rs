@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// So many answers are heard before somebody else is listened to.
 const ANSWERS_A_TURN: usize = 64;
 
+/// So many workers are asked for before there is an answer. Twice as many fill its leash.
+const UNANSWERED: usize = 128;
+
 /// Workers that are yet to be born have numbers from here on, downwards, until they have a pid.
 const UNBORN: i32 = i32::MAX;
 
@@ -243,6 +246,13 @@ impl Master<'_> {
             self.bell.remove(&leash);
             self.welcome(known, pid, leash, now);
         }
+    }
+
+    /// Whether it has been asked for enough, for now.
+    pub(super) fn is_nursery_busy(&self) -> bool {
+        let present = |one: &&Nursery| one.standing == Standing::Present;
+        let nursery = self.nurseries.all.iter().find(present);
+        nursery.is_some_and(|nursery| nursery.asked.len() >= UNANSWERED)
     }
 
     /// Whether there are workers of whose birth word has yet to come.

@@ -57,7 +57,7 @@ impl Master<'_> {
                 self.last_births = Some(now);
             }
             for _ in 0..missing.min(FORKS_A_TURN) {
-                if !self.try_spawn_worker(now) {
+                if self.is_nursery_busy() || !self.try_spawn_worker(now) {
                     break;
                 }
             }
@@ -80,9 +80,10 @@ impl Master<'_> {
         wanted.saturating_sub(counts.spare).min(room)
     }
 
-    /// When workers are to be started next, if any are missing.
+    /// When workers are to be started next, if any are missing and the next answer is not to be awaited.
     pub(super) fn worker_due(&self, now: Instant) -> Option<Instant> {
-        let is_short = self.stop.is_none() && self.missing_workers(now) > 0;
+        let may_start = self.stop.is_none() && !self.is_nursery_busy();
+        let is_short = may_start && self.missing_workers(now) > 0;
         is_short.then(|| self.births.next().unwrap_or(now))
     }
 

@@ -28,6 +28,25 @@ fn a_full_house_refuses_the_next_client_at_once() {
     eventually("a free place", || is_served(&daemon));
 }
 
+/// More are asked for at the start than there is room for on the way to where they are born; the harness counts
+/// what the log calls an error.
+#[test]
+fn hundreds_that_wait_are_born_without_a_complaint() {
+    allow_descriptors(1024);
+    let number = "400";
+    let daemon = Daemon::of_files(&[
+        ("pool.max_clients", number),
+        ("pool.max_spare", number),
+        ("pool.min_spare", number),
+    ]);
+    eventually("all of them", || {
+        let children = daemon.children();
+        let idle = children.values().filter(|title| title.contains("] idle"));
+        (idle.count() == 400).then_some(())
+    });
+    daemon.log_in().expect("PWD", 257);
+}
+
 #[test]
 fn in_a_full_house_the_oldest_visitor_makes_room() {
     let daemon = Daemon::of_files(&[("pool.max_clients", "3")]);
