@@ -293,6 +293,8 @@ fn what_does_not_fit_together_is_an_error() {
     let dir = Scratch::new();
     let usual = certificate(&dir);
     let empty = dir.file("empty.pem", b"");
+    let junk = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+    let junk = dir.file("junk.pem", junk);
     let authority = Authority::new(&dir, "authority");
     for (changes, why) in [
         (&[("tls.client_login", "yes")][..], "client_ca"),
@@ -302,6 +304,13 @@ fn what_does_not_fit_together_is_an_error() {
                 ("tls.client_crl", empty.to_str().unwrap()),
             ],
             "empty.pem: no list in it",
+        ),
+        (
+            &[
+                ("tls.client_ca", authority.path()),
+                ("tls.client_crl", junk.to_str().unwrap()),
+            ],
+            "junk.pem: ",
         ),
     ] {
         let (code, said) = tried(&dir, &usual.and(changes));

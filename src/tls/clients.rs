@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, SignatureScheme,
 };
@@ -66,8 +66,14 @@ impl Clients {
                 .only_check_end_entity_revocation()
                 .enforce_revocation_expiration();
         }
-        let judge = builder.build().map_err(|error| failed(&error));
-        let judge = wrong.unless("client_ca", judge)?;
+        let (judge, key) = match builder.build() {
+            Err(error @ VerifierBuilderError::InvalidCrl(_)) => {
+                let path = settings.client_crl.as_deref().unwrap_or(path);
+                (Err(format!("{}: {error}", path.display())), "client_crl")
+            }
+            judge => (judge.map_err(|error| failed(&error)), "client_ca"),
+        };
+        let judge = wrong.unless(key, judge)?;
         Some(Arc::new(Self { judge, is_optional }))
     }
 
