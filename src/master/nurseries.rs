@@ -250,9 +250,8 @@ impl Master<'_> {
 
     /// Whether it has been asked for enough, for now.
     pub(super) fn is_nursery_busy(&self) -> bool {
-        let present = |one: &&Nursery| one.standing == Standing::Present;
-        let nursery = self.nurseries.all.iter().find(present);
-        nursery.is_some_and(|nursery| nursery.asked.len() >= UNANSWERED)
+        let mut all = self.nurseries.all.iter();
+        all.any(|one| one.standing == Standing::Present && one.asked.len() >= UNANSWERED)
     }
 
     /// Whether there are workers of whose birth word has yet to come.

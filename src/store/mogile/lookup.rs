@@ -75,11 +75,8 @@ impl MogileFs {
     /// As [`Self::find`], but also finds what the PHP daemon stored under a name that it did not
     /// mean.
     pub(super) fn find_to_read(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
-        match self.find(path) {
-            Err(Error::NotFound) => match self.find_doubled(path)? {
-                Some(found) => Ok(found),
-                None => self.find_garbled(path)?.ok_or(Error::NotFound),
-            },
+        match self.find_or_doubled(path) {
+            Err(Error::NotFound) => self.find_garbled(path)?.ok_or(Error::NotFound),
             found => found,
         }
     }
@@ -87,11 +84,7 @@ impl MogileFs {
     /// As [`Self::find`], but tells by which name to call a file that was stored under one that
     /// nobody meant: what is changed must be called by its true name.
     pub(super) fn find_to_change(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
-        let found = match self.find(path) {
-            Err(Error::NotFound) => self.find_doubled(path)?.ok_or(Error::NotFound),
-            found => found,
-        };
-        match found {
+        match self.find_or_doubled(path) {
             Err(Error::NotFound) => match self.find_garbled(path)? {
                 Some((spot, _)) => Err(Error::Called(
                     match self.layout.path(&spot.domain, &spot.key) {
@@ -146,19 +139,20 @@ impl MogileFs {
         }
     }
 
-    /// What the PHP daemon stored after `CWD /class/`, with both slashes in the key. No path has them, so
-    /// that nothing else can be meant.
-    fn find_doubled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {
-        if !self.settings.legacy_names {
-            return Ok(None);
+    /// As [`Self::find`], or what the PHP daemon stored after `CWD /class/`, with both slashes in the key. No
+    /// path has them, so that nothing else can be meant.
+    fn find_or_doubled(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
+        let found = self.find(path);
+        if !self.settings.legacy_names || !matches!(found, Err(Error::NotFound)) {
+            return found;
         }
         let spot = self.spot(path)?;
         let Some(slash) = spot.key.iter().position(|byte| *byte == b'/') else {
-            return Ok(None);
+            return found;
         };
         let mut key = spot.key.clone();
         key.insert(slash, b'/');
-        self.first_of(&spot, vec![key])
+        self.first_of(&spot, vec![key])?.ok_or(Error::NotFound)
     }
 
     fn find_garbled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {
