@@ -276,14 +276,10 @@ fn a_configuration_that_would_not_start_is_found_before() {
     daemon.log_in().expect("PWD", 257);
 }
 
-/// Somebody at the control socket who says nothing is waited for.
-#[test]
-fn a_configuration_that_is_broken_between_trial_and_exec_is_found_too() {
-    let installed = Installed::new();
-    let daemon = installed.daemon(&[]);
-    daemon.expect_error("upgrade-refused");
-    let socket = daemon.dir().join("control.sock");
-    let guest = UnixStream::connect(&socket).unwrap();
+/// Has another program tried, which then waits for somebody at the control socket who says nothing: who that
+/// is, and the program's inode.
+fn tried_and_waiting(installed: &Installed, daemon: &Daemon) -> (UnixStream, u64) {
+    let guest = UnixStream::connect(daemon.dir().join("control.sock")).unwrap();
     let tried = installed.scratch.open_dir("out").join("tried");
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *\" -t\") {BINARY} \"$@\" && : > {}; exit;; esac\n\
@@ -293,6 +289,15 @@ fn a_configuration_that_is_broken_between_trial_and_exec_is_found_too() {
     let ino = installed.replace(script.as_bytes());
     daemon.signal(Signal::SIGUSR2);
     eventually("the trial", || tried.exists().then_some(()));
+    (guest, ino)
+}
+
+#[test]
+fn a_configuration_that_is_broken_between_trial_and_exec_is_found_too() {
+    let installed = Installed::new();
+    let daemon = installed.daemon(&[]);
+    daemon.expect_error("upgrade-refused");
+    let (guest, ino) = tried_and_waiting(&installed, &daemon);
     daemon.write_conf(&[("nanoftpd.tmpdir", "/no/such/directory")]);
     drop(guest);
     let line = daemon.wait_for("upgrade-refused");
@@ -306,14 +311,8 @@ fn a_program_that_is_replaced_between_trial_and_exec_is_tried_as_well() {
     let installed = Installed::new();
     let daemon = installed.daemon(&[]);
     daemon.expect_error("upgrade-refused");
-    let socket = daemon.dir().join("control.sock");
-    let guest = UnixStream::connect(&socket).unwrap();
-    let tried = installed.scratch.open_dir("out").join("tried");
-    let script = format!("#!/bin/sh\n{BINARY} \"$@\" && : > {}\n", tried.display());
     let old = running(&daemon);
-    installed.replace(script.as_bytes());
-    daemon.signal(Signal::SIGUSR2);
-    eventually("the trial", || tried.exists().then_some(()));
+    let (guest, _) = tried_and_waiting(&installed, &daemon);
     installed.replace(b"#!/bin/sh\nexit 3\n");
     drop(guest);
     let line = daemon.wait_for("upgrade-refused");
