@@ -1,5 +1,6 @@
 //! Files that the PHP daemon stored.
 
+use nanoftpd::config::Overwrite;
 use nanoftpd::store::mogile::MogileFs;
 use nanoftpd::store::mogile::layout::{Classes, Domains, Flat, Layout};
 use nanoftpd::store::{At, Error, Plan, Store};
@@ -98,6 +99,57 @@ fn what_was_stored_behind_two_slashes_is_found_and_changed_by_one() {
     assert_eq!(cluster.content("docs/e").unwrap(), b"docs//b");
     let gone = store.remove(&at("/docs/c"));
     assert!(matches!(gone, Err(Error::NotFound)));
+}
+
+/// Or the old file would be there again when the new one is deleted, and who knows the key would never see
+/// the new one.
+#[test]
+fn what_has_an_old_key_is_replaced_under_it() {
+    let old_keys = ["docs//a", "docs//b", "/docs/c", "/docs/d"];
+    let new_keys = ["docs/own", "docs/own2"];
+    for overwrite in [Overwrite::Direct, Overwrite::Swap] {
+        let cluster = Cluster::start();
+        for key in old_keys {
+            put_raw(&cluster, key, b"old");
+        }
+        let mut legacy = settings();
+        legacy.legacy_names = true;
+        legacy.overwrite = overwrite;
+        let flat: Box<dyn Layout> = Box::new(Flat::new(cluster.domain.clone(), "docs"));
+        let mut flat = store_at(vec![cluster.address], flat, legacy.clone());
+        let mut tree = classes(&cluster, legacy.clone());
+        for (store, new, [stored, renamed]) in [
+            (
+                &mut tree,
+                "/docs/own",
+                [("/docs/a", "docs//a"), ("/docs/b", "docs//b")],
+            ),
+            (
+                &mut flat,
+                "/docs/own2",
+                [("/docs/c", "/docs/c"), ("/docs/d", "/docs/d")],
+            ),
+        ] {
+            put(store, stored.0, b"stored").unwrap();
+            let spot = store.spot(&at(stored.0));
+            assert_eq!(spot.unwrap().1, stored.1.as_bytes());
+            put(store, new, b"renamed").unwrap();
+            store.rename(&at(new), &at(renamed.0)).unwrap();
+            put(store, new, b"new").unwrap();
+            assert_eq!(cluster.content(stored.1).unwrap(), b"stored");
+            assert_eq!(cluster.content(renamed.1).unwrap(), b"renamed");
+        }
+        let keys: Vec<&str> = old_keys.into_iter().chain(new_keys).collect();
+        let mut there = cluster.keys();
+        there.sort_by_key(|key| keys.iter().position(|one| one == key));
+        assert_eq!(there, keys);
+        legacy.overwrite = Overwrite::Deny;
+        let mut tree = classes(&cluster, legacy);
+        let denied = put(&mut tree, "/docs/a", b"denied");
+        assert!(matches!(denied, Err(Error::Exists)));
+        let denied = tree.rename(&at("/docs/own"), &at("/docs/a"));
+        assert!(matches!(denied, Err(Error::Exists)));
+    }
 }
 
 /// `path` gives its name as content, and is changed only if it is a true name.

@@ -46,7 +46,10 @@ impl MogileFs {
         source: &mut dyn Source,
         plan: &Plan,
     ) -> Result<Receipt, Error> {
-        let spot = self.new_spot(path)?;
+        let mut spot = self.new_spot(path)?;
+        if plan.at == At::Start {
+            spot = self.in_its_place(spot)?;
+        }
         let (spot, standing, kept) = self.standing(path, spot, plan.at)?;
         let bounds = Bounds {
             memory: self.settings.spool_mem,
@@ -101,7 +104,7 @@ impl MogileFs {
             return Ok((spot, Standing::Any, 0));
         }
         let found = match at {
-            At::Start => self.find(path),
+            At::Start => self.find_or_doubled(path),
             // The old version must be called by its true name, or the new one would be but the rest of it.
             At::Offset(_) | At::End => self.find_to_change(path),
         };

@@ -141,18 +141,40 @@ impl MogileFs {
 
     /// As [`Self::find`], or what the PHP daemon stored after `CWD /class/`, with both slashes in the key. No
     /// path has them, so that nothing else can be meant.
-    fn find_or_doubled(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
+    pub(super) fn find_or_doubled(&mut self, path: &Path) -> Result<(Spot, Object), Error> {
         let found = self.find(path);
-        if !self.settings.legacy_names || !matches!(found, Err(Error::NotFound)) {
+        if !matches!(found, Err(Error::NotFound)) {
             return found;
         }
         let spot = self.spot(path)?;
-        let Some(slash) = spot.key.iter().position(|byte| *byte == b'/') else {
-            return found;
+        let doubled = self.doubled(&spot.key).into_iter().collect();
+        self.first_of(&spot, doubled)?.ok_or(Error::NotFound)
+    }
+
+    /// `key` with two slashes behind its first part, where such are looked for.
+    fn doubled(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let slash = key.iter().position(|byte| *byte == b'/');
+        let (first, rest) = key.split_at_checked(slash?)?;
+        self.settings
+            .legacy_names
+            .then(|| [first, b"/", rest].concat())
+    }
+
+    /// Other keys of what is called as the file under `key`; nothing else can be meant by them.
+    pub(super) fn aliases(&self, key: &[u8]) -> Vec<Vec<u8>> {
+        let mut all = self.layout.also(key);
+        all.extend(self.doubled(key));
+        all
+    }
+
+    /// Where a file is to be stored that gets the name of `spot`: if one that is called so has another key,
+    /// there, or both would be.
+    pub(super) fn in_its_place(&self, spot: Spot) -> Result<Spot, Error> {
+        let Some((other, _)) = self.first_of(&spot, self.aliases(&spot.key))? else {
+            return Ok(spot);
         };
-        let mut key = spot.key.clone();
-        key.insert(slash, b'/');
-        self.first_of(&spot, vec![key])?.ok_or(Error::NotFound)
+        let own = self.first_of(&spot, vec![spot.key.clone()])?;
+        Ok(if own.is_some() { spot } else { other })
     }
 
     fn find_garbled(&mut self, path: &Path) -> Result<Option<(Spot, Object)>, Error> {

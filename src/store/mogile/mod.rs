@@ -253,7 +253,12 @@ impl Store for MogileFs {
 
     fn spot(&self, path: &Path) -> Option<(Vec<u8>, Vec<u8>)> {
         match self.layout.place(path) {
-            Place::Key(spot) => Some((spot.domain, spot.key)),
+            Place::Key(Spot { domain, key, .. }) => {
+                let recent = self.recent.borrow();
+                let is_ours = |key: &Vec<u8>| recent.newer(&domain, key, None).is_some();
+                let other = self.aliases(&key).into_iter().find(is_ours);
+                Some((domain, other.unwrap_or(key)))
+            }
             _ => None,
         }
     }
@@ -278,7 +283,7 @@ impl Store for MogileFs {
             }
             found => found?,
         };
-        let target = self.new_spot(to)?;
+        let mut target = self.new_spot(to)?;
         if source.domain != target.domain {
             return Err(Error::Unsupported);
         }
@@ -287,6 +292,9 @@ impl Store for MogileFs {
         }
         if self.is_dir(&target)? {
             return Err(Error::Exists);
+        }
+        if from != to {
+            target = self.in_its_place(target)?;
         }
         self.rename_over(&source, &target, object)?;
         self.take_away(from);
