@@ -18,7 +18,7 @@ const MOST_AT_ONCE: usize = 32;
 /// After so long without a crowd visitors are sent away one by one again.
 const CALM: Duration = Duration::from_secs(1);
 
-/// How long the door is left alone when nobody can be accepted.
+/// How long the door is left alone when nobody can be accepted, or the first one is to be refused.
 const BLOCKED: Duration = Duration::from_millis(200);
 
 /// What is remembered of the crowd.
@@ -31,6 +31,8 @@ pub(super) struct Door {
     shed: Option<(usize, Instant)>,
     /// Nobody can be accepted until then, not even to be refused.
     blocked_until: Option<Instant>,
+    /// When somebody was refused, or was to be, with all places taken since.
+    refused: Option<Instant>,
 }
 
 impl Door {
@@ -41,6 +43,19 @@ impl Door {
             }
             _ => 1,
         }
+    }
+
+    /// Whether the first client that is to be refused waits a moment, and others with it: it may have just
+    /// left the very place that it wants to have again.
+    fn lets_wait(&mut self, now: Instant) -> bool {
+        let is_crowd =
+            |last: Instant| now.saturating_duration_since(last) < BLOCKED.saturating_add(CALM);
+        let is_first = !self.refused.is_some_and(is_crowd);
+        if is_first {
+            self.blocked_until = now.checked_add(BLOCKED);
+        }
+        self.refused = Some(now);
+        is_first
     }
 }
 
@@ -55,8 +70,12 @@ impl Master<'_> {
     }
 
     pub(super) fn mind_the_door(&mut self, now: Instant) {
+        let is_full = self.is_full(now);
+        if !is_full {
+            self.door.refused = None;
+        }
         let is_blocked = self.door.blocked_until.is_some_and(|until| until > now);
-        let is_wanted = self.is_full(now) && !is_blocked;
+        let is_wanted = is_full && !is_blocked;
         if is_wanted == self.door.is_watched {
             return;
         }
@@ -95,7 +114,9 @@ impl Master<'_> {
             false => Vec::new(),
         };
         if visitors.is_empty() {
-            self.refuse(now);
+            if !self.door.lets_wait(now) {
+                self.refuse(now);
+            }
             return;
         }
         self.door.shed = Some((visitors.len(), now));
@@ -153,5 +174,14 @@ mod tests {
         }
         assert_eq!(batches, [1, 2, 4, 8, 16, 32, 32]);
         assert_eq!(door.next_batch(now + CALM), 1);
+    }
+
+    #[test]
+    fn only_the_first_of_a_crowd_waits() {
+        let now = Instant::now();
+        let mut door = Door::default();
+        let waits =
+            [0, 200, 300, 1400, 2600].map(|ms| door.lets_wait(now + Duration::from_millis(ms)));
+        assert_eq!(waits, [true, false, false, false, true]);
     }
 }

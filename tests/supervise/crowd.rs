@@ -17,7 +17,7 @@ fn allow_descriptors(wanted: u64) {
 }
 
 #[test]
-fn a_full_house_refuses_the_next_client_at_once() {
+fn a_full_house_refuses_the_next_client() {
     let daemon = Daemon::of_files(&[("pool.max_clients", "2"), ("pool.max_spare", "2")]);
     let (mut one, mut other) = (daemon.log_in(), daemon.log_in());
     let mut third = Ftp::silent(daemon.address);
@@ -26,6 +26,18 @@ fn a_full_house_refuses_the_next_client_at_once() {
     one.expect("QUIT", 221);
     other.expect("PWD", 257);
     eventually("a free place", || is_served(&daemon));
+}
+
+/// Whether it says goodbye or not: its worker takes a moment to end.
+#[test]
+fn who_leaves_a_full_house_may_come_again_at_once() {
+    let daemon = Daemon::of_files(&[("pool.max_clients", "1"), ("pool.max_spare", "1")]);
+    for says_goodbye in [true, false].repeat(10) {
+        let mut ftp = daemon.log_in();
+        if says_goodbye {
+            ftp.expect("QUIT", 221);
+        }
+    }
 }
 
 /// More are asked for at the start than there is room for on the way to where they are born; the harness counts
