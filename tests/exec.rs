@@ -22,6 +22,7 @@ case $user in
     tree) echo "501:502:File" ;;
     told) { echo "$user"; echo "$password"; cat; env; pwd; id -u; } >"$(dirname "$0")/out/told"; exit 1 ;;
     slow) echo $$ >"$(dirname "$0")/out/pid"; sleep 60 & wait ;;
+    gated) until [ -e "$(dirname "$0")/out/gate" ]; do sleep 0.1; done; echo "501:502:File" ;;
     silent) exit 0 ;;
     garbage) head -c 100000 /dev/zero; exit 0 ;;
     lines) echo "1:2:File"; echo "1:2:File" ;;
@@ -294,6 +295,29 @@ fn a_reload_touches_no_login_and_takes_another_program() {
         (site.log_in("test", "test").0 != 530).then_some(())
     });
     eventually("one clerk less", || (clerks().len() == 2).then_some(()));
+}
+
+#[test]
+fn a_login_that_is_under_way_outlives_a_reload() {
+    let site = Site::start(&[]);
+    let mut ftp = Ftp::connect(site.daemon.address);
+    ftp.send(b"USER gated\r\nPASS x\r\n");
+    ftp.reply_of(331);
+    eventually("the program runs", || {
+        let mut all = site.daemon.children().into_keys();
+        all.find(|pid| !children(Pid::from_raw(*pid)).is_empty())
+    });
+    let command = site.scratch.path().join("login");
+    site.daemon.write_conf(&[
+        ("auth.module", "Exec"),
+        ("auth.exec.command", command.to_str().unwrap()),
+        ("auth.exec.timeout", "20"),
+    ]);
+    site.daemon.signal(Signal::SIGHUP);
+    site.daemon.wait_for(" reloaded");
+    assert_eq!(site.log_in("tree", "x").0, 230);
+    fs::write(site.out("gate"), "").unwrap();
+    assert_eq!(ftp.reply().0, 230);
 }
 
 #[test]

@@ -192,6 +192,7 @@ fn a_stop_a_reload_and_a_death_of_the_clerk_cost_what_they_must() {
     daemon.signal(Signal::SIGHUP);
     daemon.wait_for(" reloaded");
     site.told("slow1");
+    eventually("its count", || (metric(&daemon, "ok") == 1).then_some(()));
     // What the master hears of together with a reload is for the new one; of the second upload within a
     // second it hears nothing else at once.
     ftp.store("alone", b"x");

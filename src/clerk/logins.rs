@@ -63,7 +63,7 @@ struct Logins<'a> {
     runs: Vec<Run>,
 }
 
-/// Until the master is gone.
+/// Until the master has let go, and what it has asked is answered.
 pub(super) fn work(leash: &leash::Clerk, settings: &AuthExec) -> io::Result<()> {
     let Some(command) = &settings.command else {
         return Err(io::Error::other("no program is configured"));
@@ -76,17 +76,15 @@ pub(super) fn work(leash: &leash::Clerk, settings: &AuthExec) -> io::Result<()> 
         waiting: VecDeque::new(),
         runs: Vec::new(),
     };
+    let mut is_held = true;
     loop {
         logins.begin()?;
-        logins.wait(&deaths)?;
-        deaths.take();
-        let mut news = Vec::new();
-        if !hear(leash, |message| news.push(message))? {
+        if !is_held && logins.runs.is_empty() {
             return Ok(());
         }
-        for message in news {
-            logins.line_up(message);
-        }
+        logins.wait(&deaths, is_held)?;
+        deaths.take();
+        is_held = is_held && hear(leash, |message| logins.line_up(message))?;
         for run in &mut logins.runs {
             run.hear();
         }
@@ -157,12 +155,14 @@ impl Logins<'_> {
         (runs < MOST_OF_ONE).then_some(at)
     }
 
-    fn wait(&self, deaths: &Deaths) -> io::Result<()> {
+    fn wait(&self, deaths: &Deaths, is_held: bool) -> io::Result<()> {
         let open = self.runs.iter().filter(|run| run.is_open);
         let mut fds: Vec<(BorrowedFd<'_>, For)> = open
             .map(|run| (run.program.as_fd(), For::Reading))
             .collect();
-        fds.push((self.leash.as_fd(), For::Reading));
+        if is_held {
+            fds.push((self.leash.as_fd(), For::Reading));
+        }
         fds.push((deaths.as_fd(), For::Reading));
         let running = self.runs.iter().map(|run| run.login.deadline);
         let waiting = self.waiting.iter().map(|login| login.deadline);

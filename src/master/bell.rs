@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::clerks::Duty;
-
 /// Who rang. The order is the one in which they are attended to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ring {
     Signal,
-    Clerk(Duty),
+    Clerk(i32),
     Nursery(i32),
     Worker(i32),
     Stray,
@@ -30,20 +28,19 @@ impl Ring {
     const GUESTS: u64 = 2 << 32;
     /// Pids of nurseries, of which there may be more than one for a while.
     const NURSERIES: u64 = 3 << 32;
+    /// Pids of clerks.
+    const CLERKS: u64 = 4 << 32;
 
     fn number(self) -> u64 {
         match self {
             Self::Worker(pid) => u64::from(pid.unsigned_abs()),
             Self::Signal => Self::OTHERS,
-            Self::Clerk(Duty::Names) => Self::OTHERS + 1,
-            Self::Stray => Self::OTHERS + 2,
-            Self::Client => Self::OTHERS + 3,
-            Self::Desk => Self::OTHERS + 4,
-            Self::Clerk(Duty::Logins) => Self::OTHERS + 5,
-            Self::Clerk(Duty::Hooks) => Self::OTHERS + 6,
-            Self::Clerk(Duty::Lines) => Self::OTHERS + 7,
+            Self::Stray => Self::OTHERS + 1,
+            Self::Client => Self::OTHERS + 2,
+            Self::Desk => Self::OTHERS + 3,
             Self::Guest(guest) => Self::GUESTS + u64::from(guest),
             Self::Nursery(pid) => Self::NURSERIES + u64::from(pid.unsigned_abs()),
+            Self::Clerk(pid) => Self::CLERKS + u64::from(pid.unsigned_abs()),
         }
     }
 
@@ -53,16 +50,13 @@ impl Ring {
             0 => Self::Worker(i32::try_from(half).unwrap_or_default()),
             1 => match half {
                 0 => Self::Signal,
-                1 => Self::Clerk(Duty::Names),
-                2 => Self::Stray,
-                3 => Self::Client,
-                4 => Self::Desk,
-                5 => Self::Clerk(Duty::Logins),
-                6 => Self::Clerk(Duty::Hooks),
-                _ => Self::Clerk(Duty::Lines),
+                1 => Self::Stray,
+                2 => Self::Client,
+                _ => Self::Desk,
             },
+            2 => Self::Guest(half),
             3 => Self::Nursery(i32::try_from(half).unwrap_or_default()),
-            _ => Self::Guest(half),
+            _ => Self::Clerk(i32::try_from(half).unwrap_or_default()),
         }
     }
 }
@@ -124,9 +118,7 @@ mod tests {
     fn everybody_has_a_number_and_is_known_by_it() {
         let all = [
             Ring::Signal,
-            Ring::Clerk(Duty::Names),
-            Ring::Clerk(Duty::Logins),
-            Ring::Clerk(Duty::Lines),
+            Ring::Clerk(7),
             Ring::Worker(1),
             Ring::Worker(i32::MAX),
             Ring::Nursery(7),

@@ -263,7 +263,7 @@ impl<'a> Master<'a> {
     fn attend(&mut self, ring: Ring, now: Instant) {
         match ring {
             Ring::Signal => self.hear_signals(now),
-            Ring::Clerk(duty) => self.hear_clerk(duty),
+            Ring::Clerk(pid) => self.hear_clerk(pid),
             Ring::Nursery(pid) => self.attend_nursery(pid, now),
             Ring::Worker(pid) => self.hear_worker(pid, now),
             Ring::Stray => self.log_stray(now),

@@ -21,17 +21,17 @@ impl Master<'_> {
             address,
             is_tracker,
         };
-        match self.clerks.seats.get(&Duty::Names) {
+        match self.clerks.seat(Duty::Names) {
             Some(clerk) => clerk.leash.send(&suspect).is_ok(),
             // The next one is told at birth.
             None => true,
         }
     }
 
-    pub(in crate::master) fn hear_clerk(&mut self, duty: Duty) {
-        while let Some(clerk) = self.clerks.seats.get(&duty) {
+    pub(in crate::master) fn hear_clerk(&mut self, pid: i32) {
+        while let Some(clerk) = self.clerks.seats.get(&pid) {
             match clerk.leash.receive() {
-                Ok(Heard::Message(message)) => self.obey_clerk(duty, message),
+                Ok(Heard::Message(message)) => self.obey_clerk(pid, message),
                 Ok(Heard::Strange) => {}
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => {
@@ -41,14 +41,14 @@ impl Master<'_> {
                 Err(error) => {
                     log::error!("leash-broken process=clerk why=\"{error}\"");
                     self.bell.remove(&clerk.leash);
-                    process::kill(Pid::from_raw(clerk.pid));
+                    process::kill(Pid::from_raw(pid));
                     return;
                 }
             }
         }
     }
 
-    fn obey_clerk(&mut self, duty: Duty, message: FromClerk) {
+    fn obey_clerk(&mut self, pid: i32, message: FromClerk) {
         match message {
             FromClerk::Ready => log::debug!("clerk-ready"),
             FromClerk::Hook(outcome) => self.tally.hook_ended(outcome),
@@ -69,7 +69,7 @@ impl Master<'_> {
                 number,
                 verdict: answer,
             } => {
-                let seat = self.clerks.seats.get_mut(&duty);
+                let seat = self.clerks.seats.get_mut(&pid);
                 let asked = seat.and_then(|seat| seat.asked.remove(&worker));
                 // It may have given up and asked again.
                 if asked == Some(number) {
@@ -104,7 +104,7 @@ impl Master<'_> {
             user,
             password,
         };
-        let seat = self.clerks.seats.get_mut(&Duty::Logins);
+        let seat = self.clerks.seat_mut(Duty::Logins);
         // Who asks again without waiting for the answer was taken over, and is not to keep others waiting.
         let seat = seat.filter(|seat| !seat.asked.contains_key(&worker));
         let seat = seat.filter(|seat| seat.leash.send(&login).is_ok());
@@ -120,7 +120,7 @@ impl Master<'_> {
     pub(in crate::master) fn run_hook(&mut self, upload: Box<Upload>) {
         let (peer, session) = (upload.peer, upload.session.clone());
         let path = quoted(&upload.path).to_string();
-        let why = match self.clerks.seats.get(&Duty::Hooks) {
+        let why = match self.clerks.seat(Duty::Hooks) {
             Some(seat) => seat.leash.send(&ToClerk::Uploaded(upload)).err(),
             None => Some(io::ErrorKind::NotConnected.into()),
         };

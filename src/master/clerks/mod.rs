@@ -78,29 +78,41 @@ impl Duty {
 /// All clerks.
 #[derive(Debug, Default)]
 pub(super) struct Clerks {
-    seats: BTreeMap<Duty, Seat>,
-    /// Those that are let go, to finish what they have.
-    retired: BTreeSet<i32>,
+    /// By pid.
+    seats: BTreeMap<i32, Seat>,
+    /// Those that another program has left to finish what they have.
+    left: BTreeSet<i32>,
     births: BTreeMap<Duty, Births>,
 }
 
 /// One clerk.
 #[derive(Debug)]
 struct Seat {
-    pid: i32,
+    duty: Duty,
     leash: MasterOfClerk,
     since: Instant,
     /// It is to end.
     is_dismissed: bool,
+    /// It is let go, to finish what it has; it is still heard.
+    is_retired: bool,
     /// The workers that wait for its answer, and the numbers of their questions.
     asked: BTreeMap<i32, u32>,
 }
 
 impl Clerks {
+    /// The one that is for `duty`.
+    fn seat(&self, duty: Duty) -> Option<&Seat> {
+        self.seats.values().find(|seat| seat.serves(duty))
+    }
+
+    fn seat_mut(&mut self, duty: Duty) -> Option<&mut Seat> {
+        self.seats.values_mut().find(|seat| seat.serves(duty))
+    }
+
     /// Whether none is left but the one that writes the last lines.
     pub(super) fn are_gone(&self) -> bool {
-        let is_last = |duty: &Duty| *duty == Duty::Lines;
-        self.seats.keys().all(is_last) && self.retired.is_empty()
+        let mut seats = self.seats.values();
+        seats.all(|seat| seat.duty == Duty::Lines) && self.left.is_empty()
     }
 
     /// Whether somebody waits for an answer.
@@ -116,25 +128,26 @@ impl Clerks {
 
     /// Those that finish what they have when another program takes this one's place.
     pub(super) fn finishing(&self) -> impl Iterator<Item = i32> {
-        let hooks = self.seats.get(&Duty::Hooks).map(|seat| seat.pid);
-        self.retired.iter().copied().chain(hooks)
+        let seats = self.seats.iter();
+        let hooks = seats.filter(|(_, seat)| seat.duty == Duty::Hooks);
+        self.left.iter().chain(hooks.map(|(pid, _)| pid)).copied()
     }
 
     /// One that another program has left to finish what it has.
     pub(super) fn await_end(&mut self, pid: i32) {
-        self.retired.insert(pid);
+        self.left.insert(pid);
     }
 
     /// The one that writes lines.
     pub(super) fn writer(&self) -> Option<&MasterOfClerk> {
-        self.seats.get(&Duty::Lines).map(|seat| &seat.leash)
+        self.seat(Duty::Lines).map(|seat| &seat.leash)
     }
 }
 
 impl Master<'_> {
     fn missing_clerks(&self) -> impl Iterator<Item = Duty> {
         let is_missing =
-            |duty: &Duty| duty.is_wanted(&self.config) && !self.clerks.seats.contains_key(duty);
+            |duty: &Duty| duty.is_wanted(&self.config) && self.clerks.seat(*duty).is_none();
         // Whoever tells all processes to end ends it too, and sessions have yet to be logged.
         let is_needed = |duty: &Duty| self.stop.is_none() || *duty == Duty::Lines;
         Duty::ALL
@@ -165,7 +178,6 @@ impl Master<'_> {
 
     fn spawn_clerk(&mut self, duty: Duty, now: Instant) -> io::Result<()> {
         let (own, theirs): (MasterOfClerk, leash::Clerk) = leash::pair(fds::hear, fds::receive)?;
-        self.bell.add(&own, Ring::Clerk(duty))?;
         let jail = match duty {
             Duty::Lines | Duty::Names => &self.ground.clerk,
             Duty::Logins | Duty::Hooks => &self.ground.login_clerk,
@@ -189,14 +201,17 @@ impl Master<'_> {
                 Duty::Hooks => (crew.hook_clerk)(&theirs, hooks, jail),
             }
         })?;
+        let pid = pid.as_raw();
+        self.bell.add(&own, Ring::Clerk(pid))?;
         let seat = Seat {
-            pid: pid.as_raw(),
+            duty,
             leash: own,
             since: now,
             is_dismissed: false,
+            is_retired: false,
             asked: BTreeMap::new(),
         };
-        self.clerks.seats.insert(duty, seat);
+        self.clerks.seats.insert(pid, seat);
         if duty == Duty::Names {
             for suspect in self.lore.shunned() {
                 self.have_tried(suspect);
@@ -207,27 +222,23 @@ impl Master<'_> {
 
     /// Whether it was a clerk that died.
     pub(super) fn bury_clerk(&mut self, pid: i32, ending: Ending, now: Instant) -> bool {
-        if self.clerks.retired.remove(&pid) {
+        if self.clerks.left.remove(&pid) {
             return true;
         }
-        let found = self.clerks.seats.iter().find(|(_, seat)| seat.pid == pid);
-        let Some(duty) = found.map(|(duty, _)| *duty) else {
-            return false;
-        };
         // Its last words are still to be heard.
-        self.hear_clerk(duty);
-        let Some(seat) = self.clerks.seats.remove(&duty) else {
+        self.hear_clerk(pid);
+        let Some(seat) = self.clerks.seats.remove(&pid) else {
             return false;
         };
         self.bell.remove(&seat.leash);
         for (worker, number) in &seat.asked {
             self.answer_nothing(*worker, *number);
         }
-        if seat.is_dismissed {
+        if seat.is_dismissed || seat.is_retired {
             return true;
         }
         log::warn!("clerk-died pid={pid} {ending}");
-        let births = self.clerks.births.entry(duty).or_default();
+        let births = self.clerks.births.entry(seat.duty).or_default();
         if now.saturating_duration_since(seat.since) >= SOUND {
             births.proved(now);
         }
@@ -247,60 +258,61 @@ impl Master<'_> {
 
     /// Ends these clerks. Where they are still wanted others take their places.
     pub(super) fn replace_clerks(&mut self, duties: &[Duty]) {
-        for duty in duties {
-            match self.clerks.seats.get_mut(duty) {
-                Some(_) if *duty == Duty::Hooks => self.retire_hooks(),
-                Some(seat) => seat.end(),
-                None => {}
+        for (pid, seat) in &mut self.clerks.seats {
+            match seat.duty {
+                duty if !duties.contains(&duty) => {}
+                Duty::Logins | Duty::Hooks => seat.retire(),
+                Duty::Names | Duty::Lines => seat.end(*pid),
             }
-        }
-    }
-
-    /// Lets the clerk of the hooks go; it finishes what it has. If the service goes on another one
-    /// takes its place.
-    fn retire_hooks(&mut self) {
-        // What has ended by now is still counted.
-        self.hear_clerk(Duty::Hooks);
-        if let Some(seat) = self.clerks.seats.remove(&Duty::Hooks) {
-            self.bell.remove(&seat.leash);
-            self.clerks.retired.insert(seat.pid);
         }
     }
 
     /// The service stops: ends the clerks that have nothing to lose.
     pub(super) fn dismiss_clerks(&mut self) {
-        let idle = self.clerks.seats.iter_mut();
-        let has_to_lose = |duty: &Duty| matches!(duty, Duty::Hooks | Duty::Lines);
-        idle.filter(|(duty, _)| !has_to_lose(duty))
-            .for_each(|(_, seat)| seat.end());
+        for (pid, seat) in &mut self.clerks.seats {
+            match seat.duty {
+                Duty::Names | Duty::Logins => seat.end(*pid),
+                Duty::Hooks | Duty::Lines => {}
+            }
+        }
     }
 
     /// Lets the last one go when nobody is left who could have something for it.
     pub(super) fn dismiss_hooks_if_due(&mut self) {
         if self.stop.is_some() && self.board.counts().total == 0 {
-            self.retire_hooks();
+            self.replace_clerks(&[Duty::Hooks]);
         }
     }
 
     /// Ends all clerks now.
     pub(super) fn end_clerks(&mut self) {
-        for (duty, seat) in &mut self.clerks.seats {
+        for (pid, seat) in &mut self.clerks.seats {
             // It ends when nobody is left who could log anything.
-            match duty {
+            match seat.duty {
                 Duty::Lines => seat.is_dismissed = true,
-                Duty::Names | Duty::Logins | Duty::Hooks => seat.end(),
+                Duty::Names | Duty::Logins | Duty::Hooks => seat.end(*pid),
             }
         }
-        for pid in &self.clerks.retired {
+        for pid in &self.clerks.left {
             process::kill(Pid::from_raw(*pid));
         }
     }
 }
 
 impl Seat {
-    fn end(&mut self) {
+    fn serves(&self, duty: Duty) -> bool {
+        self.duty == duty && !self.is_retired
+    }
+
+    /// It finishes what it has, and another one may take its place.
+    fn retire(&mut self) {
+        self.is_retired = true;
+        self.leash.let_go();
+    }
+
+    fn end(&mut self, pid: i32) {
         self.is_dismissed = true;
-        process::kill(Pid::from_raw(self.pid));
+        process::kill(Pid::from_raw(pid));
         // In a container that has taken the right to kill away this is all that it hears.
         self.leash.let_go();
     }
