@@ -195,6 +195,25 @@ fn a_rename_does_not_need_a_database_that_has_heard_of_it() {
 }
 
 #[test]
+fn a_session_sees_the_older_file_that_it_has_put_in_the_place_of_a_listed_one() {
+    let cluster = Cluster::start();
+    let daemon = Daemon::on(&cluster, &[]);
+    let mut ftp = member(&daemon);
+    ftp.store("/docs/older", b"1234567");
+    ftp.store("/docs/f", b"1");
+    let sizes = |ftp: &mut Ftp| -> Vec<String> {
+        let lines = ftp.lines("MLSD /docs").into_iter();
+        lines
+            .map(|line| fact(&line, "size").unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(sizes(&mut ftp), ["1", "7"]);
+    ftp.expect("RNFR /docs/older", 350);
+    ftp.expect("RNTO /docs/f", 250);
+    assert_eq!(sizes(&mut ftp), ["7"]);
+}
+
+#[test]
 fn who_lists_again_and_again_sees_what_others_have_replaced() {
     let cluster = Cluster::start();
     let daemon = Daemon::on(&cluster, &[]);

@@ -50,8 +50,10 @@ impl Recent {
         if self.deeds.len() >= MOST {
             self.deeds.clear();
         }
-        self.deeds
-            .insert((domain.to_vec(), key.to_vec()), (now, deed));
+        let key = (domain.to_vec(), key.to_vec());
+        // A listing was told before that, and what has the key now may be an older file.
+        self.noticed.remove(&key);
+        self.deeds.insert(key, (now, deed));
     }
 
     /// What we stored under `key` lately, if it is newer than `seen`, which is older news or none.
