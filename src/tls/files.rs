@@ -3,15 +3,18 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use nix::libc;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::Error;
 
-/// The largest certificate or key file that is read, in bytes.
-const LARGEST_FILE: u64 = 1 << 20;
+/// The largest file that is read, in bytes: a list of a million revoked certificates is some 40 MB.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// All that is wrong, and with files of which keys.
 #[derive(Debug, Default)]
@@ -33,12 +36,36 @@ pub(super) fn named(path: &Option<std::path::PathBuf>) -> Result<&Path, String> 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let failed = |error: io::Error| format!("{}: {error}", path.display());
+    let wrong = |why: &str| format!("{}: {why}", path.display());
+    // A FIFO in the file's place must not hold the master up.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(wrong("is not a regular file"));
+    }
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(LARGEST_FILE)
+    file.take(LARGEST_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        let why = format!("is larger than {} MiB", LARGEST_FILE >> 20);
+        return Err(wrong(&why));
+    }
     Ok(bytes)
+}
+
+/// What is wrong with a file, in words of ours: the library's show the line, which may be the key.
+fn malformed(path: &Path, error: &pem::Error) -> String {
+    let why = match error {
+        pem::Error::MissingSectionEnd { .. } => "a part of it has no END line",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
+        pem::Error::Base64Decode(_) => "a part of it is not base64",
+        _ => "cannot be read as PEM",
+    };
+    format!("{}: {why}", path.display())
 }
 
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -47,14 +74,14 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(format!("{}: no certificate in it", path.display())),
-        Err(error) => Err(format!("{}: {error}", path.display())),
+        Err(error) => Err(malformed(path, &error)),
     }
 }
 
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
         pem::Error::NoItemsFound => format!("{}: no private key in it", path.display()),
-        error => format!("{}: {error}", path.display()),
+        error => malformed(path, &error),
     })
 }
 
@@ -66,6 +93,6 @@ pub(super) fn revocations(
     match lists {
         Ok(lists) if !lists.is_empty() => Ok(lists),
         Ok(_) => Err(format!("{}: no list in it", path.display())),
-        Err(error) => Err(format!("{}: {error}", path.display())),
+        Err(error) => Err(malformed(path, &error)),
     }
 }

@@ -289,3 +289,32 @@ fn what_is_missing_is_named() {
     ];
     assert_eq!(said, expected.map(|(key, file)| (key, file.to_owned())));
 }
+
+/// The library's errors show the line that they stumble over.
+#[test]
+fn what_is_wrong_with_a_file_does_not_show_what_is_in_it() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    let process = std::process::id();
+    let dir = std::env::temp_dir().join(format!("nanoftpd-pem-{process}"));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("key.pem");
+    let why = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let why = files::private_key(&path).unwrap_err();
+        why.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()
+    };
+    let one_line = key.replace('\n', "");
+    assert_eq!(why(&one_line), ": a part of it has no END line");
+    let cut_short = key.replacen("KEY-----", "KEY", 1);
+    assert_eq!(why(&cut_short), ": a BEGIN line is malformed");
+    let (cut, _) = key.split_once("-----END").unwrap();
+    assert_eq!(why(cut), ": a part of it has no END line");
+    let odd = key.replacen('\n', "\n*", 1);
+    assert_eq!(why(&odd), ": a part of it is not base64");
+    std::fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let why = files::private_key(&path).unwrap_err();
+    assert!(why.ends_with(": is not a regular file"), "{why}");
+    std::fs::remove_dir_all(dir).unwrap();
+}
