@@ -10,7 +10,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use support::{Cluster, Daemon, Ftp, Scratch, children, eventually, own_address, status};
 
 /// Lets `ann` in with `right`, and misbehaves for others by name.
@@ -22,7 +23,7 @@ case $user in
     tree) echo "501:502:File" ;;
     told) { echo "$user"; echo "$password"; cat; env; pwd; id -u; } >"$(dirname "$0")/out/told"; exit 1 ;;
     slow) echo $$ >"$(dirname "$0")/out/pid"; sleep 60 & wait ;;
-    gated) until [ -e "$(dirname "$0")/out/gate" ]; do sleep 0.1; done; echo "501:502:File" ;;
+    gated) read -r _ <"$(dirname "$0")/out/gate"; echo "501:502:File" ;;
     silent) exit 0 ;;
     garbage) head -c 100000 /dev/zero; exit 0 ;;
     lines) echo "1:2:File"; echo "1:2:File" ;;
@@ -300,6 +301,8 @@ fn a_reload_touches_no_login_and_takes_another_program() {
 #[test]
 fn a_login_that_is_under_way_outlives_a_reload() {
     let site = Site::start(&[]);
+    let gate = site.out("gate");
+    mkfifo(&gate, Mode::from_bits_truncate(0o644)).unwrap();
     let mut ftp = Ftp::connect(site.daemon.address);
     ftp.send(b"USER gated\r\nPASS x\r\n");
     ftp.reply_of(331);
@@ -316,7 +319,7 @@ fn a_login_that_is_under_way_outlives_a_reload() {
     site.daemon.signal(Signal::SIGHUP);
     site.daemon.wait_for(" reloaded");
     assert_eq!(site.log_in("tree", "x").0, 230);
-    fs::write(site.out("gate"), "").unwrap();
+    fs::write(gate, "").unwrap();
     assert_eq!(ftp.reply().0, 230);
 }
 

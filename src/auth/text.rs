@@ -4,13 +4,14 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Cost, Found, Hash, Module, Record};
 use crate::config::{AuthText, Crypt, Error};
+use crate::sys::regular;
 use crate::text::quoted;
 
 /// A larger file is no users file: the master would choke on it.
@@ -91,7 +92,7 @@ impl Users {
         // A users file that cannot be read holds nobody, not whom it held before.
         let before = self.stamp.take();
         self.users.clear();
-        let (text, about) = self.read()?;
+        let (text, about) = regular::read(&self.settings.file, LARGEST)?;
         self.parse(&text);
         if about.mode() & 0o007 != 0 {
             let why = format!(
@@ -152,28 +153,6 @@ impl Users {
         errors.sort_by_key(|error| error.line);
         errors.truncate(MOST_COMPLAINTS);
         errors
-    }
-
-    fn read(&self) -> io::Result<(Vec<u8>, Metadata)> {
-        // A FIFO in the file's place must not hold the master up.
-        let file = File::options()
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open(&self.settings.file)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "is not a regular file",
-            ));
-        }
-        let mut text = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > LARGEST {
-            let why = format!("is larger than {} MiB", LARGEST >> 20);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        Ok((text, about))
     }
 
     pub(crate) fn parse(&mut self, text: &[u8]) {

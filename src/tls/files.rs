@@ -1,17 +1,13 @@
 //! Certificates and keys as they lie on the disk, in PEM.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-
-use nix::libc;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::Error;
+use crate::sys::regular;
 
 /// The largest file that is read, in bytes: a list of a million revoked certificates is some 40 MB.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -34,27 +30,10 @@ pub(super) fn named(path: &Option<std::path::PathBuf>) -> Result<&Path, String> 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read as _;
-    let failed = |error: io::Error| format!("{}: {error}", path.display());
-    let wrong = |why: &str| format!("{}: {why}", path.display());
-    // A FIFO in the file's place must not hold the master up.
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(wrong("is not a regular file"));
+    match regular::read(path, LARGEST_FILE) {
+        Ok((bytes, _)) => Ok(bytes),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
-    let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        let why = format!("is larger than {} MiB", LARGEST_FILE >> 20);
-        return Err(wrong(&why));
-    }
-    Ok(bytes)
 }
 
 /// What is wrong with a file, in words of ours: the library's show the line, which may be the key.

@@ -46,10 +46,7 @@ impl MogileFs {
         source: &mut dyn Source,
         plan: &Plan,
     ) -> Result<Receipt, Error> {
-        let mut spot = self.new_spot(path)?;
-        if plan.at == At::Start {
-            spot = self.in_its_place(spot)?;
-        }
+        let spot = self.new_spot(path)?;
         let (spot, standing, kept) = self.standing(path, spot, plan.at)?;
         let bounds = Bounds {
             memory: self.settings.spool_mem,
@@ -101,7 +98,7 @@ impl MogileFs {
     ) -> Result<(Spot, Standing, u64), Error> {
         let denies = self.settings.overwrite == Overwrite::Deny;
         if at == At::Start && !denies {
-            return Ok((spot, Standing::Any, 0));
+            return Ok((self.in_its_place(spot)?, Standing::Any, 0));
         }
         let found = match at {
             At::Start => self.find_or_doubled(path),
