@@ -31,6 +31,8 @@ pub mod path;
 #[doc(hidden)]
 pub mod pipe;
 #[doc(hidden)]
+pub mod regular;
+#[doc(hidden)]
 pub mod text;
 #[doc(hidden)]
 pub mod vigil;

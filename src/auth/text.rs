@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Cost, Found, Hash, Module, Record};
 use crate::config::{AuthText, Crypt, Error};
-use crate::sys::regular;
+use crate::regular;
 use crate::text::quoted;
 
 /// A larger file is no users file: the master would choke on it.

@@ -18,7 +18,6 @@ pub mod pidfile;
 pub mod process;
 pub mod program;
 pub mod queue;
-pub mod regular;
 pub mod rights;
 pub mod sandbox;
 pub mod scheduler;

@@ -7,7 +7,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::Error;
-use crate::sys::regular;
+use crate::regular;
 
 /// The largest file that is read, in bytes: a list of a million revoked certificates is some 40 MB.
 const LARGEST_FILE: u64 = 64 << 20;
