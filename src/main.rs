@@ -259,8 +259,8 @@ fn test(path: &Path) -> Result<(), End> {
     for warning in config.warnings_of(path).iter().chain(users.warnings()) {
         complain(&format!("warning: {warning}"));
     }
-    for certificate in fading {
-        complain(&format!("warning: {certificate}"));
+    for fading in fading {
+        complain(&format!("warning: {fading}"));
     }
     if errors.is_empty() {
         Ok(())

@@ -224,6 +224,7 @@ fn a_certificate_that_was_revoked_is_none() {
         own.serial_number = Some(SerialNumber::from(4712))
     });
     site.connect(&revoked).expect("USER ann", 232);
+    site.daemon.expect_error("revocations-expired end=");
     for (until, code) in [(2100, 232), (2025 + 1, 331)] {
         let list = site.authority.revokes(serial(), until);
         let list = site.dir.file("crl.pem", list.as_bytes());
@@ -236,6 +237,9 @@ fn a_certificate_that_was_revoked_is_none() {
         let mark = site.daemon.mark();
         site.daemon.signal(Signal::SIGHUP);
         site.daemon.wait_after(mark, "reloaded");
+        let (_, status, _) = site.daemon.order(&["status"]);
+        let told = format!("revocation list {}: expired at ", list.display());
+        assert_eq!(status.contains(&told), code != 232, "{status}");
         // A worker that is about to go may take one more client.
         eventually("the list", || {
             let mut ftp = site.connect(&revoked);
@@ -249,6 +253,8 @@ fn a_certificate_that_was_revoked_is_none() {
             (ftp.reply().0 == code).then_some(())
         });
     }
+    let told = "error revocations-expired end=2026-01-01T00:00:00Z path=";
+    site.daemon.wait_for(told);
 }
 
 #[test]
@@ -310,7 +316,7 @@ fn what_does_not_fit_together_is_an_error() {
                 ("tls.client_ca", authority.path()),
                 ("tls.client_crl", junk.to_str().unwrap()),
             ],
-            "junk.pem: ",
+            "junk.pem: no list of version 2, ",
         ),
     ] {
         let (code, said) = tried(&dir, &usual.and(changes));

@@ -29,7 +29,7 @@ pub struct Status {
     pub is_shut: bool,
     /// Addresses that are not let in for their failed logins.
     pub banned: usize,
-    /// Certificates that end soon, or have ended.
+    /// Certificates that end soon, or have ended, and lists of revoked ones that have.
     pub fading: Vec<Fading>,
     /// Room that uploads were given in `tmpdir`, in bytes.
     pub spool_leased: u64,
@@ -110,8 +110,8 @@ impl Status {
         if self.banned > 0 {
             let _ = writeln!(text, "banned: {} addresses", self.banned);
         }
-        for certificate in &self.fading {
-            let _ = writeln!(text, "certificate {certificate}");
+        for fading in &self.fading {
+            let _ = writeln!(text, "{} {fading}", fading.kind);
         }
         text
     }

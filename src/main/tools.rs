@@ -63,12 +63,12 @@ pub(super) fn probe(path: &Path, write: bool) -> Result<u8, End> {
             Err(errors) => unusable(Severity::Critical, &errors),
             Ok(ground) => {
                 let mut report = check::run(&config, ground.jail(), write);
-                for certificate in ground.fading() {
-                    let severity = match certificate.is_over() {
+                for fading in ground.fading() {
+                    let severity = match fading.is_over() {
                         true => Severity::Critical,
                         false => Severity::Warning,
                     };
-                    report.add(severity, &format!("certificate {certificate}"));
+                    report.add(severity, &format!("{} {fading}", fading.kind));
                 }
                 report
             }

@@ -15,7 +15,7 @@ use crate::sys::jail::Jail;
 use crate::sys::rights::{self, Identity};
 use crate::sys::sandbox::{self, Part, Sandbox};
 use crate::text::quoted;
-use crate::tls::{self, Fading};
+use crate::tls::{self, Fading, Kind};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -99,26 +99,37 @@ impl Ground {
         self.identity.map(Identity::uid)
     }
 
-    /// The certificates that end soon, or have ended.
+    /// The certificates that end soon, or have ended, and the lists of revoked ones that have.
     #[must_use]
     pub fn fading(&self) -> Vec<Fading> {
         let tls = self.tls.as_ref();
         tls.map_or_else(Vec::new, |tls| tls.fading(Timestamp::now()))
     }
 
-    /// Says once a day which certificates end soon, or have ended.
+    /// Says once a day what ends soon, or has ended.
     pub(super) fn warn_of_certificates(&mut self, now: Instant) {
         if self.certificates_due().is_some_and(|due| now < due) {
             return;
         }
         self.looked = Some(now);
         for fading in self.fading() {
-            let Fading { file, end, days } = &fading;
+            let Fading {
+                kind,
+                file,
+                end,
+                days,
+            } = &fading;
             let path = quoted(file.as_os_str().as_bytes());
-            if fading.is_over() {
-                log::error!("certificate-expired end={end} path={path}");
-            } else {
-                log::warn!("certificate-expires days={days} end={end} path={path}");
+            match (kind, fading.is_over()) {
+                (Kind::Certificate, false) => {
+                    log::warn!("certificate-expires days={days} end={end} path={path}");
+                }
+                (Kind::Certificate, true) => {
+                    log::error!("certificate-expired end={end} path={path}");
+                }
+                (Kind::Revocations, _) => {
+                    log::error!("revocations-expired end={end} path={path}");
+                }
             }
         }
     }

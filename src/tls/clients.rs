@@ -11,10 +11,12 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, SignatureScheme,
+    CertRevocationListError, DigitallySignedStruct, DistinguishedName, Error as TlsError,
+    RootCertStore, SignatureScheme,
 };
 use webpki::EndEntityCert;
 
+use super::expiry::Expiry;
 use super::files::{self, Wrong};
 use super::subject::common_name;
 use crate::config::{self, ClientCertificate};
@@ -39,17 +41,22 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// By the rules of `settings`; `None`: nobody is asked for a certificate, or something is wrong.
+    /// By the rules of `settings`, and when its lists end; `None`: nobody is asked for a certificate, or
+    /// something is wrong.
     pub(super) fn load(
         settings: &config::Tls,
         provider: Arc<CryptoProvider>,
         wrong: &mut Wrong,
-    ) -> Option<Arc<Self>> {
+    ) -> Option<(Arc<Self>, Option<Expiry>)> {
         let path = settings.client_ca.as_ref()?;
         let failed = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
         let authorities = wrong.unless("client_ca", files::certificates(path));
-        let revoked = settings.client_crl.as_deref().map(files::revocations);
-        let revoked = revoked.map(|read| wrong.unless("client_crl", read));
+        let mut expiry = None;
+        let revoked = settings.client_crl.as_deref().map(|path| {
+            let lists = wrong.unless("client_crl", files::revocations(path))?;
+            expiry = Expiry::of_lists(path, &lists);
+            Some(lists)
+        });
         let mut roots = RootCertStore::empty();
         for certificate in authorities? {
             let added = roots.add(certificate).map_err(|error| failed(&error));
@@ -69,12 +76,13 @@ impl Clients {
         let (judge, key) = match builder.build() {
             Err(error @ VerifierBuilderError::InvalidCrl(_)) => {
                 let path = settings.client_crl.as_deref().unwrap_or(path);
+                let error = not_a_list(&error);
                 (Err(format!("{}: {error}", path.display())), "client_crl")
             }
             judge => (judge.map_err(|error| failed(&error)), "client_ca"),
         };
         let judge = wrong.unless(key, judge)?;
-        Some(Arc::new(Self { judge, is_optional }))
+        Some((Arc::new(Self { judge, is_optional }), expiry))
     }
 
     /// Who has shown these certificates, its own first.
@@ -90,6 +98,18 @@ impl Clients {
             Some(name) => Client::Named(name.to_vec()),
             None => Client::Refused("there is not one common name in it".to_owned()),
         }
+    }
+}
+
+/// Why a list cannot be used. Programs make some that are of the first version still, which the library
+/// calls malformed.
+fn not_a_list(error: &VerifierBuilderError) -> String {
+    use CertRevocationListError::{Other, ParseError, UnsupportedCrlVersion};
+    match error {
+        VerifierBuilderError::InvalidCrl(Other(_) | ParseError | UnsupportedCrlVersion) => {
+            "no list of version 2, with a number and a next update, as RFC 5280 has it".to_owned()
+        }
+        error => error.to_string(),
     }
 }
 

@@ -17,6 +17,16 @@ pub(super) fn element(der: &[u8], expected: u8) -> Option<(&[u8], &[u8])> {
             let (&length, rest) = rest.split_first_chunk()?;
             (usize::from(u16::from_be_bytes(length)), rest)
         }
+        // A list of certificates that are revoked may be long.
+        0x83 => {
+            let (&[high, middle, low], rest) = rest.split_first_chunk()?;
+            let length = u32::from_be_bytes([0, high, middle, low]);
+            (usize::try_from(length).ok()?, rest)
+        }
+        0x84 => {
+            let (&length, rest) = rest.split_first_chunk()?;
+            (usize::try_from(u32::from_be_bytes(length)).ok()?, rest)
+        }
         // Nothing that is read here is that long.
         _ => return None,
     };
@@ -29,12 +39,16 @@ pub(super) fn skip(der: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// An element with `inside`, which is short.
+/// An element with `inside`.
 #[cfg(test)]
 pub(super) fn wrapped(tag: u8, inside: &[u8]) -> Vec<u8> {
-    let length = match u8::try_from(inside.len()).unwrap() {
-        short @ 0..=0x7f => vec![short],
-        long => vec![0x81, long],
+    let length = u32::try_from(inside.len()).unwrap().to_be_bytes();
+    let length: &[u8] = match length {
+        [0, 0, 0, short @ 0..=0x7f] => &[short],
+        [0, 0, 0, long] => &[0x81, long],
+        [0, 0, high, low] => &[0x82, high, low],
+        [0, high, middle, low] => &[0x83, high, middle, low],
+        [highest, high, middle, low] => &[0x84, highest, high, middle, low],
     };
-    [&[tag], &length[..], inside].concat()
+    [&[tag], length, inside].concat()
 }

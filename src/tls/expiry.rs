@@ -1,5 +1,5 @@
-//! When a certificate ends (RFC 5280 §4.1.2.5), to be said in time. Whether it is good is for clients to
-//! judge.
+//! When a certificate ends (RFC 5280 §4.1.2.5), to be said in time, and when a list of revoked ones has
+//! (§5.1.2.5). Whether a certificate of ours is good is for clients to judge.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::der::{SEQUENCE, element, skip};
 
@@ -21,10 +21,31 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// The version of a certificate, which stands first where it is not 1.
 const VERSION: u8 = 0xa0;
+/// That of a list of revoked ones.
+const INTEGER: u8 = 0x02;
 
-/// The end of what is in a file: of the certificate, or of one that it rests on.
+/// What comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Certificate,
+    /// Of revoked certificates. An old one lets nobody in.
+    Revocations,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "certificate",
+            Self::Revocations => "revocation list",
+        })
+    }
+}
+
+/// The end of what is in a file: of the certificate, or of one that it rests on; of the list, or of the
+/// first of several that ends.
 #[derive(Clone, Debug)]
 pub(super) struct Expiry {
+    kind: Kind,
     file: PathBuf,
     end: Timestamp,
 }
@@ -34,6 +55,20 @@ impl Expiry {
     pub(super) fn of(file: &Path, chain: &[CertificateDer<'_>]) -> Option<Self> {
         let ends = chain.iter().filter_map(|certificate| end(certificate));
         Some(Self {
+            kind: Kind::Certificate,
+            file: file.to_owned(),
+            end: ends.min()?,
+        })
+    }
+
+    /// The same of lists.
+    pub(super) fn of_lists(
+        file: &Path,
+        lists: &[CertificateRevocationListDer<'_>],
+    ) -> Option<Self> {
+        let ends = lists.iter().filter_map(|list| next_update(list));
+        Some(Self {
+            kind: Kind::Revocations,
             file: file.to_owned(),
             end: ends.min()?,
         })
@@ -43,7 +78,13 @@ impl Expiry {
     pub(super) fn fading(&self, now: Timestamp) -> Option<Fading> {
         let left = self.end.as_second().saturating_sub(now.as_second());
         let days = left.div_euclid(SECONDS_OF_DAY);
-        (days < SOON).then(|| Fading {
+        let soon = match self.kind {
+            Kind::Certificate => SOON,
+            // Lists are made every day or every week: of one that is good there is nothing to say.
+            Kind::Revocations => 0,
+        };
+        (days < soon).then(|| Fading {
+            kind: self.kind,
             file: self.file.clone(),
             end: self.end,
             days,
@@ -51,9 +92,10 @@ impl Expiry {
     }
 }
 
-/// A certificate that ends soon, or has ended.
+/// A certificate that ends soon, or has ended; a list that has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fading {
+    pub kind: Kind,
     pub file: PathBuf,
     pub end: Timestamp,
     /// Whole days that are left; below 0: it has ended.
@@ -91,9 +133,27 @@ fn end(certificate: &[u8]) -> Option<Timestamp> {
         rest = skip(rest)?;
     }
     let (validity, _) = element(rest, SEQUENCE)?;
-    let end = skip(validity)?;
-    let tag = *end.first()?;
-    let (text, _) = element(end, tag)?;
+    time(skip(validity)?)
+}
+
+/// When there should have been another list than this one.
+fn next_update(list: &[u8]) -> Option<Timestamp> {
+    let (list, _) = element(list, SEQUENCE)?;
+    let (mut rest, _) = element(list, SEQUENCE)?;
+    if rest.first() == Some(&INTEGER) {
+        rest = skip(rest)?;
+    }
+    // Algorithm, issuer, this update.
+    for _ in 0..3 {
+        rest = skip(rest)?;
+    }
+    time(rest)
+}
+
+/// The time that stands first in `der`.
+fn time(der: &[u8]) -> Option<Timestamp> {
+    let tag = *der.first()?;
+    let (text, _) = element(der, tag)?;
     moment(tag, std::str::from_utf8(text).ok()?)
 }
 
@@ -164,6 +224,48 @@ mod tests {
         let whole = wrapped(SEQUENCE, &wrapped(SEQUENCE, &inside.concat()));
         let expected = "2026-01-02T03:04:05Z".parse().unwrap();
         assert_eq!(end(&whole), Some(expected));
+    }
+
+    /// A list with so many serial numbers of three bytes in it.
+    fn list(version: &[u8], revoked: usize) -> Vec<u8> {
+        let times = [b"250102030405Z", b"260102030405Z"].map(|time| wrapped(UTC_TIME, time));
+        let serial = wrapped(0x02, &[1, 2, 3]);
+        let inside = [
+            version.to_vec(),
+            wrapped(SEQUENCE, b""),
+            wrapped(SEQUENCE, b""),
+            times.concat(),
+            wrapped(SEQUENCE, &serial.repeat(revoked)),
+        ];
+        wrapped(SEQUENCE, &wrapped(SEQUENCE, &inside.concat()))
+    }
+
+    #[test]
+    fn a_list_ends_with_its_next_update_however_long_it_is() {
+        let expected = "2026-01-02T03:04:05Z".parse().unwrap();
+        for version in [wrapped(INTEGER, &[1]), Vec::new()] {
+            for revoked in [0, 50, 1_000, 100_000, 5_000_000] {
+                let whole = list(&version, revoked);
+                assert_eq!(next_update(&whole), Some(expected), "{revoked}");
+            }
+        }
+        let whole = list(&[], 0);
+        for length in 0..whole.len() {
+            assert_eq!(next_update(&whole[..length]), None, "{length}");
+        }
+        // None that should have been replaced is told of before.
+        let lists = [CertificateRevocationListDer::from(whole)];
+        let expiry = Expiry::of_lists(Path::new("/a.crl"), &lists).unwrap();
+        for (now, is_told) in [
+            ("2026-01-02T03:04:05Z", false),
+            ("2026-01-02T03:04:06Z", true),
+        ] {
+            let fading = expiry.fading(now.parse().unwrap());
+            assert_eq!(
+                fading.map(|fading| fading.is_over()),
+                is_told.then_some(true)
+            );
+        }
     }
 
     #[test]

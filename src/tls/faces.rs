@@ -71,13 +71,21 @@ fn load(
     let chain = wrong.unless(of_certificate, files::certificates(certificate));
     let secret = wrong.unless(of_key, files::private_key(key));
     let joined = CertifiedKey::from_der(chain?, secret?, &renewal::provider());
-    let joined = joined.map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            format!("{}: it is not the certificate's key", key.display())
-        }
-        error => format!("{}: {error}", key.display()),
-    });
+    let joined = joined.map_err(|error| unusable(key, &error));
     wrong.unless(of_key, joined).map(Arc::new)
+}
+
+/// What is wrong with a key.
+pub(super) fn unusable(key: &Path, error: &rustls::Error) -> String {
+    let key = key.display();
+    match error {
+        rustls::Error::InconsistentKeys(_) => format!("{key}: it is not the certificate's key"),
+        // So says the library of a kind that it does not know.
+        rustls::Error::General(_) => format!(
+            "{key}: no key that can be used: RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, Ed25519"
+        ),
+        error => format!("{key}: {error}"),
+    }
 }
 
 fn parsed(face: &CertifiedKey) -> Option<EndEntityCert<'_>> {

@@ -58,10 +58,24 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+    let bytes = read(path)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        // There is nobody to ask for a passphrase.
+        _ if is_encrypted(&bytes) => format!("{}: its key is encrypted", path.display()),
         pem::Error::NoItemsFound => format!("{}: no private key in it", path.display()),
         error => malformed(path, &error),
     })
+}
+
+/// Whether there is a key that wants a passphrase (RFC 7468 §11), in the older form as well (RFC 1421
+/// §4.6.1.1).
+fn is_encrypted(pem: &[u8]) -> bool {
+    let signs: [&[u8]; 2] = [
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        b"Proc-Type: 4,ENCRYPTED",
+    ];
+    let mut lines = pem.split(|&byte| byte == b'\n');
+    lines.any(|line| signs.contains(&line.trim_ascii_end()))
 }
 
 pub(super) fn revocations(

@@ -29,7 +29,7 @@ use crate::config;
 pub use clients::Client;
 use clients::Clients;
 use expiry::Expiry;
-pub use expiry::Fading;
+pub use expiry::{Fading, Kind};
 use faces::Faces;
 use files::Wrong;
 pub use stream::Stream;
@@ -86,11 +86,16 @@ impl Identity {
             .with_protocol_versions(both)
             .map_err(|error| error.to_string());
         let builder = wrong.unless("min_version", builder);
-        let clients = Clients::load(settings, provider, &mut wrong);
+        let (clients, revocations) = match Clients::load(settings, provider, &mut wrong) {
+            Some((clients, revocations)) => (Some(clients), revocations),
+            None => (None, None),
+        };
         let faces = Faces::load(settings, &mut wrong);
-        let (Some(builder), Some((faces, expiries)), []) = (builder, faces, &wrong.0[..]) else {
+        let (Some(builder), Some((faces, mut expiries)), []) = (builder, faces, &wrong.0[..])
+        else {
             return Err(wrong.0);
         };
+        expiries.extend(revocations);
         let builder = match &clients {
             None => builder.with_no_client_auth(),
             Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as Arc<_>),
@@ -106,7 +111,7 @@ impl Identity {
         })
     }
 
-    /// The certificates that end soon, or have ended.
+    /// The certificates that end soon, or have ended, and the lists of revoked ones that have.
     #[must_use]
     pub fn fading(&self, now: Timestamp) -> Vec<Fading> {
         let fading = self.expiries.iter().map(|expiry| expiry.fading(now));

@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpListener};
 use std::os::fd::AsFd;
 use std::thread;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 #[path = "../../tests/support/trusting.rs"]
@@ -312,6 +313,27 @@ fn what_is_wrong_with_a_file_does_not_show_what_is_in_it() {
     assert_eq!(why(cut), ": a part of it has no END line");
     let odd = key.replacen('\n', "\n*", 1);
     assert_eq!(why(&odd), ": a part of it is not base64");
+    for (name, inside) in [
+        ("ENCRYPTED PRIVATE KEY", "AAAA"),
+        (
+            "RSA PRIVATE KEY",
+            "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA",
+        ),
+    ] {
+        for end in ["\n", "\r\n"] {
+            let pem = format!("-----BEGIN {name}-----\n{inside}\n-----END {name}-----\n");
+            assert_eq!(why(&pem.replace('\n', end)), ": its key is encrypted");
+        }
+    }
+    // PKCS #8 (RFC 5958) of a kind that the library does not know: Ed448 (RFC 8410 §3).
+    let secret = [&[0x04, 0x39][..], &[7; 0x39]].concat();
+    let kind = der::wrapped(der::SEQUENCE, &[0x06, 3, 0x2b, 0x65, 0x71]);
+    let inside = [&[0x02, 1, 0], &kind[..], &der::wrapped(0x04, &secret)].concat();
+    let unknown = PrivatePkcs8KeyDer::from(der::wrapped(der::SEQUENCE, &inside));
+    let chain = vec![made.cert.der().clone()];
+    let error = CertifiedKey::from_der(chain, unknown.into(), &renewal::provider()).unwrap_err();
+    let why = faces::unusable(&path, &error);
+    assert!(why.contains(": no key that can be used: RSA of "), "{why}");
     std::fs::remove_file(&path).unwrap();
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
     let why = files::private_key(&path).unwrap_err();

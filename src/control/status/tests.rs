@@ -31,6 +31,7 @@ fn status() -> Status {
         is_shut: false,
         banned: 0,
         fading: vec![Fading {
+            kind: crate::tls::Kind::Certificate,
             file: "/a.pem".into(),
             end: "2026-01-02T03:04:05Z".parse().unwrap(),
             days: 13,
