@@ -131,7 +131,12 @@ fn answer<'a, S: Seat<'a>>(seat: &mut S, line: &[u8]) -> Answer {
     let command = Command::parse(line);
     let own = find(S::OWN, &command.verb);
     let Some(verb) = own.or_else(|| find(S::COMMON, &command.verb)) else {
-        seat.session().control.borrow().log_command(line);
+        // A mistyped PASS has a password in it all the same.
+        let shown = match command.verb.contains("PASS") {
+            true => b"PASS xxxx",
+            false => line,
+        };
+        seat.session().control.borrow().log_command(shown);
         if command.is_http() {
             info!("not-ftp {}", seat.session().tag());
             let reply = Reply::new(500, "This is an FTP server.");
