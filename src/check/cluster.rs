@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path as Place;
 use std::time::{Duration, Instant};
 
-use super::host::MOST_NAMED;
+use super::finding::MOST_NAMED;
 use super::users::Members;
 use super::{Report, Severity};
 use crate::config;

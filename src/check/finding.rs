@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+/// As many of one kind are complained of by name.
+pub(super) const MOST_NAMED: usize = 20;
+
 /// How bad it is. The order is that of plug-ins: what is known to be bad outweighs what is not
 /// known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

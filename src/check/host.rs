@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{AccessFlags, access};
 
+use super::finding::MOST_NAMED;
 use super::users::Members;
 use super::{Report, Severity, cluster};
 use crate::board::Addresses;
@@ -27,9 +28,6 @@ const LITTLE_ROOM: u64 = 256 << 20;
 
 /// As many ports of the passive range are tried on each address.
 const SAMPLE: usize = 16;
-
-/// As many users of one kind are complained of by name.
-pub(super) const MOST_NAMED: usize = 20;
 
 /// The files that the master opens.
 pub(super) fn logs(logging: &Logging, report: &mut Report) {

@@ -113,6 +113,15 @@ impl Config {
             errors,
         })
     }
+
+    /// What [`Config::warnings`] says, with the lines of the file at `path` from which it was read.
+    #[must_use]
+    pub fn warnings_of(&self, path: &Path) -> Vec<Error> {
+        let lines = lines(&std::fs::read(path).unwrap_or_default());
+        let file = path.display().to_string();
+        let warning = |(key, why): (rules::Name, String)| Error::placed(&file, &lines, key, why);
+        rules::odd(self).into_iter().map(warning).collect()
+    }
 }
 
 /// `[status] socket`
@@ -146,7 +155,7 @@ impl Error {
     }
 
     /// The same where it is known where the keys of the file are set.
-    pub(super) fn placed(
+    fn placed(
         file: &str,
         lines: &HashMap<rules::Name, usize>,
         key: rules::Name,
@@ -160,7 +169,7 @@ impl Error {
 }
 
 /// Where the keys of a file are set.
-pub(super) fn lines(text: &[u8]) -> HashMap<rules::Name, usize> {
+fn lines(text: &[u8]) -> HashMap<rules::Name, usize> {
     let mut found = Found::default();
     found.scan(&String::from_utf8_lossy(text));
     found.lines

@@ -2,9 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 
-use super::{AuthModule, Config, Error, LogMode, Network, TlsMode, parse};
+use super::{AuthModule, Config, LogMode, Network, TlsMode};
 
 /// Section and name of a key.
 pub(super) type Name = (&'static str, &'static str);
@@ -184,7 +183,7 @@ pub(super) fn follow(config: &mut Config, is_written: impl Fn(Name) -> bool) {
 }
 
 /// What is allowed, but will surprise somebody: the key to look at, and why.
-fn odd(config: &Config) -> Vec<(Name, String)> {
+pub(super) fn odd(config: &Config) -> Vec<(Name, String)> {
     let mut found = Vec::new();
     let own = &config.nanoftpd;
     let ports = usize::from(own.high_port.saturating_sub(own.low_port)) + 1;
@@ -303,14 +302,5 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         odd(self).into_iter().map(|(_, why)| why).collect()
-    }
-
-    /// The same, with the lines of the file at `path` from which it was read.
-    #[must_use]
-    pub fn warnings_of(&self, path: &Path) -> Vec<Error> {
-        let lines = parse::lines(&std::fs::read(path).unwrap_or_default());
-        let file = path.display().to_string();
-        let warning = |(key, why): (Name, String)| Error::placed(&file, &lines, key, why);
-        odd(self).into_iter().map(warning).collect()
     }
 }

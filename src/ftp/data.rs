@@ -4,17 +4,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use log::warn;
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::flow::Flow;
-use super::link::Link;
 use super::ports;
-use super::transfer::Progress;
 use super::wire::Wire;
 use crate::config::{self, SessionReuse, Truncation};
 use crate::proxy;
@@ -123,26 +119,20 @@ impl Route {
     ///
     /// # Errors
     /// `TimedOut`, what ended the wait, or what the kernel says.
-    pub(super) fn open(
-        self,
-        ends: &Ends<'_>,
-        flow: Flow,
-        progress: &Rc<Progress>,
-    ) -> io::Result<Link> {
+    pub(super) fn open(self, ends: &Ends<'_>) -> io::Result<Wire> {
         let stream = match self.meet(ends)? {
             Self::Met(stream) => stream,
             Self::Passive(listener) => accept(&listener, ends)?,
             Self::Active(address) => connect(address, ends)?,
             Self::Called(stream) => connected(stream, ends)?,
         };
-        let wire = match &ends.protection {
-            None => Wire::Plain(stream),
+        match &ends.protection {
+            None => Ok(Wire::Plain(stream)),
             Some(protection) => {
                 stream.set_nodelay(true)?;
-                protection.apply(stream, ends)?
+                protection.apply(stream, ends)
             }
-        };
-        Ok(Link::new(wire, ends, flow, Rc::clone(progress)))
+        }
     }
 }
 

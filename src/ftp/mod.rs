@@ -20,6 +20,7 @@ mod list;
 mod listing;
 mod member;
 mod ports;
+mod progress;
 mod protection;
 mod reply;
 mod seat;

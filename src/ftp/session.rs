@@ -18,9 +18,10 @@ use super::facts::Facts;
 use super::flow::{Flow, Tempo};
 use super::lines::Line;
 use super::link::Link;
+use super::progress::Progress;
 use super::protection::Shield;
 use super::reply::Reply;
-use super::transfer::{self, Progress};
+use super::transfer;
 use super::verb::{Answer, say};
 use super::{Host, Settings};
 use crate::config::{ActivePort, Type};
@@ -206,7 +207,10 @@ impl<'a> Session<'a> {
     pub(super) fn connect(&self, route: Route, progress: &Rc<Progress>) -> Result<Link, Error> {
         let flow = Flow::new(self.host.traffic());
         let route = self.called(route);
-        let opened = self.with_ends(|ends| route.open(ends, flow, progress));
+        let opened = self.with_ends(|ends| {
+            let wire = route.open(ends)?;
+            Ok(Link::new(wire, ends, flow, Rc::clone(progress)))
+        });
         let link = opened.map_err(|error| self.not_opened(&error))?;
         // What came before the 150 could not be answered then.
         match self.control.borrow_mut().overhear_at_hand(progress) {

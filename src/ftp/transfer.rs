@@ -1,18 +1,17 @@
 //! Bytes between a store and a data connection, and how far they are. Memory stays flat: one block,
 //! or none where the kernel can send a file by itself, or take it from where it comes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
-use std::time::Instant;
 
 use super::ascii::ToWire;
 use super::control::Control;
 use super::error::Error;
 use super::link::Link;
-use super::reply::Reply;
+use super::progress::Progress;
 use crate::pipe::Pipe;
 use crate::store::{Body, Source};
 use crate::vigil::{self, Verdict, Watch};
@@ -28,60 +27,6 @@ const PIPE: usize = 1024 * 1024;
 
 /// A file no longer than this is read and sent in one piece, together with the end of the connection.
 const SHORT: u64 = 16 * 1024;
-
-/// How far a transfer is, for STAT and for the log.
-#[derive(Debug)]
-pub(super) struct Progress {
-    verb: &'static str,
-    name: Vec<u8>,
-    total: Cell<Option<u64>>,
-    moved: Cell<u64>,
-    begun: Instant,
-}
-
-impl Progress {
-    /// Nothing yet of what `verb` transfers under `name`.
-    pub(super) fn new(verb: &'static str, name: &[u8]) -> Self {
-        Self {
-            verb,
-            name: name.to_vec(),
-            total: Cell::new(None),
-            moved: Cell::new(0),
-            begun: Instant::now(),
-        }
-    }
-
-    /// How many bytes there are in all.
-    pub(super) fn expect(&self, total: u64) {
-        self.total.set(Some(total));
-    }
-
-    /// `count` more bytes went over the data connection.
-    pub(super) fn add(&self, count: usize) {
-        self.moved.set(self.moved.get() + count as u64);
-    }
-
-    /// Bytes that went over the data connection.
-    pub(super) fn moved(&self) -> u64 {
-        self.moved.get()
-    }
-
-    /// When it began.
-    pub(super) fn begun(&self) -> Instant {
-        self.begun
-    }
-
-    /// The answer to STAT while it runs (RFC 959 §4.1.3).
-    pub(super) fn report(&self) -> Reply {
-        let moved = self.moved.get();
-        let of = match self.total.get() {
-            Some(total) => format!(": {moved} of {total} bytes"),
-            None => format!(": {moved} bytes"),
-        };
-        let line = [self.verb.as_bytes(), b" ", &self.name, of.as_bytes()].concat();
-        Reply::long(211, "A transfer is running.", vec![line], "End of status.")
-    }
-}
 
 /// Keeps an ear on the control connection until the watch is dropped; `None` when there is nothing
 /// more to be heard, for all that waits has to wait for its turn.

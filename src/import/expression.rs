@@ -3,8 +3,8 @@
 
 use std::ops::Not;
 
-use super::lexer::Token;
-use super::php::{ASSIGNMENTS, Error, Reader, UNSEEN};
+use super::lexer::{Error, Token};
+use super::php::{ASSIGNMENTS, Reader, UNSEEN};
 use super::value::{Value, cast, compared, counted, directory, in_doubt, joined, number};
 
 /// Operators that stand between two values, those that bind least first. `.` is as strong as `+`, as it

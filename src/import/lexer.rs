@@ -6,8 +6,6 @@ use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::php::Error;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     /// `$CFG`, without the dollar sign; within a [`Token::Template`] with its properties.
@@ -30,6 +28,13 @@ impl fmt::Display for Token {
             Self::Symbol(symbol) => f.write_str(symbol),
         }
     }
+}
+
+/// A place that cannot be read, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Error {
+    pub(super) line: usize,
+    pub(super) why: String,
 }
 
 /// Longer ones first, so that the first that fits is the right one.

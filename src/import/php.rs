@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Not;
 
-use super::lexer::{Token, tokens};
+use super::lexer::{Error, Token, tokens};
 use super::value::{Value, in_doubt};
 
 /// More nesting than this is no configuration, and would cost the stack.
@@ -38,13 +38,6 @@ pub(super) const ASSIGNMENTS: [&str; 16] = [
 
 /// What a file has assigned: `CFG->auth->crypt` and its value with the line of the assignment.
 pub(super) type Variables = BTreeMap<String, (Value, usize)>;
-
-/// A place that cannot be read, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Error {
-    pub(super) line: usize,
-    pub(super) why: String,
-}
 
 /// Reads `source`, the file `path`, and returns every variable that it leaves behind.
 pub(super) fn read(source: &str, path: &str) -> Result<Variables, Error> {

@@ -4,8 +4,8 @@
 use super::{Control, Filled};
 use crate::config::Hangup;
 use crate::ftp::lines::Line;
+use crate::ftp::progress::Progress;
 use crate::ftp::reply::Reply;
-use crate::ftp::transfer::Progress;
 use crate::vigil::Verdict;
 
 impl Control {

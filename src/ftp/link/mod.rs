@@ -14,7 +14,7 @@ use self::packed::Packer;
 use super::Direction;
 use super::data::Ends;
 use super::flow::Flow;
-use super::transfer::Progress;
+use super::progress::Progress;
 use super::wire::Wire;
 use crate::config::Truncation;
 use crate::sys::queue;

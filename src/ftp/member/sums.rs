@@ -9,7 +9,7 @@ use super::Member;
 use crate::ftp::address;
 use crate::ftp::digest::{Algorithm, Sum};
 use crate::ftp::error::Error;
-use crate::ftp::transfer::Progress;
+use crate::ftp::progress::Progress;
 use crate::ftp::verb::{Answer, say};
 use crate::store::{Body, Kind, Source};
 use crate::vigil;
