@@ -218,8 +218,13 @@ impl Original {
         let key = row.key;
         match written(&row.carry, value) {
             Ok(text) => format!("{key} = {text}\n"),
-            Err(why) => format!("# {}:{line}: {key} not carried over: {why}\n", self.place),
+            Err(why) => self.note(line, &format!("{key} not carried over: {why}")),
         }
+    }
+
+    /// A comment on a line of the original, whose names may have anything in them.
+    fn note(&self, line: usize, text: &str) -> String {
+        format!("# {}:{line}: {}\n", self.place, one_line(text))
     }
 
     /// Other files, which may set anything, and objects that are not made as they are in the original.
@@ -235,12 +240,8 @@ impl Original {
                 }
                 _ => continue,
             };
-            let _ = writeln!(
-                text,
-                "# {}:{line}: {} is not read: what it sets is missing here",
-                self.place,
-                one_line(&what)
-            );
+            let why = format!("{what} is not read: what it sets is missing here");
+            text.push_str(&self.note(*line, &why));
         }
         text
     }
@@ -250,11 +251,8 @@ impl Original {
             return String::new();
         };
         let path = value.text().unwrap_or_else(|| "the error log".to_owned());
-        format!(
-            "# {}:{line}: {} is no longer written: all goes to the log\n",
-            self.place,
-            one_line(&path)
-        )
+        let why = format!("{path} is no longer written: all goes to the log");
+        self.note(*line, &why)
     }
 
     /// Properties of `$CFG` that mean nothing here.
@@ -278,7 +276,7 @@ impl Original {
             if text.is_empty() {
                 text.push_str("\n# Without a meaning here:\n");
             }
-            let _ = writeln!(text, "# {}:{line}: $CFG->{property}", self.place);
+            text.push_str(&self.note(*line, &format!("$CFG->{property}")));
         }
         text
     }
@@ -287,7 +285,7 @@ impl Original {
 /// `value` as it is written in our file, or why it cannot be.
 fn written(carry: &Carry, value: &Value) -> Result<String, String> {
     if let Value::Unknown(what) = value {
-        return Err(format!("its value is the result of {}", one_line(what)));
+        return Err(format!("its value is the result of {what}"));
     }
     if *value == Value::Array {
         return Err("its value is an array".to_owned());
@@ -323,7 +321,7 @@ fn written(carry: &Carry, value: &Value) -> Result<String, String> {
                 || text.ends_with('\\')
                 || text.chars().any(char::is_control)
             {
-                Err(format!("`{}` cannot stand in an INI file", one_line(&text)))
+                Err(format!("`{text}` cannot stand in an INI file"))
             } else {
                 Ok(text)
             }
@@ -345,10 +343,7 @@ fn one_of(allowed: &[&str], text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     let allowed = allowed.join(", ");
-    Err(format!(
-        "`{}` is not known here, only {allowed}",
-        one_line(text)
-    ))
+    Err(format!("`{text}` is not known here, only {allowed}"))
 }
 
 /// Whether a character means itself to logrotate and to the shell.
