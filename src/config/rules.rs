@@ -217,6 +217,11 @@ pub(super) fn odd(config: &Config) -> Vec<(Name, String)> {
     if own.allow_root && matches!(own.userid.as_str(), "root" | "0") {
         found.push((("nanoftpd", "userid"), "sessions run as root".to_owned()));
     }
+    let mogilefs = &config.mogilefs;
+    if mogilefs.hedge_timeout >= mogilefs.open_timeout {
+        let why = "hedge_timeout is not shorter than open_timeout, which ends the wait: nobody else is asked";
+        found.push((("mogilefs", "hedge_timeout"), why.to_owned()));
+    }
     let four = |network: &Network| network.address.to_canonical().is_ipv4();
     let rules = config
         .passive

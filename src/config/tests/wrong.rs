@@ -279,6 +279,11 @@ const ODD: &[(&str, usize, &str)] = &[
         2,
         "nat: PASV announces IPv4 addresses only: 2001:db8::1 is not used",
     ),
+    (
+        "[mogilefs]\nopen_timeout = 5",
+        0,
+        "[mogilefs] hedge_timeout: hedge_timeout is not shorter than open_timeout",
+    ),
     // The section in place of the line that would have to be there.
     (
         "[pool]\nmax_clients = 20000",
@@ -311,6 +316,7 @@ fn what_is_odd_is_warned_of_with_its_line() {
 fn what_is_sound_is_not_warned_of() {
     for sound in [
         "[passive]\naddress = 203.0.113.9",
+        "[mogilefs]\nopen_timeout = 6",
         "[passive]\naddress = ftp.example.net",
         "[nanoftpd]\nlisten_addr = 0.0.0.0, ::",
         "[nanoftpd]\nlisten_addr = ::1, ::1, ::\nlisten_port = 0",
