@@ -190,7 +190,7 @@ impl Master<'_> {
         let heard = self.bell.add(&leash, Ring::Worker(pid));
         self.leashes.insert(pid, leash);
         if heard.is_err() {
-            self.unleash(pid, now);
+            self.drop_leash(pid, now);
         }
     }
 }

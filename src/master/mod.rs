@@ -113,6 +113,7 @@ struct Master<'a> {
     /// When workers were last forked.
     last_births: Option<Instant>,
     nurseries: Nurseries,
+    /// By pid, or by placeholder as long as that is not known, as on the board.
     leashes: BTreeMap<i32, MasterOfWorker>,
     /// Where their words are heard.
     room: leash::Room,
@@ -323,7 +324,7 @@ impl<'a> Master<'a> {
         self.answer_if_due(now);
         self.end_overdue(now);
         self.ground.warn_of_certificates(now);
-        self.mind_the_nurseries(now);
+        self.kill_hung_nurseries(now);
         self.mind_the_log(now);
         self.mind_the_desk(now);
     }

@@ -1,5 +1,14 @@
-//! The nursery, from which the workers are forked: what it is asked for and answers, and what follows
-//! when it dies, hangs, or is no longer what workers are to be born from.
+//! The nurseries as the master sees them, and how a worker is born.
+//!
+//! The master makes the leash and sends the worker's end to the present nursery, which forks and answers
+//! with the pid; answers come in the order of the requests. The worker is the master's child, so that the
+//! master hears of its death. Until the answer is here the worker's seat on the board and the master's end of its
+//! leash stand under a placeholder, a number that no process can have; `welcome` puts both under the pid.
+//! So whoever counts workers, or tells all of them something, counts and tells those who are yet to be born, too.
+//!
+//! What may come first instead of the answer: the worker's death (`early_deaths`), or the death of the nursery.
+//! Then nobody but the worker itself, if it is there, can say what its pid is, and its leash is listened to
+//! under the placeholder.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -25,35 +34,36 @@ const ANSWERS_A_TURN: usize = 64;
 /// So many workers are asked for before there is an answer. Twice as many fill its leash.
 const UNANSWERED: usize = 128;
 
-/// Workers that are yet to be born have numbers from here on, downwards, until they have a pid.
-const UNBORN: i32 = i32::MAX;
+/// Placeholders go from here downwards.
+const FIRST_PLACEHOLDER: i32 = i32::MAX;
 
-/// No process of any machine has a higher pid.
+/// No process of any machine has a higher pid, and no placeholder is as low.
 const HIGHEST_PID: i32 = 1 << 22;
 
-/// The present nursery, and those that are to end.
+/// The present nursery, if there is one, and those that are to end.
 #[derive(Debug, Default)]
 pub(super) struct Nurseries {
     all: Vec<Nursery>,
-    /// How many numbers were given.
+    /// How many placeholders were given.
     numbered: i32,
     /// Children that ended before anybody had said whose they were.
-    early: BTreeMap<i32, Ending>,
+    early_deaths: BTreeMap<i32, Ending>,
 }
 
+/// One that is present may be asked; one that is leaving has a leash until all of `asked` are answered
+/// for; one that is lost has no future, and is known only until it is reaped.
 #[derive(Debug)]
 struct Nursery {
     pid: i32,
-    /// `None`: it was let go of.
-    leash: Option<MasterOfNursery>,
-    /// The workers that it was asked for and has not answered for.
-    asked: VecDeque<i32>,
     standing: Standing,
-    /// When it is killed, unless it has answered or ended.
+    leash: Option<MasterOfNursery>,
+    /// The placeholders of the workers that it was asked for and has not answered for, the oldest first.
+    asked: VecDeque<i32>,
+    /// When it is killed, unless it has answered or ended: none where nothing is awaited of it.
     deadline: Option<Instant>,
 }
 
-/// What is thought of a nursery. None but the present one is asked for anything.
+/// What is thought of a nursery. At most one is present, and no other is asked for anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Present,
@@ -63,83 +73,32 @@ enum Standing {
     Lost,
 }
 
-impl Nursery {
-    fn ask(&mut self, number: i32, leash: leash::Worker, now: Instant) -> io::Result<()> {
-        let own = self.leash.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        own.send(&ToNursery::Birth { fd: leash.into() })?;
-        if self.asked.is_empty() {
-            self.deadline = now.checked_add(PATIENCE);
-        }
-        self.asked.push_back(number);
-        Ok(())
-    }
-
-    /// It has answered: for whom.
-    fn answered(&mut self, now: Instant) -> Option<i32> {
-        let number = self.asked.pop_front();
-        let is_busy = !self.asked.is_empty();
-        self.deadline = now.checked_add(PATIENCE).filter(|_| is_busy);
-        number
-    }
-
-    fn leave(&mut self) {
-        if self.standing == Standing::Present {
-            self.standing = Standing::Leaving;
-        }
-    }
-
-    /// Its leash, once it is to end and nobody is waited for any more.
-    fn let_go(&mut self, now: Instant) -> Option<MasterOfNursery> {
-        let is_over = self.standing == Standing::Leaving && self.asked.is_empty();
-        let leash = self.leash.take_if(|_| is_over)?;
-        self.deadline = now.checked_add(KILL_AFTER);
-        Some(leash)
-    }
-}
-
-impl Nurseries {
-    /// When something is due.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.all.iter().filter_map(|one| one.deadline).min()
-    }
-
-    pub(super) fn are_gone(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    fn present(&mut self) -> Option<&mut Nursery> {
-        let mut all = self.all.iter_mut();
-        all.find(|one| one.standing == Standing::Present)
-    }
-
-    fn named(&mut self, pid: i32) -> Option<&mut Nursery> {
-        self.all.iter_mut().find(|one| one.pid == pid)
-    }
-
-    fn next_number(&mut self) -> i32 {
-        self.numbered = (self.numbered + 1) % HIGHEST_PID;
-        UNBORN - self.numbered
-    }
-}
-
-/// Whether that is the number of a worker which is yet to be born.
-pub(super) fn is_unborn(number: i32) -> bool {
+/// Whether that is the number of a worker whose pid is not known yet.
+pub(super) fn is_placeholder(number: i32) -> bool {
     number > HIGHEST_PID
 }
 
+/// A birth, in the order in which it mostly goes.
 impl Master<'_> {
-    /// Asks for a worker with this end of its leash: its number until it has a pid.
+    /// Asks for a worker with this end of its leash: its placeholder.
     pub(super) fn ask_for_worker(&mut self, leash: leash::Worker, now: Instant) -> io::Result<i32> {
         if self.nurseries.present().is_none() {
             self.spawn_nursery()?;
         }
-        if !self.is_birth_due() {
-            self.nurseries.early.clear();
+        if !self.is_birth_pending() {
+            // They were nobody's, and their pids may be given to those who are born from now on.
+            self.nurseries.early_deaths.clear();
         }
-        let number = self.nurseries.next_number();
+        let number = self.nurseries.next_placeholder();
         let nursery = self.nurseries.present().ok_or(io::ErrorKind::NotFound)?;
         nursery.ask(number, leash, now)?;
         Ok(number)
+    }
+
+    /// Whether the present one has been asked for enough, for now.
+    pub(super) fn is_nursery_full(&self) -> bool {
+        let mut all = self.nurseries.all.iter();
+        all.any(|one| one.standing == Standing::Present && one.asked.len() >= UNANSWERED)
     }
 
     fn spawn_nursery(&mut self) -> io::Result<()> {
@@ -150,7 +109,7 @@ impl Master<'_> {
         keep.extend(listeners.iter().map(AsRawFd::as_raw_fd));
         keep.extend(self.ground.worker.descriptors());
         keep.push(theirs.as_fd().as_raw_fd());
-        let bring_up = self.crew.nursery;
+        let live = self.crew.nursery;
         let birthright = Birthright {
             config: &self.config,
             zone: &self.ground.zone,
@@ -160,15 +119,15 @@ impl Master<'_> {
             jail: &self.ground.worker,
         };
         let pid = process::spawn(self.streams(), &keep, move || {
-            bring_up(&theirs, listeners, &birthright)
+            live(&theirs, listeners, &birthright)
         })?;
         let pid = pid.as_raw();
         let heard = self.bell.add(&own, Ring::Nursery(pid));
         self.nurseries.all.push(Nursery {
             pid,
+            standing: Standing::Present,
             leash: Some(own),
             asked: VecDeque::new(),
-            standing: Standing::Present,
             deadline: None,
         });
         if let Err(error) = &heard {
@@ -223,11 +182,11 @@ impl Master<'_> {
             (Some(leash), FromNursery::Born { pid }) => self.welcome(number, *pid, leash, now),
             (_, FromNursery::Unborn { errno }) => {
                 self.board.gone(number);
-                self.mourn(&io::Error::from_raw_os_error(*errno), now);
+                self.birth_failed(&io::Error::from_raw_os_error(*errno), now);
             }
             (None, _) => {}
         }
-        self.let_go_of_nurseries(now);
+        self.release_drained_nurseries(now);
         Ok(())
     }
 
@@ -236,10 +195,54 @@ impl Master<'_> {
         (1..=HIGHEST_PID).contains(&pid) && self.board.seat(pid).is_none()
     }
 
-    /// A worker has said what its pid is, of which a nursery that died may not have told: what it is known
-    /// by from now on.
-    pub(super) fn name_newborn(&mut self, known: i32, pid: i32, now: Instant) {
-        if is_unborn(known)
+    /// A worker has its pid: what stands under its placeholder is put under that.
+    fn welcome(&mut self, number: i32, pid: i32, leash: MasterOfWorker, now: Instant) {
+        self.board.born(number, pid);
+        let heard = self.bell.add(&leash, Ring::Worker(pid));
+        self.leashes.insert(pid, leash);
+        if let Err(error) = heard {
+            self.drop_leash(pid, now);
+            self.birth_failed(&error, now);
+        }
+        if let Some(ending) = self.nurseries.early_deaths.remove(&pid) {
+            self.bury_worker(pid, ending, now);
+        }
+    }
+}
+
+/// A birth of which the nursery does not tell, or not in time.
+impl Master<'_> {
+    /// Whether there are workers of whose birth word has yet to come.
+    pub(super) fn is_birth_pending(&self) -> bool {
+        let highest = self.leashes.last_key_value();
+        highest.is_some_and(|(number, _)| is_placeholder(*number))
+    }
+
+    /// Somebody has ended whom nobody knows: whether that may be a worker of whose birth word has yet to
+    /// come. If so, it is kept in mind until then.
+    pub(super) fn keep_early_death(&mut self, pid: i32, ending: Ending) -> bool {
+        let may_be = self.is_birth_pending();
+        if may_be {
+            self.nurseries.early_deaths.insert(pid, ending);
+        }
+        may_be
+    }
+
+    /// Listens to those whom a dead nursery has not answered for. Who was born may have a client: it says
+    /// so, and who it is; the leashes of the others have ended.
+    fn hear_unanswered(&mut self, asked: &VecDeque<i32>, now: Instant) {
+        for number in asked {
+            let leash = self.leashes.get(number);
+            let heard = leash.map(|leash| self.bell.add(leash, Ring::Worker(*number)));
+            if !matches!(heard, Some(Ok(()))) {
+                self.drop_leash(*number, now);
+            }
+        }
+    }
+
+    /// A worker has said what its pid is, of which a nursery that died may not have told.
+    pub(super) fn worker_told_pid(&mut self, known: i32, pid: i32, now: Instant) {
+        if is_placeholder(known)
             && self.may_be_new(pid)
             && let Some(leash) = self.leashes.remove(&known)
         {
@@ -247,43 +250,10 @@ impl Master<'_> {
             self.welcome(known, pid, leash, now);
         }
     }
+}
 
-    /// Whether it has been asked for enough, for now.
-    pub(super) fn is_nursery_busy(&self) -> bool {
-        let mut all = self.nurseries.all.iter();
-        all.any(|one| one.standing == Standing::Present && one.asked.len() >= UNANSWERED)
-    }
-
-    /// Whether there are workers of whose birth word has yet to come.
-    pub(super) fn is_birth_due(&self) -> bool {
-        let highest = self.leashes.last_key_value();
-        highest.is_some_and(|(number, _)| is_unborn(*number))
-    }
-
-    /// A worker has its pid.
-    fn welcome(&mut self, number: i32, pid: i32, leash: MasterOfWorker, now: Instant) {
-        self.board.born(number, pid);
-        let heard = self.bell.add(&leash, Ring::Worker(pid));
-        self.leashes.insert(pid, leash);
-        if let Err(error) = heard {
-            self.unleash(pid, now);
-            self.mourn(&error, now);
-        }
-        if let Some(ending) = self.nurseries.early.remove(&pid) {
-            self.bury_worker(pid, ending, now);
-        }
-    }
-
-    /// Somebody has ended whom nobody knows. Where there are births of which word has yet to come it is
-    /// kept in mind.
-    pub(super) fn may_be_newborn(&mut self, pid: i32, ending: Ending) -> bool {
-        let may_be = self.is_birth_due();
-        if may_be {
-            self.nurseries.early.insert(pid, ending);
-        }
-        may_be
-    }
-
+/// The life of a nursery.
+impl Master<'_> {
     /// Those who are yet to be born are to know it, too. Of who has no time to listen nobody is born any
     /// more.
     pub(super) fn tell_nursery(&mut self, news: &News) {
@@ -300,10 +270,11 @@ impl Master<'_> {
         for nursery in &mut self.nurseries.all {
             nursery.leave();
         }
-        self.let_go_of_nurseries(now);
+        self.release_drained_nurseries(now);
     }
 
-    fn let_go_of_nurseries(&mut self, now: Instant) {
+    /// Lets go of those that are to end and have nothing left to answer.
+    fn release_drained_nurseries(&mut self, now: Instant) {
         for nursery in &mut self.nurseries.all {
             if let Some(leash) = nursery.let_go(now) {
                 self.bell.remove(&leash);
@@ -324,7 +295,8 @@ impl Master<'_> {
         process::kill(Pid::from_raw(pid));
     }
 
-    pub(super) fn mind_the_nurseries(&mut self, now: Instant) {
+    /// Kills those that do not answer, or do not end, and again if that takes long.
+    pub(super) fn kill_hung_nurseries(&mut self, now: Instant) {
         for nursery in &mut self.nurseries.all {
             if nursery.deadline.is_some_and(|deadline| deadline <= now) {
                 let (pid, births) = (nursery.pid, nursery.asked.len());
@@ -336,17 +308,9 @@ impl Master<'_> {
         }
     }
 
-    /// Has none outlive the master.
-    pub(super) fn kill_nurseries(&mut self) {
-        for nursery in &mut self.nurseries.all {
-            nursery.leave();
-            process::kill(Pid::from_raw(nursery.pid));
-        }
-    }
-
     /// Whether it was a nursery that ended. Whom it was asked for in vain is asked for again, elsewhere.
     pub(super) fn bury_nursery(&mut self, pid: i32, ending: Ending, now: Instant) -> bool {
-        // Whom it has brought into the world lives on.
+        // Whom it has brought into the world lives on: what it said of them is heard first.
         let _ = self.hear_nursery(pid, usize::MAX, now);
         let is_it = |one: &Nursery| one.pid == pid;
         let Some(at) = self.nurseries.all.iter().position(is_it) else {
@@ -357,28 +321,83 @@ impl Master<'_> {
             self.bell.remove(leash);
         }
         let births = nursery.asked.len();
-        self.look_after(&nursery.asked, now);
+        self.hear_unanswered(&nursery.asked, now);
         if births == 0 && nursery.standing == Standing::Leaving {
             log::debug!("nursery-ended pid={pid} {ending}");
             return true;
         }
         log::warn!("nursery-died pid={pid} {ending} births={births}");
         if self.stop.is_none() {
-            let pause = self.births.failed(now).as_millis();
-            log::debug!("births-paused ms={pause}");
+            self.pause_births(now);
         }
         true
     }
 
-    /// Those whom a dead nursery has not answered for. Who was born may have a client: it says so, and who
-    /// it is; the leashes of the others have ended.
-    fn look_after(&mut self, asked: &VecDeque<i32>, now: Instant) {
-        for number in asked {
-            let leash = self.leashes.get(number);
-            let heard = leash.map(|leash| self.bell.add(leash, Ring::Worker(*number)));
-            if !matches!(heard, Some(Ok(()))) {
-                self.unleash(*number, now);
-            }
+    /// Has none outlive the master.
+    pub(super) fn kill_nurseries(&mut self) {
+        for nursery in &mut self.nurseries.all {
+            nursery.leave();
+            process::kill(Pid::from_raw(nursery.pid));
         }
+    }
+}
+
+impl Nurseries {
+    /// When something is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.all.iter().filter_map(|one| one.deadline).min()
+    }
+
+    pub(super) fn are_gone(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    fn present(&mut self) -> Option<&mut Nursery> {
+        let mut all = self.all.iter_mut();
+        all.find(|one| one.standing == Standing::Present)
+    }
+
+    fn named(&mut self, pid: i32) -> Option<&mut Nursery> {
+        self.all.iter_mut().find(|one| one.pid == pid)
+    }
+
+    fn next_placeholder(&mut self) -> i32 {
+        self.numbered = (self.numbered + 1) % HIGHEST_PID;
+        FIRST_PLACEHOLDER - self.numbered
+    }
+}
+
+impl Nursery {
+    fn ask(&mut self, number: i32, leash: leash::Worker, now: Instant) -> io::Result<()> {
+        let own = self.leash.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        own.send(&ToNursery::Birth { fd: leash.into() })?;
+        if self.asked.is_empty() {
+            self.deadline = now.checked_add(PATIENCE);
+        }
+        self.asked.push_back(number);
+        Ok(())
+    }
+
+    /// It has answered: for whom. It has as long again for the next.
+    fn answered(&mut self, now: Instant) -> Option<i32> {
+        let number = self.asked.pop_front();
+        let is_busy = !self.asked.is_empty();
+        self.deadline = now.checked_add(PATIENCE).filter(|_| is_busy);
+        number
+    }
+
+    /// Is asked for nothing any more.
+    fn leave(&mut self) {
+        if self.standing == Standing::Present {
+            self.standing = Standing::Leaving;
+        }
+    }
+
+    /// Its leash, once it is to end and nobody is waited for any more.
+    fn let_go(&mut self, now: Instant) -> Option<MasterOfNursery> {
+        let is_over = self.standing == Standing::Leaving && self.asked.is_empty();
+        let leash = self.leash.take_if(|_| is_over)?;
+        self.deadline = now.checked_add(KILL_AFTER);
+        Some(leash)
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Master;
-use super::nurseries::is_unborn;
+use super::nurseries::is_placeholder;
 use super::will::{self, Record, Worker};
 use crate::logger;
 use crate::sys::heir::{self, Trial};
@@ -115,7 +115,7 @@ impl Master<'_> {
 
     /// Goes on with an upgrade. If it comes to an end this does not return.
     pub(super) fn upgrade_if_due(&mut self, now: Instant) {
-        let is_birth_due = self.is_birth_due();
+        let is_birth_pending = self.is_birth_pending();
         match &mut self.upgrade {
             None => {}
             Some(Upgrade::Trial {
@@ -128,7 +128,7 @@ impl Master<'_> {
             Some(Upgrade::Due { .. }) if self.stop.is_some() => self.upgrade = None,
             Some(Upgrade::Due { latest, tried }) => {
                 let is_asked = self.clerks.are_asked() || !self.gate.held.is_empty();
-                let is_asked = is_asked || self.desk.is_visited() || is_birth_due;
+                let is_asked = is_asked || self.desk.is_visited() || is_birth_pending;
                 // What is on its way to the log would be lost.
                 let is_unwritten = self.clerks.writer().is_none();
                 if (is_asked || is_unwritten) && now < *latest {
@@ -174,7 +174,10 @@ impl Master<'_> {
         let will: Vec<Record> = Record::tried(tried).chain(self.will(now)).collect();
         let will = will::write(&will);
         // Of those yet to be born nobody could tell whose they are: they find that they are alone, and end.
-        let born = self.leashes.iter().filter(|(pid, _)| !is_unborn(**pid));
+        let born = self
+            .leashes
+            .iter()
+            .filter(|(pid, _)| !is_placeholder(**pid));
         let mut others: Vec<BorrowedFd<'_>> = born.map(|(_, leash)| leash.as_fd()).collect();
         others.extend([
             self.pidfile.as_fd(),
@@ -232,7 +235,7 @@ impl Master<'_> {
         will.extend(self.lore.news().map(Record::News));
         will.extend(self.workers(now).map(Record::Worker));
         will.extend(self.clerks.finishing().map(Record::Finishing));
-        let seats = self.board.seats().filter(|(pid, _)| !is_unborn(*pid));
+        let seats = self.board.seats().filter(|(pid, _)| !is_placeholder(*pid));
         will.extend(seats.map(|(pid, seat)| Record::Clients {
             pid,
             most: seat.clients,
@@ -243,7 +246,7 @@ impl Master<'_> {
     /// Whose leash has ended has nothing to say to anybody.
     fn workers(&self, now: Instant) -> impl Iterator<Item = Worker> {
         self.leashes.iter().filter_map(move |(pid, leash)| {
-            let seat = self.board.seat(*pid).filter(|_| !is_unborn(*pid))?;
+            let seat = self.board.seat(*pid).filter(|_| !is_placeholder(*pid))?;
             let left = seat.deadline;
             Some(Worker {
                 pid: *pid,

@@ -43,7 +43,7 @@ impl Master<'_> {
                 Ok(Heard::Strange) => return self.break_leash(pid, "a strange message", now),
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => {
-                    self.unleash(pid, now);
+                    self.drop_leash(pid, now);
                     return;
                 }
                 Err(error) => return self.break_leash(pid, &error.to_string(), now),
@@ -53,7 +53,7 @@ impl Master<'_> {
 
     fn break_leash(&mut self, pid: i32, why: &str, now: Instant) {
         log::error!("leash-broken pid={pid} why=\"{why}\"");
-        self.unleash(pid, now);
+        self.drop_leash(pid, now);
         self.board.dismissed(pid, now);
     }
 
@@ -139,7 +139,7 @@ impl Master<'_> {
         if let Some(seat) = self.board.seat(known) {
             self.births.came(seat.born);
         }
-        self.name_newborn(known, own, now);
+        self.worker_told_pid(known, own, now);
         self.say_started();
     }
 

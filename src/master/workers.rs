@@ -1,10 +1,11 @@
-//! Workers: how many there are, how they are born, and what is said when they die.
+//! Workers: how many there are to be, what the master tells them, and what is said when they die. How they
+//! are born is in `nurseries`; who is there is counted on the board, and by nobody else.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::nurseries::is_unborn;
+use super::nurseries::is_placeholder;
 use super::{KILL_AFTER, Master};
 use crate::board::{Seat, State};
 use crate::leash::{self, MasterOfWorker, ToWorker};
@@ -46,24 +47,37 @@ impl Master<'_> {
         if self.stop.is_some() {
             return;
         }
+        self.retire_surplus();
+        if self.births.may_begin(now) {
+            self.spawn_missing(now);
+        }
+    }
+
+    fn retire_surplus(&mut self) {
         let surplus = self.board.counts().idle;
         let surplus = surplus.saturating_sub(self.config.pool.max_spare);
         for pid in self.board.idlers(surplus) {
             self.retire(pid);
         }
-        if self.births.may_begin(now) {
-            let missing = self.births.at_once(self.missing_workers(now));
-            if missing > 0 {
-                self.last_births = Some(now);
+    }
+
+    fn spawn_missing(&mut self, now: Instant) {
+        let missing = self.births.at_once(self.missing_workers(now));
+        if missing > 0 {
+            self.last_births = Some(now);
+        }
+        for _ in 0..missing.min(FORKS_A_TURN) {
+            if self.is_nursery_full() {
+                break;
             }
-            for _ in 0..missing.min(FORKS_A_TURN) {
-                if self.is_nursery_busy() || !self.try_spawn_worker(now) {
-                    break;
-                }
+            if let Err(error) = self.spawn_worker(now) {
+                self.birth_failed(&error, now);
+                break;
             }
         }
     }
 
+    /// Those who are yet to be born are counted as spare, so nobody is asked for twice.
     fn missing_workers(&self, now: Instant) -> usize {
         let (counts, pool) = (self.board.counts(), &self.config.pool);
         let is_crowd = counts.idle == 0 && counts.visitors > 0;
@@ -82,24 +96,36 @@ impl Master<'_> {
 
     /// When workers are to be started next, if any are missing and the next answer is not to be awaited.
     pub(super) fn worker_due(&self, now: Instant) -> Option<Instant> {
-        let may_start = self.stop.is_none() && !self.is_nursery_busy();
+        let may_start = self.stop.is_none() && !self.is_nursery_full();
         let is_short = may_start && self.missing_workers(now) > 0;
         is_short.then(|| self.births.next().unwrap_or(now))
     }
 
-    fn try_spawn_worker(&mut self, now: Instant) -> bool {
-        let spawned = self.spawn_worker(now);
-        if let Err(error) = &spawned {
-            self.mourn(error, now);
+    fn spawn_worker(&mut self, now: Instant) -> io::Result<()> {
+        let (own, theirs): (MasterOfWorker, leash::Worker) = leash::pair(fds::hear, fds::receive)?;
+        if self.gate.shut.is_some() {
+            // Before it is there, so that it knows before the first client comes.
+            own.send(&ToWorker::Gate { is_shut: true })?;
         }
-        spawned.is_ok()
+        // It is counted, and told whatever all are told, before it has a pid.
+        let placeholder = self.ask_for_worker(theirs, now)?;
+        let clients = self.config.pool.sessions_per_worker;
+        self.board.asked_for(placeholder, clients, now);
+        self.leashes.insert(placeholder, own);
+        Ok(())
     }
 
     /// A worker could not be forked.
-    pub(super) fn mourn(&mut self, error: &io::Error, now: Instant) {
+    pub(super) fn birth_failed(&mut self, error: &io::Error, now: Instant) {
+        let pause = self.pause_births(now);
+        self.complain_of_fork("worker", pause, error, now);
+    }
+
+    /// No worker is asked for during the time that is returned, which grows with each failure.
+    pub(super) fn pause_births(&mut self, now: Instant) -> Duration {
         let pause = self.births.failed(now);
         log::debug!("births-paused ms={}", pause.as_millis());
-        self.complain_of_fork("worker", pause, error, now);
+        pause
     }
 
     /// Says that a process could not be forked, of whatever kind, once in a while.
@@ -116,20 +142,6 @@ impl Master<'_> {
             let pause = pause.as_millis();
             log::error!("fork-failed process={process} pause_ms={pause} why=\"{error}\"");
         }
-    }
-
-    fn spawn_worker(&mut self, now: Instant) -> io::Result<()> {
-        let (own, theirs): (MasterOfWorker, leash::Worker) = leash::pair(fds::hear, fds::receive)?;
-        if self.gate.shut.is_some() {
-            // Before it is there, so that it knows before the first client comes.
-            own.send(&ToWorker::Gate { is_shut: true })?;
-        }
-        // It is counted, and told whatever all are told, before it has a pid.
-        let number = self.ask_for_worker(theirs, now)?;
-        let clients = self.config.pool.sessions_per_worker;
-        self.board.asked_for(number, clients, now);
-        self.leashes.insert(number, own);
-        Ok(())
     }
 
     pub(super) fn streams(&self) -> Streams<'_> {
@@ -171,11 +183,11 @@ impl Master<'_> {
     }
 
     /// A worker has let go of its leash: it is ending, or is made to.
-    pub(super) fn unleash(&mut self, pid: i32, now: Instant) {
+    pub(super) fn drop_leash(&mut self, pid: i32, now: Instant) {
         if let Some(leash) = self.leashes.remove(&pid) {
             self.bell.remove(&leash);
-            if is_unborn(pid) {
-                // Nobody is told whose end it is.
+            if is_placeholder(pid) {
+                // When it is reaped nobody will know whose pid that was.
                 self.bury_worker(pid, Ending::Exit(0), now);
             } else {
                 self.board.killed(pid, now + KILL_AFTER);
@@ -185,13 +197,13 @@ impl Master<'_> {
 
     pub(super) fn bury_worker(&mut self, pid: i32, ending: Ending, now: Instant) {
         self.hear_last_words(pid, now);
-        self.unleash(pid, now);
+        self.drop_leash(pid, now);
         self.spools.gone(pid);
         self.shares.gone(pid, now);
         self.gate.held.remove(&pid);
         self.heirlooms.remove(&pid);
         let Some(seat) = self.board.gone(pid) else {
-            if !self.may_be_newborn(pid, ending) {
+            if !self.keep_early_death(pid, ending) {
                 log::debug!("stranger-died pid={pid} {ending}");
             }
             return;
@@ -208,8 +220,7 @@ impl Master<'_> {
             State::Visitor { .. } | State::Member { .. } => false,
         };
         if is_stillborn && !seat.is_leaving {
-            let pause = self.births.failed(now).as_millis();
-            log::debug!("births-paused ms={pause}");
+            self.pause_births(now);
         }
     }
 }

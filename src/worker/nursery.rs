@@ -33,7 +33,7 @@ pub fn run(leash: &leash::Nursery, listeners: Vec<TcpListener>, birthright: &Bir
     }
     let lived = confine(birthright.jail).and_then(|ear| {
         let (mut ear, mut listeners) = (Some(ear), listeners);
-        bring_up(leash, &mut lore, |leash, lore| -> Infallible {
+        fork_on_demand(leash, &mut lore, |leash, lore| -> Infallible {
             // They are taken from the copies that the worker has, which this is.
             let Some(ear) = ear.take() else {
                 process::leave(1)
@@ -62,7 +62,7 @@ fn confine(jail: &Jail) -> io::Result<Ear> {
 }
 
 /// Forks a worker that lives as `live` says whenever it is told to, until the master lets go of it.
-fn bring_up(
+fn fork_on_demand(
     leash: &leash::Nursery,
     lore: &mut Lore,
     mut live: impl FnMut(leash::Worker, Lore) -> Infallible,
@@ -118,7 +118,7 @@ mod tests {
         }
         drop(master);
         let mut lore = Lore::default();
-        let heard = bring_up(&own, &mut lore, |_, _| panic!("nobody was asked for"));
+        let heard = fork_on_demand(&own, &mut lore, |_, _| panic!("nobody was asked for"));
         (
             heard.map_err(|error| error.kind()),
             lore.is_shunned(address),
