@@ -458,6 +458,29 @@ fn half_a_handshake_keeps_nobody_out() {
     assert_eq!(site.stored("f"), None);
 }
 
+/// A client that comes late has what is left of the time for its handshake, not all of it again.
+#[test]
+fn a_data_connection_comes_about_in_one_time_handshake_and_all() {
+    const LIMIT: Duration = Duration::from_secs(4);
+    let site = Site::new(&[
+        ("passive.accept_timeout", "4"),
+        ("limits.commands_per_second", "20"),
+    ]);
+    let mut ftp = site.secure();
+    let mut other = site.daemon.log_in();
+    let reply = ftp.expect("EPSV", 229);
+    let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+    ftp.expect("NLST", 150);
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT * 3 / 4 {
+        other.expect("NOOP", 200);
+    }
+    let _silent = TcpStream::connect((site.daemon.address.ip(), port)).unwrap();
+    ftp.reply_of(425);
+    assert!(begun.elapsed() < LIMIT * 3 / 2, "{:?}", begun.elapsed());
+    ftp.fetch("NLST");
+}
+
 #[test]
 fn implicit_tls_comes_before_the_greeting_whatever_the_mode() {
     let address = own_address().to_string();

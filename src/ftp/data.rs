@@ -39,7 +39,7 @@ pub(super) struct Ends<'a> {
     pub(super) local: SocketAddr,
     /// Proxies through which, and only through which, the client may connect.
     pub(super) gateway: Option<&'a config::Proxy>,
-    /// For the connection to be there.
+    /// For the connection to be there, under TLS if it is to be.
     pub(super) connect: Duration,
     /// For the other end to take or to give some bytes.
     pub(super) stall: Duration,
@@ -72,8 +72,8 @@ impl std::fmt::Display for Foreign {
 impl std::error::Error for Foreign {}
 
 impl Protection<'_> {
-    fn apply(&self, stream: TcpStream, ends: &Ends<'_>) -> io::Result<Wire> {
-        let (mut stream, resumption) = self.session.accept_data(stream, ends.connect)?;
+    fn apply(&self, stream: TcpStream, ends: &Ends<'_>, left: Duration) -> io::Result<Wire> {
+        let (mut stream, resumption) = self.session.accept_data(stream, left)?;
         match (resumption, self.reuse) {
             (tls::Resumption::Same, _) | (_, SessionReuse::Off) => {}
             (tls::Resumption::None, SessionReuse::Warn) => {
@@ -120,6 +120,7 @@ impl Route {
     /// # Errors
     /// `TimedOut`, what ended the wait, or what the kernel says.
     pub(super) fn open(self, ends: &Ends<'_>) -> io::Result<Wire> {
+        let begun = Instant::now();
         let stream = match self.meet(ends)? {
             Self::Met(stream) => stream,
             Self::Passive(listener) => accept(&listener, ends)?,
@@ -130,7 +131,8 @@ impl Route {
             None => Ok(Wire::Plain(stream)),
             Some(protection) => {
                 stream.set_nodelay(true)?;
-                protection.apply(stream, ends)
+                let left = ends.connect.saturating_sub(begun.elapsed());
+                protection.apply(stream, ends, left)
             }
         }
     }
