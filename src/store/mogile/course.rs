@@ -7,9 +7,21 @@ use std::time::Duration;
 
 use super::layout::Spot;
 use super::spool::Spool;
-use crate::mogilefs::{Location, Target};
+use crate::mogilefs::{self, Location, Target};
 use crate::store::Error;
 use crate::text::{hexadecimal, quoted};
+
+/// Why one fid came to nothing.
+pub(super) enum Miss {
+    /// Another fid may do.
+    Retry(mogilefs::Error),
+    /// The same, after a close of which nobody can say what it did.
+    Lost(mogilefs::Error),
+    /// It was nobody's fault, but the upload must be whole before another fid is tried.
+    NeedsWhole(&'static str),
+    /// No other would do better.
+    Final(Error),
+}
 
 /// The course of one upload.
 #[derive(Default)]
@@ -21,6 +33,8 @@ pub(super) struct Course {
     pub(super) dests: usize,
     /// Nodes that failed it.
     pub(super) bad: Vec<SocketAddr>,
+    /// A close has failed, and may have taken the version that stood there with it.
+    pub(super) close_was_lost: bool,
     /// How long the last fid took to be opened, put and closed.
     pub(super) open: Duration,
     pub(super) put: Duration,

@@ -3,11 +3,10 @@
 //! an empty file whose key ends with a slash.
 #![forbid(unsafe_code)]
 
+use super::destination::{Destination, Precondition};
 use super::layout::Spot;
 use super::made::Deed;
-use super::replace::Standing;
 use super::spool::{Bounds, Spool};
-use super::upload::Aim;
 use super::{MogileFs, names};
 use crate::path::Path;
 use crate::store::Error;
@@ -94,9 +93,9 @@ impl MogileFs {
             ..spot.clone()
         };
         names::check_key(&marker.key)?;
-        let aim = Aim {
+        let to = Destination {
             spot: &marker,
-            standing: Standing::Nothing,
+            precondition: Precondition::Absent,
             announced: None,
         };
         let mut stored = Ok(0);
@@ -109,7 +108,7 @@ impl MogileFs {
             };
             let mut spool = Spool::new(&mut content, bounds, false);
             spool.receive()?;
-            stored = self.upload(&aim, &mut spool);
+            stored = self.upload(&to, &mut spool);
             if !matches!(stored, Err(Error::Broken(_))) {
                 break;
             }

@@ -6,11 +6,10 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use super::MogileFs;
+use super::destination::{Destination, Precondition};
 use super::download::Download;
 use super::layout::Spot;
-use super::replace::Standing;
 use super::spool::{Bounds, Spool};
-use super::upload::Aim;
 use crate::config::{ContentMd5, Overwrite};
 use crate::mogilefs::Object;
 use crate::path::Path;
@@ -32,7 +31,7 @@ impl MogileFs {
             }
             self.seen.class(&spot.domain, &spot.class);
         }
-        self.standing(path, spot, plan.at)?;
+        self.check_old_version(path, spot, plan.at)?;
         match plan.size {
             Some(size) => self.may_hold(size),
             None => Ok(()),
@@ -47,7 +46,7 @@ impl MogileFs {
         plan: &Plan,
     ) -> Result<Receipt, Error> {
         let spot = self.new_spot(path)?;
-        let (spot, standing, kept) = self.standing(path, spot, plan.at)?;
+        let (spot, precondition, kept) = self.check_old_version(path, spot, plan.at)?;
         let bounds = Bounds {
             memory: self.settings.spool_mem,
             dir: self.tmpdir.clone(),
@@ -59,18 +58,18 @@ impl MogileFs {
         };
         let hash = self.settings.content_md5 == ContentMd5::Always;
         let mut spool = Spool::new(source, bounds, hash);
-        if let Standing::Base(object) = &standing
+        if let Precondition::Unchanged(object) = &precondition
             && kept > 0
         {
             let mut old = self.old_content(&spot, object, kept)?;
             spool.prepend(&mut old)?;
         }
-        let aim = Aim {
+        let to = Destination {
             spot: &spot,
-            standing,
+            precondition,
             announced: plan.size.map(|size| size.saturating_add(kept)),
         };
-        let uploaded = self.upload(&aim, &mut spool);
+        let uploaded = self.upload(&to, &mut spool);
         let length = spool.len();
         // Where there is only so much room, there is again as much of it when the client is told.
         self.spent = self.room.is_none().then(|| spool.into_kept());
@@ -89,16 +88,16 @@ impl MogileFs {
         })
     }
 
-    /// The spot to store at, what stands there, as far as it matters, and how much of that is kept.
-    fn standing(
+    /// The spot to store at, what must be there until the end, and how much of that is kept.
+    fn check_old_version(
         &mut self,
         path: &Path,
         spot: Spot,
         at: At,
-    ) -> Result<(Spot, Standing, u64), Error> {
+    ) -> Result<(Spot, Precondition, u64), Error> {
         let denies = self.settings.overwrite == Overwrite::Deny;
         if at == At::Start && !denies {
-            return Ok((self.in_its_place(spot)?, Standing::Any, 0));
+            return Ok((self.in_its_place(spot)?, Precondition::None, 0));
         }
         let found = match at {
             At::Start => self.find_or_doubled(path),
@@ -111,7 +110,7 @@ impl MogileFs {
             Err(Error::NotFound | Error::NotAFile) if matches!(at, At::Offset(1..)) => {
                 return Err(Error::BeyondEnd);
             }
-            Err(Error::NotFound | Error::NotAFile) => return Ok((spot, Standing::Nothing, 0)),
+            Err(Error::NotFound | Error::NotAFile) => return Ok((spot, Precondition::Absent, 0)),
             Err(error) => return Err(error),
         };
         let kept = match at {
@@ -128,7 +127,7 @@ impl MogileFs {
         if !object.class.is_empty() {
             spot.class.clone_from(&object.class);
         }
-        Ok((spot, Standing::Base(object), kept))
+        Ok((spot, Precondition::Unchanged(object), kept))
     }
 
     /// The first `kept` bytes of the version that stands there.

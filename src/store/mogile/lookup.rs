@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::layout::{Place, Spot};
 use super::made::Deed;
 use super::pages::Pages;
-use super::{MogileFs, names, upload};
+use super::{MogileFs, names};
 use crate::mogilefs::{self, Fate, Object};
 use crate::path::Path;
 use crate::store::{Error, Store};
@@ -241,7 +241,7 @@ impl MogileFs {
     pub(super) fn has_class(&mut self, domain: &[u8], class: &[u8]) -> Result<bool, Error> {
         let classes = self.classes(domain)?;
         let known = classes.is_some_and(|classes| classes.iter().any(|name| name == class));
-        Ok(known || self.made.was(domain, class, Deed::Made, upload::LAG.0))
+        Ok(known || self.made.was(domain, class, Deed::Made))
     }
 
     /// The classes of a domain, if there is one: without those that this session has just removed, of which
@@ -251,7 +251,7 @@ impl MogileFs {
         let found = domains.into_iter().find(|one| one.name == domain);
         Ok(found.map(|found| {
             let mut classes = found.classes;
-            classes.retain(|class| !self.made.was(domain, class, Deed::Removed, upload::LAG.0));
+            classes.retain(|class| !self.made.was(domain, class, Deed::Removed));
             classes
         }))
     }

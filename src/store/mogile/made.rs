@@ -5,6 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// How long a class that this session has made may be unknown to another tracker, or one that it has removed
+/// be known, and how long to wait before it is asked again.
+const CLASS_LAG: Duration = Duration::from_secs(8);
+pub(super) const CLASS_PAUSE: Duration = Duration::from_millis(500);
+
 /// What the session has done last to each class, and when.
 #[derive(Default)]
 pub(super) struct Made(BTreeMap<(Vec<u8>, Vec<u8>), (Deed, Instant)>);
@@ -26,8 +31,13 @@ impl Made {
         self.0.remove(&(domain.to_vec(), class.to_vec()));
     }
 
+    /// Whether that was done to the class here so lately that a tracker may not have heard of it.
+    pub(super) fn was(&self, domain: &[u8], class: &[u8], deed: Deed) -> bool {
+        self.was_within(domain, class, deed, CLASS_LAG)
+    }
+
     /// Whether that was done to the class here less than `age` ago.
-    pub(super) fn was(&self, domain: &[u8], class: &[u8], deed: Deed, age: Duration) -> bool {
+    fn was_within(&self, domain: &[u8], class: &[u8], deed: Deed, age: Duration) -> bool {
         let last = self.0.get(&(domain.to_vec(), class.to_vec()));
         last.is_some_and(|(last, when)| *last == deed && when.elapsed() < age)
     }
@@ -134,14 +144,14 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         let mut made = Made::default();
         made.note(b"d", b"c", Deed::Made);
-        assert!(made.was(b"d", b"c", Deed::Made, LONG));
-        assert!(!made.was(b"d", b"c", Deed::Made, Duration::ZERO));
-        assert!(!made.was(b"d", b"e", Deed::Made, LONG));
+        assert!(made.was_within(b"d", b"c", Deed::Made, LONG));
+        assert!(!made.was_within(b"d", b"c", Deed::Made, Duration::ZERO));
+        assert!(!made.was_within(b"d", b"e", Deed::Made, LONG));
         made.note(b"d", b"c", Deed::Removed);
-        assert!(!made.was(b"d", b"c", Deed::Made, LONG));
-        assert!(made.was(b"d", b"c", Deed::Removed, LONG));
-        assert!(!made.was(b"d", b"c", Deed::Removed, Duration::ZERO));
+        assert!(!made.was_within(b"d", b"c", Deed::Made, LONG));
+        assert!(made.was_within(b"d", b"c", Deed::Removed, LONG));
+        assert!(!made.was_within(b"d", b"c", Deed::Removed, Duration::ZERO));
         made.forget(b"d", b"c");
-        assert!(!made.was(b"d", b"c", Deed::Removed, LONG));
+        assert!(!made.was_within(b"d", b"c", Deed::Removed, LONG));
     }
 }

@@ -1,6 +1,15 @@
 //! The MogileFS store: a tree of directories made of flat keys. A [`Layout`] says which path is
 //! which key; the rest is the same for all of them. Nothing is remembered of a file from one call
 //! to the next: what is asked for is asked of a tracker, afresh.
+//!
+//! Who uses whom, from the top:
+//!
+//! * a listing: `level`, `listing`, `scan`, `pages`, `order`; `sizes` and `times` for what it says of files;
+//! * an upload: `intake`, `upload`, then `placing` (its bytes) and `replace` (its key); `spool` holds the bytes,
+//!   `destination` says where they go, `course` what has become of them so far;
+//! * a download: `download`, which knows where copies are from `lookup`;
+//! * directories: `dirs`, `moves`; paths and keys: `layout`, `names`;
+//! * memory: `lore` of all sessions, `made` and `recent` of this one.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -25,6 +34,7 @@ use crate::mogilefs::{Client, Device, Object};
 use crate::path::Path;
 
 mod course;
+mod destination;
 mod dirs;
 mod download;
 mod entry;

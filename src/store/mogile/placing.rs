@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::MogileFs;
-use super::course::Course;
+use super::course::{Course, Miss};
 use super::spool::{Patience, Spool, Trouble};
-use super::upload::Miss;
 use crate::config::ContentMd5;
 use crate::mogilefs::{self, Location, Opened, Target, Unstored};
 use crate::store::Error;
@@ -28,7 +27,7 @@ impl MogileFs {
             until: Instant::now().checked_add(self.settings.temp_timeout),
         };
         let nowhere = mogilefs::Error::NoNode("no target is one of this fid".to_owned());
-        let mut miss = (opened.targets.first(), Miss::Again(nowhere));
+        let mut miss = (opened.targets.first(), Miss::Retry(nowhere));
         let mut dead: Vec<SocketAddr> = Vec::new();
         for (target, location) in self.in_order(opened, &course.bad) {
             if dead.contains(&location.address) {
@@ -52,7 +51,7 @@ impl MogileFs {
                     );
                     dead.push(location.address);
                     course.bad.push(location.address);
-                    miss = (Some(target), Miss::Again(error));
+                    miss = (Some(target), Miss::Retry(error));
                 }
                 Err(unstored) => {
                     let miss = self.begun(unstored, &location, length, spool, course);
@@ -73,19 +72,19 @@ impl MogileFs {
         course: &mut Course,
     ) -> Miss {
         let error = match (unstored, spool.trouble()) {
-            (_, Some(Trouble::Failed(error))) => return Miss::For(error),
-            (_, Some(Trouble::Paused)) => return Miss::Whole("the client pauses"),
-            (_, Some(Trouble::Aged)) => return Miss::Whole("the client takes long"),
+            (_, Some(Trouble::Failed(error))) => return Miss::Final(error),
+            (_, Some(Trouble::Paused)) => return Miss::NeedsWhole("the client pauses"),
+            (_, Some(Trouble::Aged)) => return Miss::NeedsWhole("the client takes long"),
             (Unstored::Body(error), None) => {
-                return Miss::For(Error::Broken(format!("spool: {error}")));
+                return Miss::Final(Error::Broken(format!("spool: {error}")));
             }
             (Unstored::Begun(error) | Unstored::Untouched(error), None) => error,
         };
         match error {
-            mogilefs::Error::Interrupted => return Miss::For(Error::Interrupted),
+            mogilefs::Error::Interrupted => return Miss::Final(Error::Interrupted),
             mogilefs::Error::Http(411 | 501) if length.is_none() => {
                 self.wants_length = true;
-                return Miss::Whole("a node wants to know the length");
+                return Miss::NeedsWhole("a node wants to know the length");
             }
             _ => {}
         }
@@ -96,7 +95,7 @@ impl MogileFs {
         );
         self.client.nodes().blame(location.address);
         course.bad.push(location.address);
-        Miss::Again(error)
+        Miss::Retry(error)
     }
 
     /// Nodes that did nothing wrong first; of each node one device, before the second of any. A
@@ -148,7 +147,7 @@ impl MogileFs {
 fn ended(spool: &mut Spool<'_>) -> Result<(), Miss> {
     match spool.pull() {
         Ok(false) => Ok(()),
-        Ok(true) => Err(Miss::Whole("the client sends more than it announced")),
-        Err(error) => Err(Miss::For(error)),
+        Ok(true) => Err(Miss::NeedsWhole("the client sends more than it announced")),
+        Err(error) => Err(Miss::Final(error)),
     }
 }

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::MogileFs;
+use super::destination::{Destination, Precondition};
 use super::layout::Spot;
 use super::names::LONGEST_KEY;
-use super::upload::Aim;
 use crate::config::Overwrite;
 use crate::mogilefs::{Fate, Object};
 use crate::store::Error;
@@ -20,48 +20,28 @@ const SWAPS: [u64; 10] = [
     0, 200, 1000, 3000, 5000, 5000, 10_000, 10_000, 10_000, 10_000,
 ];
 
-/// What stands under the key of an upload.
-pub(super) enum Standing {
-    /// It does not matter.
-    Any,
-    /// Nothing, and it must stay so until the upload is closed.
-    Nothing,
-    /// The version that the upload goes on from: it must be the same when the upload is closed.
-    Base(Object),
-}
-
 impl MogileFs {
     /// The key to close an upload under: its own, or one beside it if a version that stands there
-    /// is to be kept until the new one is safe.
-    ///
-    /// `was_closed`: a close of this upload has failed, and may have taken the old version with it.
+    /// is to be kept until the new one is safe. For `close_was_lost` see [`Precondition::check`].
     pub(super) fn close_key(
         &mut self,
-        aim: &Aim<'_>,
+        to: &Destination<'_>,
         fid: u64,
-        was_closed: bool,
+        close_was_lost: bool,
     ) -> Result<Vec<u8>, Error> {
-        let Spot { domain, key, .. } = aim.spot;
+        let Spot { domain, key, .. } = to.spot;
         let swaps = self.settings.overwrite == Overwrite::Swap;
-        if matches!(aim.standing, Standing::Any) && !swaps {
+        if matches!(to.precondition, Precondition::None) && !swaps {
             return Ok(key.clone());
         }
         let now = match self.client.trackers()?.file_info(domain, key) {
             Ok(object) => Some(object),
-            Err(error) if was_closed || error.is("unknown_key") => None,
+            Err(error) if close_was_lost || error.is("unknown_key") => None,
             Err(error) => return Err(error.into()),
         };
-        match (&aim.standing, &now) {
-            (Standing::Nothing, Some(_)) if self.settings.overwrite == Overwrite::Deny => {
-                return Err(Error::Exists);
-            }
-            (Standing::Base(base), Some(object)) if base.fid == object.fid => {}
-            (Standing::Base(_), None) if was_closed => {}
-            (Standing::Base(_), _) | (Standing::Nothing, Some(_)) => {
-                return Err(Error::Broken("it was replaced meanwhile".to_owned()));
-            }
-            (Standing::Any | Standing::Nothing, _) => {}
-        }
+        let overwrite = self.settings.overwrite;
+        to.precondition
+            .check(now.as_ref(), close_was_lost, overwrite)?;
         Ok(match now {
             Some(_) if swaps => beside(key, fid),
             _ => key.clone(),

@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use super::MogileFs;
-use super::course::{Course, Step};
+use super::course::{Course, Miss, Step};
+use super::destination::Destination;
 use super::layout::Spot;
-use super::made::Deed;
+use super::made::{CLASS_PAUSE, Deed};
 use super::names;
-use super::replace::Standing;
 use super::spool::Spool;
 use crate::config::{ContentMd5, Upload};
 use crate::figures::{self, Event};
@@ -26,56 +26,36 @@ const FIDS: [Duration; 3] = [
     Duration::from_secs(1),
 ];
 
-/// How long a class that this session has made may be unknown to another tracker, or one that it has removed
-/// be known, and how long to wait before it is asked again.
-pub(super) const LAG: (Duration, Duration) = (Duration::from_secs(8), Duration::from_millis(500));
-
 /// How long a tracker is sought for an upload whose close was lost: the version that stood there may
-/// be lost with it, and nobody else has the bytes.
+/// be lost with it, and nobody else has the bytes. How long to wait before one is asked again.
 const HEALING: Duration = Duration::from_secs(30);
-
-/// Why one fid came to nothing.
-pub(super) enum Miss {
-    /// Another fid may do.
-    Again(mogilefs::Error),
-    /// The same, after a close that nobody can say what it did.
-    Lost(mogilefs::Error),
-    /// It was nobody's fault, but the upload must be whole before another one is tried.
-    Whole(&'static str),
-    /// No other would do better.
-    For(Error),
-}
-
-/// Where the bytes of an upload are to go, and what stands there.
-pub(super) struct Aim<'a> {
-    pub(super) spot: &'a Spot,
-    pub(super) standing: Standing,
-    /// How many bytes there will be at least, if that is known.
-    pub(super) announced: Option<u64>,
-}
+const HEALING_PAUSE: Duration = Duration::from_millis(500);
 
 impl MogileFs {
     /// Stores what is or comes into `spool` and returns the fid.
-    pub(super) fn upload(&mut self, aim: &Aim<'_>, spool: &mut Spool<'_>) -> Result<u64, Error> {
+    pub(super) fn upload(
+        &mut self,
+        to: &Destination<'_>,
+        spool: &mut Spool<'_>,
+    ) -> Result<u64, Error> {
         let mut course = Course::default();
-        let stored = self.upload_on(&mut course, aim, spool);
+        let stored = self.try_fids(&mut course, to, spool);
         if let Err(error) = &stored
             && course.may_be_to_blame_for(error)
         {
-            course.log_failed(aim.spot);
+            course.log_failed(to.spot);
         }
         stored
     }
 
-    fn upload_on(
+    fn try_fids(
         &mut self,
         course: &mut Course,
-        aim: &Aim<'_>,
+        to: &Destination<'_>,
         spool: &mut Spool<'_>,
     ) -> Result<u64, Error> {
         let mut follows = self.settings.upload == Upload::Tee && !self.wants_length;
         let mut last = None;
-        let mut was_closed = false;
         while let Some(wait) = FIDS.get(course.fids) {
             vigil::pause(*wait).map_err(mogilefs::Error::from)?;
             course.step = Step::Receive;
@@ -85,22 +65,22 @@ impl MogileFs {
             } else {
                 spool.receive()?;
             }
-            let opened = self.open(course, aim, spool, was_closed)?;
-            let stored = self.store_as(&opened, aim, was_closed, spool, course);
-            was_closed |= matches!(stored, Err(Miss::Lost(_)));
+            let opened = self.open(course, to, spool)?;
+            let stored = self.try_fid(&opened, to, spool, course);
+            course.close_was_lost |= matches!(stored, Err(Miss::Lost(_)));
             match stored {
                 Ok(target) => {
                     course.fids += 1;
                     let tracker = self.client.trackers().ok().and_then(|all| all.current());
-                    course.log_stored(aim.spot, spool, opened.fid, &target, tracker);
+                    course.log_stored(to.spot, spool, opened.fid, &target, tracker);
                     return Ok(opened.fid);
                 }
-                Err(Miss::For(error)) => return Err(error),
-                Err(Miss::Whole(why)) => {
+                Err(Miss::Final(error)) => return Err(error),
+                Err(Miss::NeedsWhole(why)) => {
                     log::info!("stor-spooled fid={} why=\"{why}\"", opened.fid);
                     follows = false;
                 }
-                Err(Miss::Again(error) | Miss::Lost(error)) => {
+                Err(Miss::Retry(error) | Miss::Lost(error)) => {
                     course.fids += 1;
                     figures::count(Event::UploadAgain);
                     log::warn!(
@@ -125,17 +105,18 @@ impl MogileFs {
     fn open(
         &mut self,
         course: &mut Course,
-        aim: &Aim<'_>,
+        to: &Destination<'_>,
         spool: &Spool<'_>,
-        was_closed: bool,
     ) -> Result<Opened, Error> {
         course.step = Step::Open;
         let begun = Instant::now();
         loop {
-            match self.open_fid(aim.spot, length(aim, spool)) {
-                Err(Error::Unavailable(why)) if was_closed && begun.elapsed() < HEALING => {
+            match self.open_fid(to.spot, to.length(spool)) {
+                Err(Error::Unavailable(why))
+                    if course.close_was_lost && begun.elapsed() < HEALING =>
+                {
                     log::warn!("heal-waits error={}", quoted(why.as_bytes()));
-                    vigil::pause(LAG.1).map_err(mogilefs::Error::from)?;
+                    vigil::pause(HEALING_PAUSE).map_err(mogilefs::Error::from)?;
                 }
                 opened => {
                     course.open = begun.elapsed();
@@ -153,9 +134,9 @@ impl MogileFs {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
-            if error.is("unreg_class") && self.made.was(domain, class, Deed::Made, LAG.0) {
+            if error.is("unreg_class") && self.made.was(domain, class, Deed::Made) {
                 drop(trackers);
-                vigil::pause(LAG.1).map_err(mogilefs::Error::from)?;
+                vigil::pause(CLASS_PAUSE).map_err(mogilefs::Error::from)?;
                 continue;
             }
             if error.is("no_devices")
@@ -179,34 +160,33 @@ impl MogileFs {
     }
 
     /// Tries one fid: puts the bytes to one of its targets and commits them there.
-    fn store_as(
+    fn try_fid(
         &mut self,
         opened: &Opened,
-        aim: &Aim<'_>,
-        was_closed: bool,
+        to: &Destination<'_>,
         spool: &mut Spool<'_>,
         course: &mut Course,
     ) -> Result<Target, Miss> {
         course.step = Step::Put;
         let begun = Instant::now();
-        let put = self.put_somewhere(opened, length(aim, spool), spool, course);
+        let put = self.put_somewhere(opened, to.length(spool), spool, course);
         course.put = begun.elapsed();
         let target = match put {
             Ok(target) => target,
             Err((target, miss)) => {
                 if let Some(target) = target {
-                    self.give_back(aim.spot, opened.fid, target);
+                    self.give_back(to.spot, opened.fid, target);
                 }
                 return Err(miss);
             }
         };
         course.step = Step::Close;
         let begun = Instant::now();
-        let is_closed = match self.close_key(aim, opened.fid, was_closed) {
-            Ok(key) => self.close(opened, target, aim, &key, spool, course),
+        let is_closed = match self.close_key(to, opened.fid, course.close_was_lost) {
+            Ok(key) => self.close(opened, target, to, &key, spool, course),
             Err(error) => {
-                self.give_back(aim.spot, opened.fid, target);
-                Err(Miss::For(error))
+                self.give_back(to.spot, opened.fid, target);
+                Err(Miss::Final(error))
             }
         };
         course.close = begun.elapsed();
@@ -217,7 +197,7 @@ impl MogileFs {
         &mut self,
         opened: &Opened,
         target: &Target,
-        aim: &Aim<'_>,
+        to: &Destination<'_>,
         key: &[u8],
         spool: &Spool<'_>,
         course: &mut Course,
@@ -226,7 +206,7 @@ impl MogileFs {
             ContentMd5::Never => None,
             ContentMd5::Small | ContentMd5::Always => spool.md5(),
         };
-        let spot = aim.spot;
+        let spot = to.spot;
         let closing = Closing {
             domain: &spot.domain,
             key,
@@ -241,7 +221,7 @@ impl MogileFs {
         };
         match verdict {
             Verdict::Committed if key == spot.key => Ok(()),
-            Verdict::Committed => self.swap_in(spot, key, opened.fid).map_err(Miss::For),
+            Verdict::Committed => self.swap_in(spot, key, opened.fid).map_err(Miss::Final),
             Verdict::Lost(error) => {
                 let location = Location::parse(&target.url);
                 course.bad.extend(location.map(|location| location.address));
@@ -249,12 +229,12 @@ impl MogileFs {
             }
             Verdict::Refused(error) => {
                 self.give_back(spot, opened.fid, target);
-                Err(Miss::For(match error {
+                Err(Miss::Final(match error {
                     error if error.is("plugin_aborted") => Error::Denied,
                     error => Error::Broken(format!("create_close: {error}")),
                 }))
             }
-            Verdict::Unknown(error) => Err(Miss::For(Error::Broken(format!(
+            Verdict::Unknown(error) => Err(Miss::Final(Error::Broken(format!(
                 "fid {}: nobody knows whether it was stored: {error}",
                 opened.fid
             )))),
@@ -271,14 +251,5 @@ impl MogileFs {
         if let Err(error) = given {
             log::warn!("abort-failed fid={fid} error={}", quoted_error(&error));
         }
-    }
-}
-
-/// How many bytes a node is to expect; `None`: nobody knows yet.
-fn length(aim: &Aim<'_>, spool: &Spool<'_>) -> Option<u64> {
-    if spool.is_whole() {
-        Some(spool.len())
-    } else {
-        aim.announced.filter(|announced| *announced >= spool.len())
     }
 }
