@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use nanoftpd::config::{Mogilefs, Overwrite};
-use nanoftpd::store::mogile::MogileFs;
 use nanoftpd::store::mogile::layout::Classes;
+use nanoftpd::store::mogile::{MogileFs, Shared};
 use nanoftpd::store::{Body, Error, Store};
 use nanoftpd::vigil;
 use support::stores::{at, classes, get, impatient, put, settings, store_at};
@@ -311,6 +311,42 @@ fn a_short_file_with_one_bad_copy_comes_from_the_good_one() {
     cluster.node().fault("corrupt at=4000 method=GET count=1");
     assert!(get(&mut store, "/summed/a", 0).unwrap() == content);
     assert!(cluster.node().has_struck());
+}
+
+/// Of a long file nobody can take back what was given.
+#[test]
+fn a_copy_that_was_found_to_be_bad_is_read_by_nobody_again() {
+    let cluster = Cluster::faulty();
+    cluster.make_summed("summed", b"2");
+    let lore = Shared::default();
+    let session = || classes(&cluster, settings()).sharing(lore.clone());
+    let content = noise(90_000, 3);
+    put(&mut session(), "/summed/a", &content).unwrap();
+    let paths = eventually("it has two copies", || {
+        let paths = cluster.call("get_paths", &[("key", b"summed/a")]).ok()?;
+        (paths["paths"] == b"2").then_some(paths)
+    });
+    let path = String::from_utf8(paths["path1"].clone()).unwrap();
+    let device = path
+        .split("/dev")
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
+    cluster
+        .node()
+        .fault(&format!("corrupt at=4000 method=GET dev={device}"));
+    let is_read = || {
+        let mut bytes = Vec::new();
+        let Ok(Body::Stream(mut stream, _)) = session().open(&at("/summed/a"), 0) else {
+            panic!("it cannot be opened, or is a file of the kernel");
+        };
+        stream.read_to_end(&mut bytes).is_ok()
+    };
+    // The tracker names them in any order.
+    eventually("the bad one is read", || (!is_read()).then_some(()));
+    assert!((0..20).all(|_| is_read()));
 }
 
 #[test]

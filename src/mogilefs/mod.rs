@@ -39,6 +39,12 @@ pub trait Gossip {
 
     /// It does not answer.
     fn failed(&self, address: SocketAddr);
+
+    /// Whether somebody found that the copy of `fid` on this node has other bytes than the file.
+    fn is_corrupt(&self, fid: u64, node: SocketAddr) -> bool;
+
+    /// It has.
+    fn corrupt(&self, fid: u64, node: SocketAddr);
 }
 
 /// Nobody to talk to.
@@ -50,6 +56,12 @@ impl Gossip for Solitude {
     }
 
     fn failed(&self, _address: SocketAddr) {}
+
+    fn is_corrupt(&self, _fid: u64, _node: SocketAddr) -> bool {
+        false
+    }
+
+    fn corrupt(&self, _fid: u64, _node: SocketAddr) {}
 }
 
 /// One MogileFS, as one process sees it. Copies share their connections.

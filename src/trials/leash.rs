@@ -82,7 +82,7 @@ fn number(draw: &mut Draw<'_>) -> u32 {
 
 fn news(draw: &mut Draw<'_>) -> News {
     let (domain, prefix) = (draw.bytes().to_vec(), draw.bytes().to_vec());
-    match draw.byte() % 6 {
+    match draw.byte() % 7 {
         0 => News::Made { domain, prefix },
         1 => News::Unmade { domain, prefix },
         2 => {
@@ -91,7 +91,11 @@ fn news(draw: &mut Draw<'_>) -> News {
         }
         3 => News::Order(draw.text()),
         4 => News::Failed(draw.address()),
-        _ => News::Recovered(draw.address()),
+        5 => News::Recovered(draw.address()),
+        _ => News::Corrupt {
+            fid: draw.number(),
+            node: draw.address(),
+        },
     }
 }
 

@@ -94,6 +94,8 @@ pub enum News {
     Failed(SocketAddr),
     /// It does again, as the clerk has found; of a worker's mouth this counts for nothing.
     Recovered(SocketAddr),
+    /// The copy of this fid on this storage node has other bytes than the file.
+    Corrupt { fid: u64, node: SocketAddr },
 }
 
 impl News {
@@ -106,6 +108,7 @@ impl News {
             Self::Order(name) => Writer::new(first + 3).bytes(name.as_bytes()),
             Self::Failed(address) => Writer::new(first + 4).socket(*address),
             Self::Recovered(address) => Writer::new(first + 5).socket(*address),
+            Self::Corrupt { fid, node } => Writer::new(first + 6).size(*fid).socket(*node),
         }
     }
 
@@ -123,6 +126,10 @@ impl News {
             3 => Self::Order(reader.text()?),
             4 => Self::Failed(reader.socket()?),
             5 => Self::Recovered(reader.socket()?),
+            6 => Self::Corrupt {
+                fid: reader.size()?,
+                node: reader.socket()?,
+            },
             _ => return Ok(None),
         }))
     }

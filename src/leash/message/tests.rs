@@ -133,6 +133,10 @@ fn news_travel_up_and_down() {
         News::Order("binary".to_owned()),
         News::Failed("[::1]:7001".parse().unwrap()),
         News::Recovered("192.0.2.1:7500".parse().unwrap()),
+        News::Corrupt {
+            fid: u64::MAX,
+            node: "192.0.2.1:7500".parse().unwrap(),
+        },
     ] {
         travels(&FromWorker::News(news.clone()), false);
         travels(&ToWorker::News(news.clone()), false);

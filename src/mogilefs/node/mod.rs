@@ -113,6 +113,17 @@ impl Nodes {
         own.is_some_and(|health| health.is_shunned(now)) || self.gossip().is_shunned(address)
     }
 
+    /// Whether this copy was found to have other bytes than the file, and is the last to be tried.
+    pub(crate) fn is_corrupt(&self, copy: &Location) -> bool {
+        let fid = copy.fid.unwrap_or_default();
+        self.gossip().is_corrupt(fid, copy.address)
+    }
+
+    /// This copy has other bytes than the file.
+    pub(crate) fn corrupt(&self, fid: u64, node: SocketAddr) {
+        self.gossip().corrupt(fid, node);
+    }
+
     /// Fetches a file of `length` bytes from byte `offset` on, which lies before its end.
     ///
     /// # Errors

@@ -20,6 +20,14 @@ impl Givers {
         }
         is_other
     }
+
+    /// The node of the only one.
+    pub(super) fn only(&self) -> Option<SocketAddr> {
+        match self.0[..] {
+            [(node, _)] => Some(node),
+            _ => None,
+        }
+    }
 }
 
 /// `address:devN`, with commas between.

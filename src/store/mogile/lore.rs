@@ -1,6 +1,6 @@
 //! What MogileFS does not show and sessions tell each other, through the master: directories that
-//! have no keys yet, when files were written, how the database sorts, who did not answer. It is
-//! bounded, and all of it can be lost without harm to any file.
+//! have no keys yet, when files were written, how the database sorts, who did not answer, which copies
+//! are corrupt. It is bounded, and all of it can be lost without harm to any file.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -22,6 +22,9 @@ const LONGEST: usize = 256;
 /// by itself.
 const MOST_SHUNNED: usize = 100;
 
+/// The most copies that are known to be corrupt.
+const MOST_CORRUPT: usize = 100;
+
 /// How many times go into one piece of news.
 const TIMES: usize = 100;
 
@@ -38,6 +41,9 @@ pub struct Lore {
     /// Trackers and nodes that did not answer. They come last until somebody is heard to have found
     /// them well, which is no session's business.
     shunned: BTreeSet<SocketAddr>,
+    /// Copies, by fid and node, that have other bytes than the file. The latest are kept: they are few,
+    /// or there is more to be done than to read others first.
+    corrupt: VecDeque<(u64, SocketAddr)>,
 }
 
 impl Lore {
@@ -56,6 +62,7 @@ impl Lore {
             News::Recovered(address) => {
                 self.shunned.remove(address);
             }
+            News::Corrupt { fid, node } => self.set_corrupt(*fid, *node),
         }
     }
 
@@ -97,6 +104,16 @@ impl Lore {
         if self.shunned.len() < MOST_SHUNNED {
             self.shunned.insert(address);
         }
+    }
+
+    fn set_corrupt(&mut self, fid: u64, node: SocketAddr) {
+        if self.corrupt.contains(&(fid, node)) {
+            return;
+        }
+        if self.corrupt.len() == MOST_CORRUPT {
+            self.corrupt.pop_front();
+        }
+        self.corrupt.push_back((fid, node));
     }
 
     /// Who does not answer.
@@ -254,6 +271,16 @@ impl Gossip for Shared {
             self.say(&News::Failed(address));
         }
     }
+
+    fn is_corrupt(&self, fid: u64, node: SocketAddr) -> bool {
+        self.lore.borrow().corrupt.contains(&(fid, node))
+    }
+
+    fn corrupt(&self, fid: u64, node: SocketAddr) {
+        if !self.is_corrupt(fid, node) {
+            self.say(&News::Corrupt { fid, node });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +304,25 @@ mod tests {
             lore.learn(&News::Recovered(address));
         }
         assert!(!one.is_shunned(address) && !later.is_shunned(address));
+    }
+
+    #[test]
+    fn a_corrupt_copy_is_told_of_once_and_the_latest_are_kept() {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let ear = Rc::clone(&told);
+        let one = Shared::new(Lore::default(), move |news| {
+            ear.borrow_mut().push(news.clone());
+        });
+        let node = SocketAddr::from(([127, 0, 0, 1], 1));
+        one.corrupt(7, node);
+        one.corrupt(7, node);
+        assert_eq!(*told.borrow(), [News::Corrupt { fid: 7, node }]);
+        assert!(one.is_corrupt(7, node) && !one.is_corrupt(8, node));
+        for fid in 8..8 + MOST_CORRUPT as u64 {
+            one.corrupt(fid, node);
+        }
+        assert!(!one.is_corrupt(7, node) && one.is_corrupt(8, node));
+        assert_eq!(one.lore.borrow().corrupt.len(), MOST_CORRUPT);
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Download {
     }
 }
 
-/// The copies among `paths` that are of this file, those on nodes that failed lately last. A path
+/// The copies among `paths` that are of this file, those on nodes that failed lately last, but for those
+/// that are known to be corrupt. A path
 /// that names no fid cannot be trusted to go on where another stopped, so at most one is kept.
 pub(super) fn copies(client: &Client, object: &Object, paths: &[String]) -> Vec<Location> {
     let all = || paths.iter().filter_map(|path| Location::parse(path));
@@ -117,6 +118,7 @@ pub(super) fn copies(client: &Client, object: &Object, paths: &[String]) -> Vec<
     if copies.is_empty() {
         copies.extend(all().find(|location| location.fid.is_none()));
     }
-    copies.sort_by_key(|location| client.nodes().is_shunned(location.address));
+    let nodes = client.nodes();
+    copies.sort_by_key(|copy| (nodes.is_corrupt(copy), nodes.is_shunned(copy.address)));
     copies
 }

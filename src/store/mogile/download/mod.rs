@@ -190,6 +190,10 @@ impl Download {
             self.given_by,
             quoted(&self.spot.key)
         );
+        // Whoever comes again is given another one.
+        if let Some(node) = self.given_by.only() {
+            self.client.nodes().corrupt(self.object.fid, node);
+        }
         Err(mogilefs::Error::Corrupt(
             "the MD5 is not that of the file".to_owned(),
         ))
