@@ -131,7 +131,7 @@ mod tests {
         let born = FromNursery::Born { pid: 1 }.encode();
         // Of another kind of leash, its own words, and what another version may say.
         assert_eq!(
-            hears(&[b"\0", b"\x22", &born, b"\xe6", b"\xff\x01\x02"]),
+            hears(&[b"\0", b"\x22", &born, b"\xfe", b"\xff\x01\x02"]),
             (Ok(()), true)
         );
         // Whom it is to bring up without a leash the master waits for: it must hear of that.
