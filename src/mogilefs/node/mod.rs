@@ -1,5 +1,19 @@
 //! Storage nodes: moving the bytes of one file to or from one node over HTTP. A transfer has no
 //! limit as a whole, only its standstills have. Knows no trackers and no keys.
+//!
+//! GET and PUT are ureq's: it writes and reads heads, counts bodies, and keeps connections. Ours is
+//!
+//! * what it runs on: `transport`, a connection that waits in the vigil, with `buffers` to read into and write
+//!   from, and `sending`; `early` hears a node that answers before it has the whole body, `chunks` makes one
+//!   chunk of many;
+//! * what bytes do beside it, since it would copy them. Down: the rest of a body is taken from the socket
+//!   itself (`transport::Tap`, poured by `body`). Up: what lies in a file is sent from there (`loan`), while
+//!   ureq counts as many bytes that nobody sends.
+//!
+//! HEAD does without it: `heads` asks many nodes at the same time, and ureq waits for one answer at a time.
+//!
+//! No thread shares anything. Where ureq's side and ours know the same thing, it is in an `Arc`, with a `Mutex`
+//! or an atomic number in it, because ureq takes only connections that are `Send` and `Sync`.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
