@@ -20,7 +20,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use super::buffers::Growing;
 use super::chunks;
 use super::early::Early;
-use super::loan::Lent;
+use super::loan::{Lent, Loan};
 use super::sending::Sending;
 use crate::mogilefs::dial::dial;
 use crate::pipe;
@@ -211,33 +211,13 @@ impl Transport for Line {
             return sending.beginning(output);
         }
         self.step = Step::Rest;
-        let chunks = if self.has_chunks {
-            chunks::all(output)
-        } else {
-            None
-        };
         let loan = self.lent.take();
-        match (&chunks, loan) {
-            (Some(chunks), Some(loan)) if chunks::length(chunks) == loan.count => {
-                let line = chunks::line(loan.count);
-                sending.beginning(&line)?;
-                sending.file(&loan, &self.lent)?;
-                // The line of the next chunk goes with it, or that of the last.
-                sending.beginning(chunks::END)
-            }
-            (None, Some(loan)) if !self.has_chunks && amount == loan.count => {
-                sending.file(&loan, &self.lent)
-            }
-            // What there is in their place means nothing.
-            (_, Some(_)) => Err(io::Error::other("ureq sends other bytes than were lent").into()),
-            (Some(chunks), None) if chunks.len() > 1 => {
-                let line = chunks::line(chunks::length(chunks));
-                let mut pieces = vec![IoSlice::new(&line)];
-                pieces.extend(chunks.iter().map(|bytes| IoSlice::new(bytes)));
-                pieces.push(IoSlice::new(chunks::END));
-                sending.pieces(&mut pieces)
-            }
-            (_, None) => sending.pieces(&mut [IoSlice::new(output)]),
+        match (loan, self.has_chunks) {
+            (Some(loan), false) if loan.count == amount => sending.file(&loan, &self.lent),
+            (Some(loan), true) => send_lent_chunk(&mut sending, output, &loan, &self.lent),
+            (Some(_), false) => Err(other_than_lent()),
+            (None, true) => send_chunks(&mut sending, output),
+            (None, false) => sending.pieces(&mut [IoSlice::new(output)]),
         }
     }
 
@@ -275,6 +255,40 @@ impl Transport for Line {
         let read = (&*self.tap.stream).read(&mut [0]);
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
+}
+
+/// Sends what was lent as one chunk, in the place of those in `output`.
+fn send_lent_chunk(
+    sending: &mut Sending<'_>,
+    output: &[u8],
+    loan: &Loan,
+    lent: &Lent,
+) -> Result<(), ureq::Error> {
+    let chunks = chunks::all(output).ok_or_else(other_than_lent)?;
+    if chunks::length(&chunks) != loan.count {
+        return Err(other_than_lent());
+    }
+    sending.beginning(&chunks::line(loan.count))?;
+    sending.file(loan, lent)?;
+    // The line of the next chunk goes with it, or that of the last.
+    sending.beginning(chunks::END)
+}
+
+/// Sends the chunks in `output` as one. What is nothing but one of them, or has the last, stays as it is.
+fn send_chunks(sending: &mut Sending<'_>, output: &[u8]) -> Result<(), ureq::Error> {
+    let Some(chunks) = chunks::all(output).filter(|chunks| chunks.len() > 1) else {
+        return sending.pieces(&mut [IoSlice::new(output)]);
+    };
+    let line = chunks::line(chunks::length(&chunks));
+    let mut pieces = vec![IoSlice::new(&line)];
+    pieces.extend(chunks.iter().map(|bytes| IoSlice::new(bytes)));
+    pieces.push(IoSlice::new(chunks::END));
+    sending.pieces(&mut pieces)
+}
+
+/// What ureq has in the place of lent bytes means nothing, and must not be sent.
+fn other_than_lent() -> ureq::Error {
+    io::Error::other("ureq sends other bytes than were lent").into()
 }
 
 fn limit(timeout: NextTimeout) -> Option<Duration> {
