@@ -42,7 +42,7 @@ pub(super) struct Plan {
 pub(super) struct Listing {
     plan: Plan,
     /// Which of the prefixes is listed now, and its keys.
-    turn: usize,
+    at_prefix: usize,
     scan: Option<Scan>,
     ready: VecDeque<Entry>,
     /// Files that are still to be looked up.
@@ -61,7 +61,7 @@ impl Listing {
     pub(super) fn new(plan: Plan, recent: Rc<RefCell<Recent>>) -> Result<Self, Error> {
         let Quarry { client, domain, .. } = &plan.quarry;
         let mut listing = Self {
-            turn: 0,
+            at_prefix: 0,
             scan: None,
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -81,11 +81,11 @@ impl Listing {
         Ok(listing)
     }
 
-    fn scan_of(&self, turn: usize) -> Result<Option<Scan>, Error> {
-        let Some(dir) = self.plan.prefixes.get(turn) else {
+    fn scan_of(&self, at_prefix: usize) -> Result<Option<Scan>, Error> {
+        let Some(dir) = self.plan.prefixes.get(at_prefix) else {
             return Ok(None);
         };
-        let elsewhere = self.plan.prefixes.get(turn + 1..).unwrap_or_default();
+        let elsewhere = self.plan.prefixes.get(at_prefix + 1..).unwrap_or_default();
         let beginning = &self.plan.wish.beginning;
         let quarry = Quarry {
             prefix: [&dir[..], beginning].concat(),
@@ -121,15 +121,18 @@ impl Listing {
         };
         match scan.next()? {
             Some(found) => {
-                if self.plan.times == ListTimes::Auto && scan.goes_on() && found.len() > TIMES {
+                if self.plan.times == ListTimes::Auto
+                    && scan.has_more_pages()
+                    && found.len() > TIMES
+                {
                     self.times = 0;
                 }
                 self.take(found)?;
             }
             None => {
                 self.hidden += scan.hidden;
-                self.turn += 1;
-                self.scan = self.scan_of(self.turn)?;
+                self.at_prefix += 1;
+                self.scan = self.scan_of(self.at_prefix)?;
             }
         }
         Ok(true)
@@ -151,7 +154,7 @@ impl Listing {
 
     fn take(&mut self, mut found: Vec<Found>) -> Result<(), Error> {
         found.retain(|one| self.plan.wish.wants(one.name()));
-        if self.turn > 0 {
+        if self.at_prefix > 0 {
             found = self.new_ones(found)?;
         }
         for one in found {
@@ -209,7 +212,7 @@ impl Listing {
         self.chunk = if self.chunk == FIRST { NEXT } else { LATER };
         let files: Vec<Found> = self.waiting.drain(..count).collect();
         let keys: Vec<&[u8]> = files.iter().map(Found::key).collect();
-        let base = self.plan.prefixes.get(self.turn).map_or(0, Vec::len);
+        let base = self.plan.prefixes.get(self.at_prefix).map_or(0, Vec::len);
         let known = self.sizes.look_up(&keys, base)?;
         let fids = |known: &Known| match known {
             Known::Object(object) => Some(object.fid),

@@ -43,7 +43,7 @@ impl Member {
 
 pub(super) struct Page {
     pub(super) members: Vec<Member>,
-    /// Whether more may follow the last member directly.
+    /// Whether nothing but members came, and there are more keys: the last member's directory may go on.
     pub(super) goes_on: bool,
 }
 

@@ -39,6 +39,13 @@ impl Found {
     }
 }
 
+/// A directory that the scan is in, which was given out when its first key came.
+struct Inside {
+    dir: Found,
+    /// How often it was tried to jump over the rest of it.
+    jumps: usize,
+}
+
 pub(super) struct Scan {
     quarry: Quarry,
     pages: Pages,
@@ -47,9 +54,10 @@ pub(super) struct Scan {
     most: usize,
     /// What is shown elsewhere, by what its keys begin with.
     elsewhere: Vec<Vec<u8>>,
-    /// The directory that the last key is in, and how often it was tried to jump over it.
-    inside: Option<(Found, usize)>,
-    /// Files that may still turn out to be directories, too: each is the beginning of the next.
+    /// The directory that the last key is in, if it is in one.
+    inside: Option<Inside>,
+    /// Files that may still turn out to be directories, too. By bytes each is the beginning of the next; in
+    /// other orders there is at most the one of [`Scan::begin_with`].
     held: Vec<Found>,
     /// Directories that were found, as hashes, where their keys need not stand together.
     seen: HashSet<u64>,
@@ -84,7 +92,7 @@ impl Scan {
     }
 
     /// Whether the tracker has more keys.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn has_more_pages(&self) -> bool {
         !self.pages.have_ended()
     }
 
@@ -100,21 +108,21 @@ impl Scan {
         } else {
             self.in_any_order(page)?
         };
-        self.turn(goes_on, found.len());
+        self.size = self.most;
+        if goes_on {
+            self.jump(found.len());
+        }
         Ok(Some(found))
     }
 
-    /// Jumps over the rest of the directory that the page ends in.
-    fn turn(&mut self, goes_on: bool, found: usize) {
-        self.size = self.most;
-        if !goes_on {
-            return;
-        }
-        let Some((dir, tries)) = &mut self.inside else {
+    /// Jumps over the rest of the directory that the page ends in, if it ends in one. How many keys are asked
+    /// for then follows from how much was `found` on this one.
+    fn jump(&mut self, found: usize) {
+        let Some(Inside { dir, jumps }) = &mut self.inside else {
             return;
         };
-        if let Some(end) = self.pages.order().ends().get(*tries) {
-            *tries += 1;
+        if let Some(end) = self.pages.order().ends().get(*jumps) {
+            *jumps += 1;
             self.pages.seek([dir.key(), b"/", end.as_bytes()].concat());
             let few = found.saturating_mul(8);
             self.size = few.max(AFTER_A_JUMP).min(self.most);
@@ -146,7 +154,7 @@ impl Scan {
                 self.held.extend(file);
                 continue;
             };
-            if self.inside.as_ref().is_some_and(|(last, _)| *last == dir) {
+            if self.inside.as_ref().is_some_and(|last| last.dir == dir) {
                 continue;
             }
             self.release(member.rest(), &mut found);
@@ -187,7 +195,7 @@ impl Scan {
         } else if !self.is_elsewhere(key) {
             self.hidden += 1;
         }
-        self.inside = Some((dir, 0));
+        self.inside = Some(Inside { dir, jumps: 0 });
     }
 
     /// In other orders a directory still comes after the file of its name, but anything may stand
@@ -200,7 +208,7 @@ impl Scan {
                 files.extend(self.file(member));
                 continue;
             };
-            if self.inside.as_ref().is_some_and(|(last, _)| *last == dir) {
+            if self.inside.as_ref().is_some_and(|last| last.dir == dir) {
                 continue;
             }
             let name = self.hash(dir.name());
@@ -208,7 +216,7 @@ impl Scan {
             if self.seen.insert(name) {
                 self.enter(dir, &member.key, &mut new);
             } else if !self.is_inside(&dir) {
-                self.inside = Some((dir, 0));
+                self.inside = Some(Inside { dir, jumps: 0 });
             }
             dirs.extend(new);
         }
@@ -224,7 +232,7 @@ impl Scan {
     /// Whether this is, in another spelling, the directory of the key before.
     fn is_inside(&self, dir: &Found) -> bool {
         let last = self.inside.as_ref();
-        last.is_some_and(|(last, _)| self.hash(last.name()) == self.hash(dir.name()))
+        last.is_some_and(|last| self.hash(last.dir.name()) == self.hash(dir.name()))
     }
 
     /// Drops the directories of whose name there is a file that is not on this page.
