@@ -40,11 +40,11 @@ pub trait Gossip {
     /// It does not answer.
     fn failed(&self, address: SocketAddr);
 
-    /// Whether somebody found that the copy of `fid` on this node has other bytes than the file.
-    fn is_corrupt(&self, fid: u64, node: SocketAddr) -> bool;
+    /// Whether somebody found that the copy of `fid` on this device has other bytes than the file.
+    fn is_corrupt(&self, fid: u64, device: u32) -> bool;
 
     /// It has.
-    fn corrupt(&self, fid: u64, node: SocketAddr);
+    fn corrupt(&self, fid: u64, device: u32);
 }
 
 /// Nobody to talk to.
@@ -57,11 +57,11 @@ impl Gossip for Solitude {
 
     fn failed(&self, _address: SocketAddr) {}
 
-    fn is_corrupt(&self, _fid: u64, _node: SocketAddr) -> bool {
+    fn is_corrupt(&self, _fid: u64, _device: u32) -> bool {
         false
     }
 
-    fn corrupt(&self, _fid: u64, _node: SocketAddr) {}
+    fn corrupt(&self, _fid: u64, _device: u32) {}
 }
 
 /// One MogileFS, as one process sees it. Copies share their connections.

@@ -94,7 +94,7 @@ fn news(draw: &mut Draw<'_>) -> News {
         5 => News::Recovered(draw.address()),
         _ => News::Corrupt {
             fid: draw.number(),
-            node: draw.address(),
+            device: number(draw),
         },
     }
 }

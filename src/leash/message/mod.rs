@@ -94,8 +94,8 @@ pub enum News {
     Failed(SocketAddr),
     /// It does again, as the clerk has found; of a worker's mouth this counts for nothing.
     Recovered(SocketAddr),
-    /// The copy of this fid on this storage node has other bytes than the file.
-    Corrupt { fid: u64, node: SocketAddr },
+    /// The copy of this fid on this device has other bytes than the file.
+    Corrupt { fid: u64, device: u32 },
 }
 
 impl News {
@@ -108,7 +108,7 @@ impl News {
             Self::Order(name) => Writer::new(first + 3).bytes(name.as_bytes()),
             Self::Failed(address) => Writer::new(first + 4).socket(*address),
             Self::Recovered(address) => Writer::new(first + 5).socket(*address),
-            Self::Corrupt { fid, node } => Writer::new(first + 6).size(*fid).socket(*node),
+            Self::Corrupt { fid, device } => Writer::new(first + 6).size(*fid).number(*device),
         }
     }
 
@@ -128,7 +128,7 @@ impl News {
             5 => Self::Recovered(reader.socket()?),
             6 => Self::Corrupt {
                 fid: reader.size()?,
-                node: reader.socket()?,
+                device: reader.number()?,
             },
             _ => return Ok(None),
         }))

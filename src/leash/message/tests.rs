@@ -135,7 +135,7 @@ fn news_travel_up_and_down() {
         News::Recovered("192.0.2.1:7500".parse().unwrap()),
         News::Corrupt {
             fid: u64::MAX,
-            node: "192.0.2.1:7500".parse().unwrap(),
+            device: u32::MAX,
         },
     ] {
         travels(&FromWorker::News(news.clone()), false);

@@ -129,13 +129,13 @@ impl Nodes {
 
     /// Whether this copy was found to have other bytes than the file, and is the last to be tried.
     pub(crate) fn is_corrupt(&self, copy: &Location) -> bool {
-        let fid = copy.fid.unwrap_or_default();
-        self.gossip().is_corrupt(fid, copy.address)
+        let names = copy.fid.zip(copy.device);
+        names.is_some_and(|(fid, device)| self.gossip().is_corrupt(fid, device))
     }
 
     /// This copy has other bytes than the file.
-    pub(crate) fn corrupt(&self, fid: u64, node: SocketAddr) {
-        self.gossip().corrupt(fid, node);
+    pub(crate) fn corrupt(&self, fid: u64, device: u32) {
+        self.gossip().corrupt(fid, device);
     }
 
     /// Fetches a file of `length` bytes from byte `offset` on, which lies before its end.

@@ -21,10 +21,10 @@ impl Givers {
         is_other
     }
 
-    /// The node of the only one.
-    pub(super) fn only(&self) -> Option<SocketAddr> {
+    /// The device of the only one, if its path names one.
+    pub(super) fn only_device(&self) -> Option<u32> {
         match self.0[..] {
-            [(node, _)] => Some(node),
+            [(_, device)] => device,
             _ => None,
         }
     }

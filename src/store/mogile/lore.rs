@@ -41,9 +41,9 @@ pub struct Lore {
     /// Trackers and nodes that did not answer. They come last until somebody is heard to have found
     /// them well, which is no session's business.
     shunned: BTreeSet<SocketAddr>,
-    /// Copies, by fid and node, that have other bytes than the file. The latest are kept: they are few,
+    /// Copies, by fid and device, that have other bytes than the file. The latest are kept: they are few,
     /// or there is more to be done than to read others first.
-    corrupt: VecDeque<(u64, SocketAddr)>,
+    corrupt: VecDeque<(u64, u32)>,
 }
 
 impl Lore {
@@ -62,7 +62,7 @@ impl Lore {
             News::Recovered(address) => {
                 self.shunned.remove(address);
             }
-            News::Corrupt { fid, node } => self.set_corrupt(*fid, *node),
+            News::Corrupt { fid, device } => self.set_corrupt(*fid, *device),
         }
     }
 
@@ -106,14 +106,14 @@ impl Lore {
         }
     }
 
-    fn set_corrupt(&mut self, fid: u64, node: SocketAddr) {
-        if self.corrupt.contains(&(fid, node)) {
+    fn set_corrupt(&mut self, fid: u64, device: u32) {
+        if self.corrupt.contains(&(fid, device)) {
             return;
         }
         if self.corrupt.len() == MOST_CORRUPT {
             self.corrupt.pop_front();
         }
-        self.corrupt.push_back((fid, node));
+        self.corrupt.push_back((fid, device));
     }
 
     /// Who does not answer.
@@ -272,13 +272,13 @@ impl Gossip for Shared {
         }
     }
 
-    fn is_corrupt(&self, fid: u64, node: SocketAddr) -> bool {
-        self.lore.borrow().corrupt.contains(&(fid, node))
+    fn is_corrupt(&self, fid: u64, device: u32) -> bool {
+        self.lore.borrow().corrupt.contains(&(fid, device))
     }
 
-    fn corrupt(&self, fid: u64, node: SocketAddr) {
-        if !self.is_corrupt(fid, node) {
-            self.say(&News::Corrupt { fid, node });
+    fn corrupt(&self, fid: u64, device: u32) {
+        if !self.is_corrupt(fid, device) {
+            self.say(&News::Corrupt { fid, device });
         }
     }
 }
@@ -313,15 +313,14 @@ mod tests {
         let one = Shared::new(Lore::default(), move |news| {
             ear.borrow_mut().push(news.clone());
         });
-        let node = SocketAddr::from(([127, 0, 0, 1], 1));
-        one.corrupt(7, node);
-        one.corrupt(7, node);
-        assert_eq!(*told.borrow(), [News::Corrupt { fid: 7, node }]);
-        assert!(one.is_corrupt(7, node) && !one.is_corrupt(8, node));
+        one.corrupt(7, 2);
+        one.corrupt(7, 2);
+        assert_eq!(*told.borrow(), [News::Corrupt { fid: 7, device: 2 }]);
+        assert!(one.is_corrupt(7, 2) && !one.is_corrupt(8, 2) && !one.is_corrupt(7, 3));
         for fid in 8..8 + MOST_CORRUPT as u64 {
-            one.corrupt(fid, node);
+            one.corrupt(fid, 2);
         }
-        assert!(!one.is_corrupt(7, node) && one.is_corrupt(8, node));
+        assert!(!one.is_corrupt(7, 2) && one.is_corrupt(8, 2));
         assert_eq!(one.lore.borrow().corrupt.len(), MOST_CORRUPT);
     }
 

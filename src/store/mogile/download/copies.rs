@@ -107,9 +107,9 @@ impl Download {
     }
 }
 
-/// The copies among `paths` that are of this file, those on nodes that failed lately last, but for those
-/// that are known to be corrupt. A path
-/// that names no fid cannot be trusted to go on where another stopped, so at most one is kept.
+/// The copies among `paths` that are of this file. Those on nodes that failed lately come late, and those
+/// that are known to be corrupt last. A path that names no fid cannot be trusted to go on where another
+/// stopped, so at most one is kept.
 pub(super) fn copies(client: &Client, object: &Object, paths: &[String]) -> Vec<Location> {
     let all = || paths.iter().filter_map(|path| Location::parse(path));
     let mut copies: Vec<Location> = all()

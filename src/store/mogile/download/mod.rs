@@ -191,8 +191,8 @@ impl Download {
             quoted(&self.spot.key)
         );
         // Whoever comes again is given another one.
-        if let Some(node) = self.given_by.only() {
-            self.client.nodes().corrupt(self.object.fid, node);
+        if let Some(device) = self.given_by.only_device() {
+            self.client.nodes().corrupt(self.object.fid, device);
         }
         Err(mogilefs::Error::Corrupt(
             "the MD5 is not that of the file".to_owned(),
