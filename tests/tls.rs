@@ -458,6 +458,25 @@ fn half_a_handshake_keeps_nobody_out() {
     assert_eq!(site.stored("f"), None);
 }
 
+/// The worker itself ends a handshake that was begun late: the master need not send it away.
+#[test]
+fn a_late_handshake_has_what_is_left_of_the_time_to_log_in() {
+    const LIMIT: Duration = Duration::from_secs(4);
+    let site = Site::new(&[
+        ("nanoftpd.login_time", "4"),
+        ("limits.commands_per_second", "20"),
+    ]);
+    let mut late = Ftp::connect(site.daemon.address);
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT / 2 {
+        late.expect("NOOP", 200);
+    }
+    late.expect("AUTH TLS", 234);
+    let line = site.daemon.wait_for("handshake-failed");
+    assert!(line.contains("cause=timed out"), "{line}");
+    assert!(late.is_closed());
+}
+
 /// A client that comes late has what is left of the time for its handshake, not all of it again.
 #[test]
 fn a_data_connection_comes_about_in_one_time_handshake_and_all() {

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
@@ -94,7 +95,7 @@ fn turns<'a, S: Seat<'a>>(seat: &mut S) -> Option<Passage> {
                 return None;
             }
         };
-        let passage = settle(seat.session(), answer)?;
+        let passage = settle(seat, answer)?;
         seat.end_turn();
         seat.session().control.borrow_mut().end_turn();
         match passage {
@@ -124,6 +125,13 @@ fn next_line<'a, S: Seat<'a>>(seat: &mut S) -> Result<Line, Option<Reply>> {
         Err(error) if vigil::was_interrupted(&error) => Err(Some(session.farewell())),
         Err(_) => Err(None),
     }
+}
+
+/// All the time that there is, where there is no end to it.
+fn left_until(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |end| {
+        end.saturating_duration_since(Instant::now())
+    })
 }
 
 /// Finds the row of a line and runs it.
@@ -165,7 +173,8 @@ fn answer<'a, S: Seat<'a>>(seat: &mut S, line: &[u8]) -> Answer {
 }
 
 /// Sends the one reply of a command; `None` when the session ends.
-fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> {
+fn settle<'a, S: Seat<'a>>(seat: &mut S, answer: Answer) -> Option<Option<Passage>> {
+    let session = seat.session();
     let (reply, passage) = match answer {
         Ok(Step::Say(reply)) | Err(Error::Refused(reply)) => (reply, None),
         Ok(Step::Enter(reply, account)) => {
@@ -178,7 +187,9 @@ fn settle(session: &mut Session<'_>, answer: Answer) -> Option<Option<Passage>> 
         }
         Ok(Step::Secure(reply)) => {
             session.say(&reply).ok()?;
-            if let Err(error) = session.secure() {
+            let (deadline, _) = seat.deadline();
+            let session = seat.session();
+            if let Err(error) = session.secure(left_until(deadline)) {
                 info!("handshake-failed {} cause={error}", session.tag());
                 return None;
             }

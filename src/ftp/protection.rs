@@ -2,6 +2,7 @@
 //! what they leave behind is in the session.
 
 use std::io;
+use std::time::Duration;
 
 use log::info;
 
@@ -54,13 +55,12 @@ impl Session<'_> {
     /// Takes the control connection under TLS.
     ///
     /// # Errors
-    /// The handshake failed, or was not ended within login_time.
-    pub(super) fn secure(&mut self) -> io::Result<()> {
+    /// The handshake failed, or was not ended within `limit`.
+    pub(super) fn secure(&mut self, limit: Duration) -> io::Result<()> {
         let Some(security) = &self.settings.security else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         let session = security.identity.session()?;
-        let limit = self.settings.nanoftpd.login_time;
         let client = self.control.borrow_mut().secure(&session, limit)?;
         self.shield.session = Some(session);
         self.shield.client = None;
@@ -91,10 +91,10 @@ impl Session<'_> {
     /// As [`Session::secure`], on a port where TLS comes first; data connections follow suit.
     ///
     /// # Errors
-    /// As there.
+    /// As there, within login_time.
     pub(super) fn secure_first(&mut self) -> io::Result<()> {
         self.shield.is_private = true;
-        self.secure()
+        self.secure(self.settings.nanoftpd.login_time)
     }
 
     /// PROT and PBSZ are forgotten.
